@@ -1,0 +1,5 @@
+import type { ArrivalKind } from '../core/arrival.ts';
+import { closed } from './closed.ts';
+
+/** The kinds of `--arrival`. */
+export const ARRIVALS: readonly ArrivalKind[] = [closed];

@@ -1,0 +1,41 @@
+/**
+ * What each number means, by the name it has in the report. This text is copied into every report, so
+ * that a report explains itself.
+ */
+export const DEFINITIONS: Readonly<Record<string, string>> = {
+  good: 'A request whose response ended properly ([DONE] or a finish reason), without an error and with at least one output token; only good requests enter latencies, rates and length proofs.',
+  isl: "Input length in tokens: the prompt_tokens that the server reports, or the local tokenizer's count where the server reports none.",
+  osl: "Output length in tokens: the completion_tokens that the server reports, or the local tokenizer's count where the server reports none.",
+  ttftMs:
+    'Time to first token, in ms = arrival of the first chunk that carries output (content, reasoning or tool-call arguments) − send; opening a connection, if the request had to, is part of it.',
+  itlMs:
+    'Inter-token latency by chunk, in ms = the gap between two neighbouring chunks that carry output, pooled over all good requests.',
+  tokenItlMs:
+    'Inter-token latency by token, in ms = the gap between two neighbouring chunks ÷ the tokens that the later chunk carried, counted once per token and pooled over all good requests; it equals itlMs when each chunk carries one token.',
+  tpotMs:
+    'Time per output token, in ms = (e2e − ttft) ÷ (osl − 1), one value per request; a request with osl < 2 has none.',
+  e2eMs: 'End-to-end latency, in ms = arrival of the last chunk that carries output − send.',
+  tokensPerChunk: 'Output tokens carried by one chunk, where somebody could tell.',
+  tokensPerSPerUser:
+    'Decode speed that one user sees, in tokens per second = 1000 ÷ tpotMs, one value per request.',
+  requestTokensPerS: 'Speed of one whole request, in tokens per second = osl ÷ e2e, one value per request.',
+  requestsPerS: 'Good requests ÷ (last response end − first send), measured requests only.',
+  inputTokensPerS: 'Input tokens of good requests ÷ (last response end − first send).',
+  outputTokensPerS:
+    'Output tokens of good requests ÷ (last response end − first send); ramp-up and drain are part of that time.',
+  totalTokensPerS: 'Input and output tokens of good requests ÷ (last response end − first send).',
+  outputTokensPerSPerGpu: 'outputTokensPerS ÷ the number of GPUs that was given.',
+  totalTokensPerSPerGpu: 'totalTokensPerS ÷ the number of GPUs that was given.',
+  steady:
+    'The steady window runs from the moment when each of the first C requests (C = concurrency) has shown a token to the last measured send; tokens and gaps count by arrival inside it, TTFT by send inside it; there is none when it is shorter than 2 median e2e.',
+  achievedConcurrency:
+    'Requests in flight, averaged over the time from first send to last response end (time-weighted) = the time that all requests together were in flight in it ÷ its length.',
+  failureRatio: 'Failed requests ÷ sent requests, measured requests only.',
+  wastedOutputTokens: 'Output tokens that arrived in requests that then failed; they count in no rate.',
+  cachedTokens:
+    'Prompt tokens that the server says it took from its prefix cache, summed over good requests; null when it did not say.',
+  'audit.sendLagMs':
+    'How late the harness itself was, in ms = send − the moment the schedule wanted it sent (closed loop: the moment the slot came free).',
+  percentiles:
+    "Percentiles of per-request numbers are exact, by linear interpolation between closest ranks (numpy's default); those of pooled gaps come from an HDR histogram (3 significant digits, in µs). A percentile is marked thin when fewer samples than MLPerf's early-stopping table asks stand behind it (p90: 64, p95: 130, p99: 662, p99.9: 6,636).",
+};

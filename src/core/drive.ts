@@ -1,0 +1,98 @@
+import pLimit from 'p-limit';
+import type { Arrival } from './arrival.ts';
+import type { Clock } from './clock.ts';
+import type { Phase } from './record.ts';
+import type { FinishedRequest, RequestPlan } from './record-builder.ts';
+import type { PointSpec, Prompt, PromptSource } from './spec.ts';
+
+/** What the loop needs of the world. */
+export interface DriveHost {
+  readonly clock: Clock;
+  readonly prompts: PromptSource;
+  /** Sends one request now; never rejects. */
+  send(plan: RequestPlan, prompt: Prompt): Promise<FinishedRequest>;
+  /** Cancels the requests in flight that `which` picks. */
+  cancel(which: (plan: RequestPlan) => boolean): void;
+  /** Number and name of the next request of the run. */
+  name(): { readonly id: number; readonly requestId: string };
+  /** Called once for each request sent, as it ends. */
+  finished(request: FinishedRequest): void;
+}
+
+/** What one phase of a point sends. */
+export interface PhaseLoad {
+  readonly phase: Phase;
+  readonly arrival: Arrival;
+  /** Requests to send; Infinity when `untilAtMs` bounds the phase. */
+  readonly count: number;
+  /** No request is sent at or after this instant; Infinity for none. */
+  readonly untilAtMs: number;
+  /** Keep slots full with unmeasured requests until the last of the phase has ended. */
+  readonly hold: boolean;
+}
+
+/**
+ * The one loop: takes a slot, waits until the request is due, sends it, and tells of its end. Load
+ * shape and stop rule are values. Resolves when all that was sent has ended; after `signal` aborts
+ * nothing more is sent.
+ */
+export async function drive(point: PointSpec, load: PhaseLoad, host: DriveHost, signal: AbortSignal): Promise<void> {
+  const { clock, prompts } = host;
+  const limit = pLimit(load.arrival.slots);
+  const startAtMs = clock.now();
+  // Instants at which slots came free, oldest first: when a request takes one over, it was due then.
+  const freeAtMs: number[] = [];
+  const tasks = new Set<Promise<void>>();
+  const sentOf: Record<Phase, number> = { warmup: 0, measured: 0, hold: 0 };
+  let open = 0;
+
+  const quotaLeft = (): boolean => sentOf[load.phase] < load.count && clock.now() < load.untilAtMs;
+
+  const nextPhase = (): Phase | null => {
+    if (signal.aborted) return null;
+    if (quotaLeft()) return load.phase;
+    return load.hold && open > 0 ? 'hold' : null;
+  };
+
+  const one = async (): Promise<void> => {
+    const phase = nextPhase();
+    if (phase === null) return;
+    const index = sentOf[phase]++;
+    if (phase === load.phase) open++;
+    const scheduledAtMs = phase === load.phase ? load.arrival.dueAtMs(index, startAtMs) : null;
+    if (scheduledAtMs !== null) await clock.sleepUntil(scheduledAtMs, signal);
+    const prompt = prompts.take(point.index, phase, index);
+    const plan: RequestPlan = {
+      ...host.name(),
+      point: point.index,
+      concurrency: point.concurrency,
+      phase,
+      dueAtMs: scheduledAtMs ?? freeAtMs.shift() ?? startAtMs,
+      isl: prompt.isl,
+      osl: prompt.osl,
+      promptTokens: prompt.promptTokens,
+    };
+    const finished = await host.send(plan, prompt);
+    freeAtMs.push(finished.record.endAtMs);
+    if (phase === load.phase) open--;
+    host.finished(finished);
+    if (load.hold && open === 0 && !quotaLeft()) host.cancel((other) => other.phase === 'hold');
+  };
+
+  // Each task lines up its successor as it starts, so the limiter's queue never holds more than one.
+  const submit = (): void => {
+    if (nextPhase() === null) return;
+    const task = limit(async () => {
+      submit();
+      await one();
+    });
+    tasks.add(task);
+    const forget = (): void => {
+      tasks.delete(task);
+    };
+    task.then(forget, forget);
+  };
+
+  submit();
+  while (tasks.size > 0) await Promise.all(tasks);
+}

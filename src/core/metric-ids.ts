@@ -1,0 +1,99 @@
+import { usageError } from './errors.ts';
+import { FAILURE_CLASSES } from './record.ts';
+import type { LevelReport } from './report.ts';
+
+const STATS = ['mean', 'std', 'min', 'p50', 'p90', 'p95', 'p99', 'p999', 'max', 'count'] as const;
+
+function stats(metric: string): string[] {
+  return STATS.map((name) => `${metric}.${name}`);
+}
+
+/**
+ * Names of all single values of a level, in the order of `summary.csv`. A name is the value's path below
+ * `levels[i]` in `report.json`, with one exception: `failures.<class>` is that class's count.
+ */
+export const METRIC_IDS: readonly string[] = [
+  'point',
+  'concurrency',
+  'isl',
+  'osl',
+  'status',
+  'requests.sent',
+  'requests.good',
+  'requests.failed',
+  'requests.goodWithoutText',
+  'requests.warmup',
+  'requests.warmupFailed',
+  'requests.hold',
+  'failureRatio',
+  'durationS',
+  ...stats('ttftMs'),
+  ...stats('itlMs'),
+  ...stats('tokenItlMs'),
+  ...stats('tpotMs'),
+  ...stats('e2eMs'),
+  'tokensPerChunk.mean',
+  'requestsPerS',
+  'inputTokensPerS',
+  'outputTokensPerS',
+  'totalTokensPerS',
+  'outputTokensPerSPerGpu',
+  'totalTokensPerSPerGpu',
+  ...stats('tokensPerSPerUser'),
+  ...stats('requestTokensPerS'),
+  'steady.shareRatio',
+  'steady.outputTokensPerS',
+  'steady.ttftMs.p50',
+  'steady.ttftMs.p99',
+  'steady.tokenItlMs.p50',
+  'steady.tokenItlMs.p99',
+  'achievedConcurrency',
+  'inputTokens',
+  'outputTokens',
+  'cachedTokens',
+  'wastedOutputTokens',
+  ...FAILURE_CLASSES.map((name) => `failures.${name}`),
+  ...['islProof', 'oslProof'].flatMap((proof) => [
+    `${proof}.counted.min`,
+    `${proof}.counted.mean`,
+    `${proof}.counted.max`,
+    `${proof}.provenByUsage`,
+    `${proof}.deviations`,
+    `${proof}.unknown`,
+  ]),
+  'connections.opened',
+  'connections.meanMs',
+  'connections.maxMs',
+  'audit.sendLagMs.p50',
+  'audit.sendLagMs.p99',
+  'audit.sendLagMs.max',
+  'audit.eventLoopDelayMs.p50',
+  'audit.eventLoopDelayMs.p99',
+  'audit.eventLoopDelayMs.max',
+  'audit.eventLoopUtilizationRatio',
+  'audit.cpuRatio',
+  'audit.rssMaxBytes',
+  'validity.verdict',
+];
+
+const KNOWN = new Set(METRIC_IDS);
+
+/**
+ * The value of metric `id` in one level, in the unit that the id names; null when the level has none.
+ * Throws a usage error (exit 2) for an id that is not in METRIC_IDS.
+ */
+export function metricValue(level: LevelReport, id: string): number | string | null {
+  if (!KNOWN.has(id)) {
+    throw usageError(`"${id}" is not a metric`, 'the headers of summary.csv are the names of all metrics');
+  }
+  if (id.startsWith('failures.')) {
+    const failed = level.failures[id.slice('failures.'.length) as keyof LevelReport['failures']];
+    return failed?.count ?? 0;
+  }
+  let value: unknown = level;
+  for (const key of id.split('.')) {
+    if (typeof value !== 'object' || value === null) return null;
+    value = (value as Record<string, unknown>)[key];
+  }
+  return typeof value === 'number' || typeof value === 'string' ? value : null;
+}

@@ -1,0 +1,206 @@
+import type { FailureClass, Outcome, Phase, RequestRecord, TokenCount } from './record.ts';
+
+/** What is known of a request before it is sent. */
+export interface RequestPlan {
+  readonly id: number;
+  readonly point: number;
+  readonly concurrency: number;
+  readonly phase: Phase;
+  readonly requestId: string;
+  readonly dueAtMs: number;
+  /** Asked lengths, and the count of prompt tokens that the server should come to (null when unknown). */
+  readonly isl: number;
+  readonly osl: number;
+  readonly promptTokens: number | null;
+}
+
+/** Output text of a finished request whose tokens per chunk nobody has told yet. */
+export interface ChunkText {
+  /** UTF-8 of all output, chunk after chunk. */
+  readonly bytes: Uint8Array;
+  /** Where each chunk ends in `bytes`. */
+  readonly ends: Uint32Array;
+}
+
+export interface FinishedRequest {
+  readonly record: RequestRecord;
+  /** Present when the text is needed to tell tokens per chunk, or to count tokens at all. */
+  readonly text: ChunkText | null;
+}
+
+const ENCODER = new TextEncoder();
+
+/**
+ * Collects one request's events and makes exactly one record of them, whatever happened. Chunk times
+ * live in typed arrays; text is kept as bytes, since a thousand short strings weigh ten times as much.
+ */
+export class RecordBuilder {
+  readonly plan: RequestPlan;
+  sentAtMs = 0;
+  connectMs: number | null = null;
+  status: number | null = null;
+  responseId: string | null = null;
+  finishReason: string | null = null;
+  done = false;
+  promptTokens = -1;
+  completionTokens = -1;
+  cachedTokens = -1;
+  #chunkAtMs: Float64Array;
+  #chunkEnds: Uint32Array;
+  #chunkTotals: Uint32Array | null = null;
+  #chunks = 0;
+  #text: Uint8Array;
+  #textBytes = 0;
+  #totalsComplete = true;
+  /** Text is kept only while the server does not count for us. */
+  #textComplete = true;
+  #failure: { class: FailureClass; detail: string } | null = null;
+
+  constructor(plan: RequestPlan) {
+    this.plan = plan;
+    this.#chunkAtMs = new Float64Array(plan.osl + 2);
+    this.#chunkEnds = new Uint32Array(plan.osl + 2);
+    this.#text = new Uint8Array(256);
+  }
+
+  get chunks(): number {
+    return this.#chunks;
+  }
+
+  get failed(): boolean {
+    return this.#failure !== null;
+  }
+
+  /** An output chunk; `completionTokens` is the server's running count with it, -1 when not told. */
+  addChunk(atMs: number, text: string, completionTokens: number): void {
+    const index = this.#chunks++;
+    if (index === this.#chunkAtMs.length) this.#growChunks();
+    this.#chunkAtMs[index] = atMs;
+    if (completionTokens < 0) {
+      this.#totalsComplete = false;
+      this.#addText(index, text);
+    } else {
+      this.#textComplete = false;
+      this.#chunkTotals ??= new Uint32Array(this.#chunkAtMs.length);
+      this.#chunkTotals[index] = completionTokens;
+    }
+  }
+
+  /** The first failure counts, with one exception: an error event tells more than what it led to. */
+  fail(failureClass: FailureClass, detail: string): void {
+    if (this.#failure === null || (failureClass === 'error-event' && this.#failure.class !== 'error-event')) {
+      this.#failure = { class: failureClass, detail };
+    }
+  }
+
+  /**
+   * Makes the record. `templateShare` is subtracted from the server's prompt count where ISL means the
+   * bare text. A proper end is `[DONE]` or a finish reason; good takes that, no error, and at least one
+   * token by the server's count (visible text only where no count came).
+   */
+  finish(endAtMs: number, templateShare: number): FinishedRequest {
+    this.#judge();
+    const plan = this.plan;
+    const outcome: Outcome = this.#failure?.class ?? 'good';
+    const times = this.#chunkAtMs.subarray(0, this.#chunks);
+    const counted = this.#countTokens();
+    const uncounted = counted.tokens === null || this.completionTokens < 0;
+    const needsText = outcome === 'good' && this.#chunks > 0 && this.#textComplete && uncounted;
+    const record: RequestRecord = {
+      id: plan.id,
+      point: plan.point,
+      concurrency: plan.concurrency,
+      phase: plan.phase,
+      requestId: plan.requestId,
+      responseId: this.responseId,
+      outcome,
+      detail: this.#failure?.detail ?? null,
+      status: this.status,
+      finishReason: this.finishReason,
+      dueAtMs: plan.dueAtMs,
+      sentAtMs: this.sentAtMs,
+      firstAtMs: times.at(0) ?? null,
+      lastAtMs: times.at(-1) ?? null,
+      endAtMs,
+      connectMs: this.connectMs,
+      chunkUs: gapsInUs(this.sentAtMs, times),
+      chunkTokens: counted.tokens,
+      chunkTokensBy: counted.by,
+      isl: this.#islCount(templateShare),
+      osl: {
+        asked: plan.osl,
+        counted: this.completionTokens < 0 ? null : this.completionTokens,
+        by: this.completionTokens < 0 ? 'none' : 'usage',
+      },
+      promptTokens: this.promptTokens < 0 ? null : this.promptTokens,
+      cachedTokens: this.cachedTokens < 0 ? null : this.cachedTokens,
+    };
+    const text = needsText
+      ? { bytes: this.#text.slice(0, this.#textBytes), ends: this.#chunkEnds.slice(0, this.#chunks) }
+      : null;
+    return { record, text };
+  }
+
+  #judge(): void {
+    if (this.#failure !== null) return;
+    const tokens = this.completionTokens >= 0 ? this.completionTokens : this.#chunks;
+    const proper = this.done || this.finishReason !== null;
+    if (proper && tokens === 0) this.fail('empty', 'proper end without a single output token');
+    else if (!proper && this.#chunks === 0) this.fail('empty', 'the response ended without any output');
+    else if (!proper) {
+      this.fail('truncated', `the response ended after ${this.#chunks} chunks without [DONE] or a finish reason`);
+    }
+  }
+
+  #islCount(templateShare: number): TokenCount {
+    const { isl, promptTokens } = this.plan;
+    if (this.promptTokens >= 0) return { asked: isl, counted: this.promptTokens - templateShare, by: 'usage' };
+    if (promptTokens !== null) return { asked: isl, counted: promptTokens - templateShare, by: 'tokenizer' };
+    return { asked: isl, counted: null, by: 'none' };
+  }
+
+  #countTokens(): { tokens: Uint32Array | null; by: RequestRecord['chunkTokensBy'] } {
+    const chunks = this.#chunks;
+    if (chunks === 0) return { tokens: null, by: null };
+    if (this.#totalsComplete && this.#chunkTotals !== null) {
+      const tokens = this.#chunkTotals.slice(0, chunks);
+      for (let i = chunks - 1; i > 0; i--) tokens[i] = Math.max(0, tokens[i]! - tokens[i - 1]!);
+      return { tokens, by: 'continuous-usage' };
+    }
+    if (this.completionTokens === chunks) return { tokens: new Uint32Array(chunks).fill(1), by: 'one-per-chunk' };
+    return { tokens: null, by: null };
+  }
+
+  #addText(index: number, text: string): void {
+    const most = text.length * 3;
+    if (most > this.#text.length - this.#textBytes) {
+      this.#text = grow(new Uint8Array(Math.max(this.#text.length * 2, this.#textBytes + most)), this.#text);
+    }
+    this.#textBytes += ENCODER.encodeInto(text, this.#text.subarray(this.#textBytes)).written;
+    this.#chunkEnds[index] = this.#textBytes;
+  }
+
+  #growChunks(): void {
+    const size = Math.max(16, this.#chunkAtMs.length * 2);
+    this.#chunkAtMs = grow(new Float64Array(size), this.#chunkAtMs);
+    this.#chunkEnds = grow(new Uint32Array(size), this.#chunkEnds);
+    if (this.#chunkTotals !== null) this.#chunkTotals = grow(new Uint32Array(size), this.#chunkTotals);
+  }
+}
+
+function grow<T extends Float64Array | Uint32Array | Uint8Array>(larger: T, old: T): T {
+  larger.set(old);
+  return larger;
+}
+
+/** Each gap is the difference of rounded instants, so that the sum of gaps never drifts from the clock. */
+function gapsInUs(sentAtMs: number, atMs: Float64Array): Uint32Array {
+  const gaps = new Uint32Array(atMs.length);
+  let before = 0;
+  for (let i = 0; i < atMs.length; i++) {
+    const us = Math.round((atMs[i]! - sentAtMs) * 1_000);
+    gaps[i] = us - before;
+    before = us;
+  }
+  return gaps;
+}

@@ -1,0 +1,116 @@
+/** Why a request did not end well. Each class is counted and shown; none enters a latency. */
+export const FAILURE_CLASSES = [
+  'connect',
+  'tls',
+  'timeout',
+  'reset',
+  'http',
+  'malformed',
+  'error-event',
+  'empty',
+  'truncated',
+  'cancelled',
+] as const;
+
+export type FailureClass = (typeof FAILURE_CLASSES)[number];
+export type Outcome = 'good' | FailureClass;
+
+/** `measured` requests make the numbers; `warmup` and `hold` requests are recorded and never counted. */
+export type Phase = 'warmup' | 'measured' | 'hold';
+
+/** Who counted a request's tokens: the server, the local tokenizer, or nobody. */
+export type CountedBy = 'usage' | 'tokenizer' | 'none';
+
+/** A length in tokens: what was asked of the server, and what somebody counted. */
+export interface TokenCount {
+  readonly asked: number;
+  readonly counted: number | null;
+  readonly by: CountedBy;
+}
+
+/**
+ * Everything known of one request sent: the boundary between measuring and reporting. Whatever is
+ * before it makes records, whatever is after it only reads them. Instants are milliseconds since the
+ * run's origin on the monotonic clock.
+ */
+export interface RequestRecord {
+  /** Number of the request in this run, from 0, in the order of sending. */
+  readonly id: number;
+  /** Index of the sweep's point, from 0. */
+  readonly point: number;
+  readonly concurrency: number;
+  readonly phase: Phase;
+  /** The `x-request-id` that was sent. */
+  readonly requestId: string;
+  /** The `id` of the completion, as the server named it. */
+  readonly responseId: string | null;
+  readonly outcome: Outcome;
+  /** What happened, in words; null for a good request. Holds no secret. */
+  readonly detail: string | null;
+  /** HTTP status, null when no response head came. */
+  readonly status: number | null;
+  readonly finishReason: string | null;
+  /** When the schedule wanted it sent (closed loop: when its slot came free). */
+  readonly dueAtMs: number;
+  /** Just before the first byte was handed to the socket, or before connecting when no connection was open. */
+  readonly sentAtMs: number;
+  /** First chunk that carried output; null when none did. */
+  readonly firstAtMs: number | null;
+  /** Last chunk that carried output; null when none did. */
+  readonly lastAtMs: number | null;
+  /** End of the response, or the moment the request failed. */
+  readonly endAtMs: number;
+  /** Time to open this request's own connection; null when it was open before. Included in TTFT. */
+  readonly connectMs: number | null;
+  /** Integer microseconds: send to first output chunk, then gap by gap. */
+  readonly chunkUs: Uint32Array;
+  /** Tokens that each chunk of `chunkUs` carried; null when nobody could tell. */
+  readonly chunkTokens: Uint32Array | null;
+  /** Where `chunkTokens` came from. */
+  readonly chunkTokensBy: 'continuous-usage' | 'one-per-chunk' | 'tokenizer' | null;
+  readonly isl: TokenCount;
+  readonly osl: TokenCount;
+  /** `prompt_tokens` as the server sent it, the template's share included; null when it did not. */
+  readonly promptTokens: number | null;
+  /** Prompt tokens that the server took from its cache; null when it did not say. */
+  readonly cachedTokens: number | null;
+}
+
+/**
+ * The record as one line of `records.ndjson` (without the newline). Instants are rounded to whole
+ * microseconds. The chunk arrays are joined by hand: a JSON replacer would be called for each gap.
+ */
+export function recordToJson(record: RequestRecord): string {
+  const { chunkUs, chunkTokens, ...rest } = record;
+  const head = JSON.stringify({
+    ...rest,
+    dueAtMs: toMicros(rest.dueAtMs),
+    sentAtMs: toMicros(rest.sentAtMs),
+    firstAtMs: rest.firstAtMs === null ? null : toMicros(rest.firstAtMs),
+    lastAtMs: rest.lastAtMs === null ? null : toMicros(rest.lastAtMs),
+    endAtMs: toMicros(rest.endAtMs),
+    connectMs: rest.connectMs === null ? null : toMicros(rest.connectMs),
+  });
+  const tokens = chunkTokens === null ? 'null' : `[${chunkTokens.join(',')}]`;
+  return `${head.slice(0, -1)},"chunkUs":[${chunkUs.join(',')}],"chunkTokens":${tokens}}`;
+}
+
+function toMicros(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000;
+}
+
+/** Reads a line of `records.ndjson` back. Throws SyntaxError on text that is no record. */
+export function recordFromJson(line: string): RequestRecord {
+  const raw = JSON.parse(line) as Omit<RequestRecord, 'chunkUs' | 'chunkTokens'> & {
+    chunkUs: number[];
+    chunkTokens: number[] | null;
+  };
+  if (typeof raw.id !== 'number' || typeof raw.outcome !== 'string' || !Array.isArray(raw.chunkUs)) {
+    throw new SyntaxError('not a request record');
+  }
+  return {
+    ...raw,
+    chunkUs: Uint32Array.from(raw.chunkUs),
+    chunkTokens: raw.chunkTokens === null ? null : Uint32Array.from(raw.chunkTokens),
+  };
+}

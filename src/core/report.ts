@@ -1,0 +1,221 @@
+import type { FailureClass } from './record.ts';
+import type { PromptSpec, RunSpec } from './spec.ts';
+
+/** Version of the report's shape; raised when a field changes its meaning or goes away. */
+export const REPORT_SCHEMA = 1;
+
+/** A percentile needs at least this many samples (MLPerf's early-stopping table, c = 0.99). */
+export const ENOUGH_SAMPLES = { p90: 64, p95: 130, p99: 662, p999: 6_636 } as const;
+
+export type PercentileName = 'p50' | 'p90' | 'p95' | 'p99' | 'p999';
+
+/** A distribution. All null when nothing was counted. */
+export interface Stats {
+  readonly mean: number | null;
+  /** Population standard deviation (ddof 0). */
+  readonly std: number | null;
+  readonly min: number | null;
+  readonly p50: number | null;
+  readonly p90: number | null;
+  readonly p95: number | null;
+  readonly p99: number | null;
+  readonly p999: number | null;
+  readonly max: number | null;
+  readonly count: number;
+  /** Percentiles that stand on too few samples (see ENOUGH_SAMPLES). */
+  readonly thin: readonly PercentileName[];
+}
+
+/** Numbers of the steady window; `share` is its part of the level's duration. */
+export type Steady =
+  | {
+      readonly fromAtMs: number;
+      readonly toAtMs: number;
+      readonly shareRatio: number;
+      readonly outputTokensPerS: number;
+      readonly ttftMs: Stats;
+      readonly tokenItlMs: Stats;
+      readonly reason: null;
+    }
+  | { readonly reason: string };
+
+/** Server's own count against ours over one level. */
+export interface Witness {
+  readonly source: string;
+  readonly inputTokens: { readonly server: number; readonly ours: number } | null;
+  readonly outputTokens: { readonly server: number; readonly ours: number } | null;
+  readonly requests: { readonly server: number; readonly ours: number } | null;
+  /** Why there is nothing to compare; null when there is. */
+  readonly reason: string | null;
+}
+
+/** What the harness saw of itself while the level ran. */
+export interface Audit {
+  /** Due to sent, measured requests. */
+  readonly sendLagMs: Stats;
+  readonly eventLoopDelayMs: { readonly p50: number; readonly p99: number; readonly max: number };
+  /** Share of the level that the event loop was busy. */
+  readonly eventLoopUtilizationRatio: number;
+  /** CPU seconds of the process per second of the level; 1 is a whole core. */
+  readonly cpuRatio: number;
+  readonly rssMaxBytes: number;
+}
+
+export interface Validity {
+  readonly verdict: 'valid' | 'suspect' | 'client-bound';
+  /** One sentence each; empty when valid. */
+  readonly reasons: readonly string[];
+}
+
+/** How lengths came out against what was asked, over good measured requests. */
+export interface LengthProof {
+  readonly asked: number | null;
+  readonly counted: { readonly min: number; readonly mean: number; readonly max: number } | null;
+  /** Requests that the server itself counted. */
+  readonly provenByUsage: number;
+  /** Good requests whose count is known and differs from what was asked. */
+  readonly deviations: number;
+  /** Good requests whose length nobody counted. */
+  readonly unknown: number;
+}
+
+export interface LevelReport {
+  readonly point: number;
+  readonly concurrency: number;
+  readonly isl: number;
+  readonly osl: number;
+  readonly status: 'complete' | 'partial' | 'skipped';
+  readonly requests: {
+    readonly sent: number;
+    readonly good: number;
+    readonly failed: number;
+    /** Good by the counts, yet no text was visible: TTFT unknown. */
+    readonly goodWithoutText: number;
+    readonly warmup: number;
+    readonly warmupFailed: number;
+    readonly hold: number;
+  };
+  readonly failureRatio: number;
+  readonly failures: Readonly<Partial<Record<FailureClass, { readonly count: number; readonly first: string }>>>;
+  /** First measured send, and last end of a measured response. */
+  readonly startedAtMs: number | null;
+  readonly endedAtMs: number | null;
+  readonly durationS: number | null;
+  readonly ttftMs: Stats;
+  readonly itlMs: Stats;
+  readonly tokenItlMs: Stats;
+  readonly tpotMs: Stats;
+  readonly e2eMs: Stats;
+  readonly tokensPerChunk: Stats;
+  /** Where the tokens per chunk came from, requests by source. */
+  readonly chunkTokensBy: Readonly<Record<string, number>>;
+  readonly requestsPerS: number | null;
+  readonly inputTokensPerS: number | null;
+  readonly outputTokensPerS: number | null;
+  readonly totalTokensPerS: number | null;
+  readonly outputTokensPerSPerGpu: number | null;
+  readonly totalTokensPerSPerGpu: number | null;
+  /** Decode speed that one user sees: 1000 ÷ TPOT, per request. */
+  readonly tokensPerSPerUser: Stats;
+  /** completion tokens ÷ E2E, per request. */
+  readonly requestTokensPerS: Stats;
+  readonly steady: Steady;
+  /** Time-weighted requests in flight between first send and last end. */
+  readonly achievedConcurrency: number | null;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly cachedTokens: number | null;
+  readonly wastedOutputTokens: number;
+  readonly islProof: LengthProof;
+  readonly oslProof: LengthProof;
+  readonly connections: { readonly opened: number; readonly meanMs: number | null; readonly maxMs: number | null };
+  readonly witness: Witness | null;
+  readonly audit: Audit | null;
+  readonly validity: Validity;
+  /** Output tokens per 1 s bucket from the first measured send; the last bucket may be shorter. */
+  readonly timeline: { readonly bucketS: 1; readonly outputTokens: readonly number[] };
+  /** HDR histograms, compressed (V2, deflate) and base64, in microseconds (rates: milli-tokens per second). */
+  readonly histograms: Readonly<Record<HistogramName, string>>;
+}
+
+export const HISTOGRAM_NAMES = [
+  'ttftMs',
+  'itlMs',
+  'tokenItlMs',
+  'tpotMs',
+  'e2eMs',
+  'requestTokensPerS',
+] as const;
+export type HistogramName = (typeof HISTOGRAM_NAMES)[number];
+
+/** How the prompts of the run were made and how far their lengths can be trusted. */
+export interface PromptFacts extends PromptSpec {
+  readonly tokenizerName: string;
+  /** sha256 of tokenizer.json. */
+  readonly tokenizerHash: string;
+  /** `words`: exact by construction; `adjust`: encoded and corrected. */
+  readonly method: 'words' | 'adjust';
+  /** Words that encode to one token of their own; 0 with `adjust`. */
+  readonly wordCount: number;
+  readonly template: {
+    readonly source: string;
+    readonly hash: string | null;
+    /** Tokens that the template adds; null when unknown. */
+    readonly tokens: number | null;
+    readonly by: 'computed' | 'calibrated' | 'unknown';
+  };
+  /** Prompts encoded and found exact before the run. */
+  readonly checked: number;
+  /** The local tokenizer is not the model's: lengths are estimates until the server's count proves them. */
+  readonly estimates: boolean;
+}
+
+/** Where and with what the run was made. */
+export interface Provenance {
+  readonly command: string;
+  readonly bench: string;
+  readonly node: string;
+  readonly os: string;
+  readonly arch: string;
+  readonly host: string;
+  readonly cpus: number;
+  readonly cpuModel: string;
+  readonly memoryBytes: number;
+  readonly git: { readonly commit: string; readonly dirty: boolean } | null;
+  readonly slurm: Readonly<Record<string, string>> | null;
+}
+
+/** The target as the probes before the run found it. */
+export interface TargetFacts {
+  readonly urls: readonly string[];
+  readonly model: string;
+  readonly endpoint: string;
+  /** The quirks in force (`dynamo`, `vllm`, …). */
+  readonly server: string;
+  readonly serverBy: 'flag' | 'probe';
+  readonly modelsListed: readonly string[] | null;
+  /** Fields that the server refused and that were left out. */
+  readonly refusedFields: readonly string[];
+  readonly metricsUrl: string | null;
+  readonly canary: { readonly ttftMs: number | null; readonly e2eMs: number; readonly usage: boolean };
+}
+
+/** The one document of a run: `report.json`. Everything that is shown or exported is made from it. */
+export interface Report {
+  readonly schema: typeof REPORT_SCHEMA;
+  readonly name: string;
+  readonly status: 'running' | 'complete' | 'interrupted' | 'failed';
+  /** Why it is not complete; null when it is. */
+  readonly statusDetail: string | null;
+  /** The same instant on both clocks; `monotonicNs` is CLOCK_MONOTONIC. */
+  readonly origin: { readonly utc: string; readonly monotonicNs: string };
+  readonly finishedUtc: string | null;
+  readonly spec: RunSpec;
+  readonly target: TargetFacts;
+  readonly prompts: PromptFacts;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly provenance: Provenance;
+  readonly warnings: readonly string[];
+  readonly definitions: Readonly<Record<string, string>>;
+  readonly levels: readonly LevelReport[];
+}

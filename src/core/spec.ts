@@ -1,0 +1,91 @@
+import type { Phase } from './record.ts';
+
+/** One point of a sweep: a shape at a concurrency level. */
+export interface PointSpec {
+  /** Index in the whole sweep, from 0, skipped points included. */
+  readonly index: number;
+  /** At most this many requests in flight. */
+  readonly concurrency: number;
+  /** Asked input and output length in tokens. */
+  readonly isl: number;
+  readonly osl: number;
+  /** Measured requests to send; null when `durationMs` bounds the point instead. */
+  readonly requests: number | null;
+  /** No new measured request is sent after this long; null when `requests` bounds the point. */
+  readonly durationMs: number | null;
+  /** Unmeasured requests sent before the clock of the point starts. */
+  readonly warmup: number;
+}
+
+/** How the lengths and the text of prompts are made. */
+export interface PromptSpec {
+  /** `embedded`, or what the user wrote after `--tokenizer`. */
+  readonly tokenizer: string;
+  /** Whether ISL counts what the server reports (`prompt`, template included) or the bare text (`content`). */
+  readonly islCounts: 'prompt' | 'content';
+  /** Each length is uniform in [ratio·L, L]; 1 means exactly L (sglang's meaning). */
+  readonly rangeRatio: number;
+  readonly text: 'words' | 'corpus';
+  readonly seed: number;
+  /** Goes into the first tokens of each prompt, so that no two runs share a prefix. */
+  readonly salt: string;
+}
+
+/** Time-outs in milliseconds; 0 means none. */
+export interface TimeoutSpec {
+  readonly connectMs: number;
+  /** Send to the first byte of the response body. */
+  readonly firstMs: number;
+  /** Between two reads of a response. */
+  readonly idleMs: number;
+  readonly totalMs: number;
+}
+
+/** What a run does, frozen and written to `spec.json` before anything is sent. Holds no secret. */
+export interface RunSpec {
+  readonly schema: 1;
+  readonly name: string;
+  readonly urls: readonly string[];
+  /** The served name; null until the server's model list gave the only one. */
+  readonly model: string | null;
+  readonly endpoint: string;
+  readonly server: string;
+  readonly arrival: string;
+  readonly dataset: string;
+  readonly points: readonly PointSpec[];
+  /** The first points of the sweep that are not run. */
+  readonly skip: number;
+  readonly pauseMs: number;
+  readonly graceMs: number;
+  readonly holdLoad: boolean;
+  readonly wire: 'socket' | 'undici';
+  readonly connectionPerRequest: boolean;
+  readonly timeouts: TimeoutSpec;
+  readonly prompts: PromptSpec;
+  /** Merged over the request body last; the user wins. */
+  readonly extraBody: Readonly<Record<string, unknown>>;
+  /** Names alone: values of headers never reach a file. */
+  readonly headerNames: readonly string[];
+  readonly gpus: number | null;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly requireExact: boolean;
+  readonly requireValid: boolean;
+  readonly maxFailureRatio: number;
+}
+
+/** One prompt, ready to be sent: the text is already escaped for a JSON string. */
+export interface Prompt {
+  /** JSON-escaped UTF-8 text of the user message, without the quotes. */
+  readonly content: Uint8Array;
+  /** Input length in tokens that the prompt was built to, in the sense of `PromptSpec.islCounts`. */
+  readonly isl: number;
+  /** Output length to ask for. */
+  readonly osl: number;
+  /** Length the server should report as `prompt_tokens`, null when the template's share is unknown. */
+  readonly promptTokens: number | null;
+}
+
+/** Gives prompt number `index` of a point's phase. Each (point, phase, index) is another text. */
+export interface PromptSource {
+  take(point: number, phase: Phase, index: number): Prompt;
+}

@@ -1,0 +1,170 @@
+import { encodeHistogram, exactStats, greatest, histogramOf, least, Pooled, sum } from './distribution.ts';
+import { FAILURE_CLASSES, type FailureClass, type RequestRecord, type TokenCount } from './record.ts';
+import type { Audit, LengthProof, LevelReport, Validity, Witness } from './report.ts';
+import { addTokenGaps, forEachChunk, steadyWindow } from './window.ts';
+
+/** What a level's numbers are made from, beside its records. */
+export interface LevelInput {
+  readonly point: number;
+  readonly concurrency: number;
+  readonly isl: number;
+  readonly osl: number;
+  readonly status: LevelReport['status'];
+  readonly records: readonly RequestRecord[];
+  readonly gpus: number | null;
+  readonly connections: LevelReport['connections'];
+  readonly witness: Witness | null;
+  readonly audit: Audit | null;
+  readonly validity: Validity;
+}
+
+/** All numbers of a level from its records. Pure: the same records give the same report. */
+export function summarizeLevel(input: LevelInput): LevelReport {
+  const measured = input.records.filter((record) => record.phase === 'measured');
+  const warmup = input.records.filter((record) => record.phase === 'warmup');
+  const good = measured.filter((record) => record.outcome === 'good');
+  const failed = measured.length - good.length;
+  const startedAtMs = measured.length === 0 ? null : least(measured.map((record) => record.sentAtMs));
+  const endedAtMs = measured.length === 0 ? null : greatest(measured.map((record) => record.endAtMs));
+  const durationS = startedAtMs === null || endedAtMs === null ? null : (endedAtMs - startedAtMs) / 1_000;
+  const inputTokens = sum(good.map((record) => record.isl.counted ?? 0));
+  const outputTokens = sum(good.map((record) => record.osl.counted ?? 0));
+  const perS = (amount: number): number | null => (durationS === null || durationS <= 0 ? null : amount / durationS);
+  const perGpu = (rate: number | null): number | null => (rate === null || input.gpus === null ? null : rate / input.gpus);
+  const outputTokensPerS = perS(outputTokens);
+  const totalTokensPerS = perS(inputTokens + outputTokens);
+
+  const shown = good.filter((record) => record.firstAtMs !== null);
+  const ttft = shown.map((record) => record.firstAtMs! - record.sentAtMs);
+  const e2e = shown.map((record) => record.lastAtMs! - record.sentAtMs);
+  const tpot = shown.flatMap((record) => tpotMs(record) ?? []);
+  const requestTokensPerS = shown.flatMap((record) => {
+    const tookMs = record.lastAtMs! - record.sentAtMs;
+    return record.osl.counted === null || tookMs <= 0 ? [] : [(record.osl.counted * 1_000) / tookMs];
+  });
+  const gaps = new Pooled(1_000);
+  const tokenGaps = new Pooled(1_000);
+  const perChunk = new Pooled(1);
+  for (const record of shown) {
+    for (const tokens of record.chunkTokens ?? []) perChunk.add(tokens);
+    for (let i = 1; i < record.chunkUs.length; i++) gaps.add(record.chunkUs[i]!);
+    if (record.chunkTokens !== null) addTokenGaps(record, tokenGaps);
+  }
+
+  return {
+    point: input.point,
+    concurrency: input.concurrency,
+    isl: input.isl,
+    osl: input.osl,
+    status: input.status,
+    requests: {
+      sent: measured.length,
+      good: good.length,
+      failed,
+      goodWithoutText: good.length - shown.length,
+      warmup: warmup.length,
+      warmupFailed: warmup.filter((record) => record.outcome !== 'good').length,
+      hold: input.records.filter((record) => record.phase === 'hold').length,
+    },
+    failureRatio: measured.length === 0 ? 0 : failed / measured.length,
+    failures: countFailures(measured),
+    startedAtMs,
+    endedAtMs,
+    durationS,
+    ttftMs: exactStats(ttft),
+    itlMs: gaps.stats(),
+    tokenItlMs: tokenGaps.stats(),
+    tpotMs: exactStats(tpot),
+    e2eMs: exactStats(e2e),
+    tokensPerChunk: perChunk.stats(),
+    chunkTokensBy: countBy(good, (record) => record.chunkTokensBy ?? 'unknown'),
+    requestsPerS: perS(good.length),
+    inputTokensPerS: perS(inputTokens),
+    outputTokensPerS,
+    totalTokensPerS,
+    outputTokensPerSPerGpu: perGpu(outputTokensPerS),
+    totalTokensPerSPerGpu: perGpu(totalTokensPerS),
+    tokensPerSPerUser: exactStats(tpot.flatMap((ms) => (ms > 0 ? [1_000 / ms] : []))),
+    requestTokensPerS: exactStats(requestTokensPerS),
+    steady: steadyWindow(measured, input.concurrency),
+    achievedConcurrency: inFlight(input.records, startedAtMs, endedAtMs),
+    inputTokens,
+    outputTokens,
+    cachedTokens: good.every((record) => record.cachedTokens === null)
+      ? null
+      : sum(good.map((record) => record.cachedTokens ?? 0)),
+    wastedOutputTokens: sum(
+      measured.flatMap((record) => (record.outcome === 'good' ? [] : [record.osl.counted ?? record.chunkUs.length])),
+    ),
+    islProof: lengthProof(good.map((record) => record.isl)),
+    oslProof: lengthProof(good.map((record) => record.osl)),
+    connections: input.connections,
+    witness: input.witness,
+    audit: input.audit,
+    validity: input.validity,
+    timeline: { bucketS: 1, outputTokens: tokensPerBucket(good, startedAtMs, endedAtMs) },
+    histograms: {
+      ttftMs: encodeHistogram(histogramOf(ttft, 1_000)),
+      itlMs: encodeHistogram(gaps.histogram),
+      tokenItlMs: encodeHistogram(tokenGaps.histogram),
+      tpotMs: encodeHistogram(histogramOf(tpot, 1_000)),
+      e2eMs: encodeHistogram(histogramOf(e2e, 1_000)),
+      requestTokensPerS: encodeHistogram(histogramOf(requestTokensPerS, 1_000)),
+    },
+  };
+}
+
+/** (E2E − TTFT) ÷ (OSL − 1) in ms; null when fewer than two tokens were counted or nothing was shown. */
+export function tpotMs(record: RequestRecord): number | null {
+  const tokens = record.osl.counted;
+  if (tokens === null || tokens < 2 || record.firstAtMs === null || record.lastAtMs === null) return null;
+  return (record.lastAtMs - record.firstAtMs) / (tokens - 1);
+}
+
+function countFailures(measured: readonly RequestRecord[]): LevelReport['failures'] {
+  const failures: Partial<Record<FailureClass, { count: number; first: string }>> = {};
+  for (const failureClass of FAILURE_CLASSES) {
+    const ones = measured.filter((record) => record.outcome === failureClass);
+    if (ones.length > 0) failures[failureClass] = { count: ones.length, first: ones[0]!.detail ?? '' };
+  }
+  return failures;
+}
+
+function countBy(records: readonly RequestRecord[], key: (record: RequestRecord) => string): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const record of records) counts[key(record)] = (counts[key(record)] ?? 0) + 1;
+  return counts;
+}
+
+function lengthProof(counts: readonly TokenCount[]): LengthProof {
+  const known = counts.filter((count) => count.counted !== null);
+  const values = known.map((count) => count.counted!);
+  const asked = new Set(counts.map((count) => count.asked));
+  return {
+    asked: asked.size === 1 ? counts[0]!.asked : null,
+    counted: values.length === 0 ? null : { min: least(values), mean: sum(values) / values.length, max: greatest(values) },
+    provenByUsage: counts.filter((count) => count.by === 'usage').length,
+    deviations: known.filter((count) => count.counted !== count.asked).length,
+    unknown: counts.length - known.length,
+  };
+}
+
+/** Requests in flight, time-weighted between the first measured send and the last measured end. */
+function inFlight(records: readonly RequestRecord[], fromAtMs: number | null, toAtMs: number | null): number | null {
+  if (fromAtMs === null || toAtMs === null || toAtMs <= fromAtMs) return null;
+  const busyMs = records.map((record) => Math.max(0, Math.min(record.endAtMs, toAtMs) - Math.max(record.sentAtMs, fromAtMs)));
+  return sum(busyMs) / (toAtMs - fromAtMs);
+}
+
+/** Output tokens of good requests by the second of their arrival, from the first measured send. */
+function tokensPerBucket(good: readonly RequestRecord[], fromAtMs: number | null, toAtMs: number | null): number[] {
+  if (fromAtMs === null || toAtMs === null) return [];
+  const buckets = new Array<number>(Math.floor((toAtMs - fromAtMs) / 1_000) + 1).fill(0);
+  for (const record of good) {
+    forEachChunk(record, (atMs, _gapUs, tokens) => {
+      const index = Math.min(buckets.length - 1, Math.max(0, Math.floor((atMs - fromAtMs) / 1_000)));
+      buckets[index]! += tokens;
+    });
+  }
+  return buckets.map((tokens) => Math.round(tokens * 1_000) / 1_000);
+}

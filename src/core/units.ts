@@ -1,0 +1,22 @@
+import { usageError } from './errors.ts';
+
+const MS_PER: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, min: 60_000, h: 3_600_000 };
+
+/**
+ * Parses a duration that carries its unit (`500ms`, `5s`, `1.5m`, `1h`) into milliseconds.
+ * A bare `0` is allowed. `flag` names the option in the error (exit 2).
+ */
+export function parseDurationMs(text: string, flag: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|min|h)$/.exec(text.trim());
+  if (match) return Number(match[1]) * MS_PER[match[2]!]!;
+  if (text.trim() === '0') return 0;
+  throw usageError(`${flag}: "${text}" is not a duration`, 'write a number with its unit, as in 500ms, 5s, 2m or 1h');
+}
+
+/** A duration for people: `850 ms`, `12.3 s`, `4 m 05 s`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1_000);
+  return `${Math.floor(seconds / 60)} m ${String(seconds % 60).padStart(2, '0')} s`;
+}

@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { closed } from '../../src/arrivals/closed.ts';
+import { type DriveHost, drive, type PhaseLoad } from '../../src/core/drive.ts';
+import type { RequestPlan } from '../../src/core/record-builder.ts';
+import { newRequestIds } from '../../src/core/request-ids.ts';
+import type { PointSpec } from '../../src/core/spec.ts';
+import { makeRecord } from '../fixtures/records.ts';
+import { VirtualClock } from '../fixtures/virtual-clock.ts';
+
+function point(concurrency: number): PointSpec {
+  return { index: 0, concurrency, isl: 10, osl: 5, requests: null, durationMs: null, warmup: 0 };
+}
+
+interface Trace {
+  readonly plans: RequestPlan[];
+  readonly ended: string[];
+  readonly sentAtMs: number[];
+  most: number;
+}
+
+/** Runs a load on a virtual clock against a server that takes `serviceMs(n)` for the nth request. */
+async function run(concurrency: number, load: Partial<PhaseLoad>, serviceMs: (n: number) => number, abortAtMs?: number): Promise<{ trace: Trace; clock: VirtualClock }> {
+  const clock = new VirtualClock();
+  const trace: Trace = { plans: [], ended: [], sentAtMs: [], most: 0 };
+  const stop = new AbortController();
+  const ids = newRequestIds('t');
+  const open = new Map<RequestPlan, (at: number) => void>();
+  const host: DriveHost = {
+    clock,
+    prompts: { take: () => ({ content: new Uint8Array(), isl: 10, osl: 5, promptTokens: null }) },
+    name: () => ids.next(),
+    finished: ({ record }) => trace.ended.push(`${record.phase} ${record.outcome}`),
+    cancel: (which) => {
+      for (const [plan, end] of [...open]) if (which(plan)) end(-1);
+    },
+    send: (plan) => {
+      const sentAtMs = clock.now();
+      trace.plans.push(plan);
+      trace.sentAtMs.push(sentAtMs);
+      return new Promise((resolve) => {
+        const end = (code: number): void => {
+          if (!open.delete(plan)) return;
+          const cancelled = code < 0;
+          const record = makeRecord({ ...plan, sentAtMs, endAtMs: clock.now(), outcome: cancelled ? 'cancelled' : 'good' });
+          resolve({ record: { ...record, phase: plan.phase }, text: null });
+        };
+        open.set(plan, end);
+        trace.most = Math.max(trace.most, open.size);
+        clock.at(sentAtMs + serviceMs(plan.id), () => end(0));
+      });
+    },
+  };
+  if (abortAtMs !== undefined) clock.at(abortAtMs, () => stop.abort());
+  const whole: PhaseLoad = { phase: 'measured', arrival: closed.make(point(concurrency)), count: Number.POSITIVE_INFINITY, untilAtMs: Number.POSITIVE_INFINITY, hold: false, ...load };
+  const done = drive(point(concurrency), whole, host, stop.signal);
+  await clock.runUntil(done);
+  return { trace, clock };
+}
+
+describe('drive', () => {
+  it('keeps exactly C in flight and sends the next the moment one ends', async () => {
+    const { trace, clock } = await run(4, { count: 16 }, () => 100);
+    expect(trace.plans).toHaveLength(16);
+    expect(trace.most).toBe(4);
+    expect(trace.sentAtMs).toEqual([0, 0, 0, 0, 100, 100, 100, 100, 200, 200, 200, 200, 300, 300, 300, 300]);
+    expect(clock.now()).toBe(400);
+  });
+
+  it('calls a request due when its slot came free', async () => {
+    const { trace } = await run(2, { count: 5 }, (n) => [100, 30, 50, 10, 10][n]!);
+    expect(trace.sentAtMs).toEqual([0, 0, 30, 80, 90]);
+    expect(trace.plans.map((plan) => plan.dueAtMs)).toEqual([0, 0, 30, 80, 90]);
+  });
+
+  it('sends fewer than C when there are fewer', async () => {
+    const { trace } = await run(8, { count: 3 }, () => 10);
+    expect(trace.plans).toHaveLength(3);
+  });
+
+  it('stops sending after its time, and lets what is in flight end', async () => {
+    const { trace, clock } = await run(2, { untilAtMs: 250 }, () => 100);
+    expect(trace.sentAtMs).toEqual([0, 0, 100, 100, 200, 200]);
+    expect(clock.now()).toBe(300);
+  });
+
+  it('sends nothing more after an abort', async () => {
+    const { trace } = await run(2, { count: 100 }, () => 100, 150);
+    expect(trace.plans).toHaveLength(4);
+    expect(trace.ended).toHaveLength(4);
+  });
+
+  it('holds the load with unmeasured requests until the last measured one has ended', async () => {
+    // Request 2 is slow: its neighbour's slot stays full meanwhile, and what fills it is cancelled at the end.
+    const { trace, clock } = await run(2, { count: 3, hold: true }, (n) => (n === 2 ? 250 : 100));
+    expect(trace.plans.filter((plan) => plan.phase === 'measured')).toHaveLength(3);
+    expect(trace.ended.filter((line) => line.startsWith('measured'))).toEqual(Array(3).fill('measured good'));
+    expect(trace.ended.filter((line) => line.startsWith('hold'))).toEqual(['hold good', 'hold good', 'hold cancelled']);
+    expect(clock.now()).toBe(350);
+  });
+});
