@@ -1,0 +1,81 @@
+import { type Dispatcher, request } from 'undici';
+import { errorText } from '../core/errors.ts';
+import { targetOrigin, undiciDispatcher } from './undici-wire.ts';
+import type { Target, TlsMaterial } from './wire.ts';
+
+export interface ControlOptions {
+  readonly target: Target;
+  readonly tls: TlsMaterial | null;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly timeoutMs: number;
+}
+
+export interface ControlAnswer {
+  /** null when no answer came; `error` then says why. */
+  readonly status: number | null;
+  readonly body: string;
+  readonly error: string | null;
+}
+
+/** The unmeasured side calls: models, health, metrics. Through undici, proxies of the environment included. */
+export class Control {
+  readonly #options: ControlOptions;
+  readonly #dispatcher: Dispatcher;
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+    this.#dispatcher = undiciDispatcher({ target: options.target, tls: options.tls, connectTimeoutMs: options.timeoutMs });
+  }
+
+  get target(): Target {
+    return this.#options.target;
+  }
+
+  /** GETs a path below the target's base. Never rejects. */
+  async get(path: string): Promise<ControlAnswer> {
+    const { target, headers, timeoutMs } = this.#options;
+    try {
+      const answer = await request(`${targetOrigin(target)}${target.basePath}${path}`, {
+        dispatcher: this.#dispatcher,
+        headers: Object.fromEntries(headers),
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      return { status: answer.statusCode, body: await answer.body.text(), error: null };
+    } catch (error) {
+      return { status: null, body: '', error: errorText(error) || 'no answer' };
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#dispatcher.destroy();
+  }
+}
+
+/** The `id`s and `owned_by`s of `/v1/models`, null when the body is no such list. */
+export function parseModels(body: string): { ids: string[]; ownedBy: string[] } | null {
+  try {
+    const parsed = JSON.parse(body) as { data?: unknown };
+    if (!Array.isArray(parsed.data)) return null;
+    const models = parsed.data as { id?: unknown; owned_by?: unknown }[];
+    return {
+      ids: models.flatMap((model) => (typeof model.id === 'string' ? [model.id] : [])),
+      ownedBy: models.flatMap((model) => (typeof model.owned_by === 'string' ? [model.owned_by] : [])),
+    };
+  } catch {
+    return null;
+  }
+}
+
+/** Sum over all series called `name` in a Prometheus text, null when there is none. */
+export function sumSeries(metrics: string, name: string): number | null {
+  let total: number | null = null;
+  for (const line of metrics.split('\n')) {
+    if (!line.startsWith(name)) continue;
+    const next = line[name.length];
+    if (next !== '{' && next !== ' ') continue;
+    const valueAt = next === '{' ? line.lastIndexOf('}') + 1 : name.length;
+    const value = Number(line.slice(valueAt).trim().split(/\s+/, 1)[0]);
+    if (Number.isFinite(value)) total = (total ?? 0) + value;
+  }
+  return total;
+}

@@ -1,0 +1,48 @@
+import type { Kind } from '../core/kind.ts';
+
+/** What one event of a response stream carried. One object is reused for all events of a request. */
+export interface Delta {
+  /** Output text: content, reasoning and tool-call arguments. `''` when there was none. */
+  text: string;
+  finishReason: string | null;
+  responseId: string | null;
+  /** Cumulative usage, -1 where the event did not say. */
+  promptTokens: number;
+  completionTokens: number;
+  cachedTokens: number;
+  /** The stream's own end mark (`[DONE]`). */
+  done: boolean;
+  /** The server reported an error inside the stream. */
+  error: string | null;
+}
+
+/** What a request asks for, beside its text. */
+export interface Ask {
+  readonly model: string;
+  readonly maxTokens: number;
+}
+
+/** Fields that a server may not know; those it refuses are left out. */
+export type OptionalField = 'ignore_eos' | 'min_tokens' | 'continuous_usage_stats';
+
+/** An API shape: request body out, delta in. Pure. */
+export interface Dialect extends Kind {
+  readonly path: string;
+  /** The body around the JSON-escaped prompt text, which stands between `before` and `after`. */
+  frame(ask: Ask, fields: ReadonlySet<OptionalField>, extra: Readonly<Record<string, unknown>>): { before: string; after: string };
+  /** Reads one event's data into `delta`, which holds nothing of an earlier event afterwards. Throws SyntaxError on what is no chunk. */
+  read(data: string, delta: Delta): void;
+}
+
+export function emptyDelta(): Delta {
+  return {
+    text: '',
+    finishReason: null,
+    responseId: null,
+    promptTokens: -1,
+    completionTokens: -1,
+    cachedTokens: -1,
+    done: false,
+    error: null,
+  };
+}

@@ -1,0 +1,310 @@
+import type { WireFailure } from './wire.ts';
+
+/** What one response turns into. `body` lends its bytes for the call. */
+export interface ResponseEvents {
+  head(status: number, headers: ReadonlyMap<string, string>, atMs: number): void;
+  body(buffer: Buffer, start: number, end: number, atMs: number): void;
+  end(atMs: number): void;
+  fail(failure: WireFailure, atMs: number): void;
+}
+
+const MAX_HEAD_BYTES = 64 * 1024;
+const CR = 0x0d;
+const LF = 0x0a;
+
+type State =
+  | 'head'
+  | 'length'
+  | 'close'
+  | 'chunk-size'
+  | 'chunk-extension'
+  | 'chunk-size-lf'
+  | 'chunk-data'
+  | 'chunk-data-cr'
+  | 'chunk-data-lf'
+  | 'trailer'
+  | 'done';
+
+/**
+ * A strict reader of HTTP/1.1 responses, one at a time, fed with bytes cut anywhere: status line,
+ * headers, 1xx, content-length, chunked with extensions and trailers, and bodies that end with the
+ * connection (RFC 9112). Anything else fails the response as `malformed`.
+ *
+ * The data of all chunks in one read is moved together in the caller's buffer and told once: a server
+ * sends one event per chunk, and what stands behind `body` costs more per call than the move.
+ */
+export class HttpResponseReader {
+  #events: ResponseEvents | null = null;
+  #state: State = 'done';
+  #head = '';
+  #remaining = 0;
+  #sizeDigits = 0;
+  #trailerBytes = 0;
+  #trailerLine = 0;
+  #keepAlive = false;
+
+  /** Expects the next response and tells it to `events`. */
+  begin(events: ResponseEvents): void {
+    this.#events = events;
+    this.#state = 'head';
+    this.#head = '';
+  }
+
+  /** True between a whole response and the next `begin`. */
+  get idle(): boolean {
+    return this.#state === 'done';
+  }
+
+  /** Whether the connection may carry another request, once a response has ended. */
+  get keepAlive(): boolean {
+    return this.#keepAlive;
+  }
+
+  /** Feeds bytes [start, end) of `buffer`, which may be overwritten. Returns false when the response broke. */
+  feed(buffer: Buffer, start: number, end: number, atMs: number): boolean {
+    let at = start;
+    if (this.#state === 'done') return this.#broken('bytes after the end of the response', atMs);
+    while (this.#state === 'head') {
+      if (at >= end) return true;
+      const next = this.#feedHead(buffer, at, end, atMs);
+      if (next < 0) return false;
+      at = next;
+    }
+    switch (this.#state as State) {
+      case 'done':
+        return at === end || this.#broken('bytes after the end of the response', atMs);
+      case 'close':
+        if (at < end) this.#events?.body(buffer, at, end, atMs);
+        return true;
+      case 'length':
+        return this.#feedLength(buffer, at, end, atMs);
+      default:
+        return this.#feedChunked(buffer, at, end, atMs);
+    }
+  }
+
+  /** The peer ended the connection. Ends a body that lasts until then; anything else is cut short. */
+  finish(atMs: number): void {
+    if (this.#state === 'done') return;
+    if (this.#state === 'close') {
+      this.#finishResponse(atMs);
+      return;
+    }
+    if (this.#state === 'head' && this.#head !== '' && !'HTTP/1.'.startsWith(this.#head.slice(0, 7))) {
+      this.#broken(`not HTTP: "${this.#head.slice(0, 40).trim()}"`, atMs);
+      return;
+    }
+    const nothing = this.#state === 'head' && this.#head === '';
+    this.#state = 'done';
+    this.#keepAlive = false;
+    this.#take()?.fail(
+      nothing
+        ? { class: 'reset', detail: 'connection closed before any response' }
+        : { class: 'truncated', detail: 'connection closed in the middle of the response' },
+      atMs,
+    );
+  }
+
+  /** Forgets the response under way, telling nobody. */
+  abandon(): void {
+    this.#take();
+    this.#state = 'done';
+    this.#keepAlive = false;
+  }
+
+  #take(): ResponseEvents | null {
+    const events = this.#events;
+    this.#events = null;
+    return events;
+  }
+
+  #broken(detail: string, atMs: number): false {
+    const events = this.#take();
+    this.#state = 'done';
+    this.#keepAlive = false;
+    events?.fail({ class: 'malformed', detail: `HTTP: ${detail}` }, atMs);
+    return false;
+  }
+
+  #finishResponse(atMs: number): void {
+    this.#state = 'done';
+    this.#take()?.end(atMs);
+  }
+
+  /** Returns the index of the first byte behind the head, `end` when more is needed, -1 when broken. */
+  #feedHead(buffer: Buffer, start: number, end: number, atMs: number): number {
+    const before = this.#head.length;
+    this.#head += buffer.toString('latin1', start, end);
+    const headEnd = this.#head.indexOf('\r\n\r\n', Math.max(0, before - 3));
+    if (headEnd < 0) {
+      if (this.#head.length > MAX_HEAD_BYTES) {
+        this.#broken(`response head larger than ${MAX_HEAD_BYTES} bytes`, atMs);
+        return -1;
+      }
+      return end;
+    }
+    const bodyAt = start + (headEnd + 4 - before);
+    const text = this.#head.slice(0, headEnd);
+    this.#head = '';
+    return this.#parseHead(text, atMs) ? bodyAt : -1;
+  }
+
+  #parseHead(text: string, atMs: number): boolean {
+    const lines = text.split('\r\n');
+    const match = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [^\r\n]*)?$/.exec(lines[0]!);
+    if (!match) return this.#broken(`bad status line "${lines[0]!.slice(0, 80)}"`, atMs);
+    const status = Number(match[2]);
+    const headers = new Map<string, string>();
+    for (let i = 1; i < lines.length; i++) {
+      const line = lines[i]!;
+      const colon = line.indexOf(':');
+      if (colon <= 0 || !/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(line.slice(0, colon)) || line.includes('\n') || line.includes('\r')) {
+        return this.#broken(`bad header line "${line.slice(0, 80)}"`, atMs);
+      }
+      const name = line.slice(0, colon).toLowerCase();
+      const value = line.slice(colon + 1).trim();
+      const old = headers.get(name);
+      headers.set(name, old === undefined ? value : `${old}, ${value}`);
+    }
+    if (status < 200) {
+      return status === 101 ? this.#broken('unasked protocol switch (101)', atMs) : true;
+    }
+    return this.#startBody(status, match[1] === '1', headers, atMs);
+  }
+
+  #startBody(status: number, http11: boolean, headers: ReadonlyMap<string, string>, atMs: number): boolean {
+    const connection = (headers.get('connection') ?? '').toLowerCase().split(/\s*,\s*/);
+    this.#keepAlive = http11 ? !connection.includes('close') : connection.includes('keep-alive');
+    const encoding = headers.get('transfer-encoding');
+    const length = headers.get('content-length');
+    if (encoding !== undefined && length !== undefined) {
+      return this.#broken('both transfer-encoding and content-length', atMs);
+    }
+    if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') {
+      return this.#broken(`transfer-encoding "${encoding.slice(0, 40)}"`, atMs);
+    }
+    if (length !== undefined && !/^\d{1,15}$/.test(length)) {
+      return this.#broken(`content-length "${length.slice(0, 40)}"`, atMs);
+    }
+    this.#events?.head(status, headers, atMs);
+    if (status === 204 || status === 304) {
+      this.#finishResponse(atMs);
+    } else if (encoding !== undefined) {
+      this.#state = 'chunk-size';
+      this.#remaining = 0;
+      this.#sizeDigits = 0;
+    } else if (length !== undefined) {
+      this.#remaining = Number(length);
+      this.#state = 'length';
+      if (this.#remaining === 0) this.#finishResponse(atMs);
+    } else {
+      this.#keepAlive = false;
+      this.#state = 'close';
+    }
+    return true;
+  }
+
+  #feedLength(buffer: Buffer, start: number, end: number, atMs: number): boolean {
+    const take = Math.min(end - start, this.#remaining);
+    if (take === 0) return true;
+    this.#remaining -= take;
+    this.#events?.body(buffer, start, start + take, atMs);
+    if (this.#remaining === 0) this.#finishResponse(atMs);
+    return start + take === end || this.#broken('more bytes than content-length', atMs);
+  }
+
+  #feedChunked(buffer: Buffer, start: number, end: number, atMs: number): boolean {
+    let at = start;
+    let dataStart = start;
+    let dataEnd = start;
+    const broken = (detail: string): false => {
+      if (dataEnd > dataStart) this.#events?.body(buffer, dataStart, dataEnd, atMs);
+      return this.#broken(detail, atMs);
+    };
+    while (at < end) {
+      switch (this.#state) {
+        case 'chunk-size': {
+          const byte = buffer[at]!;
+          const digit = hexDigit(byte);
+          if (digit >= 0) {
+            if (++this.#sizeDigits > 12) return broken('chunk size too large');
+            this.#remaining = this.#remaining * 16 + digit;
+          } else if (this.#sizeDigits === 0) {
+            return broken('chunk without a size');
+          } else if (byte === CR) {
+            this.#state = 'chunk-size-lf';
+          } else if (byte === 0x3b || byte === 0x20 || byte === 0x09) {
+            this.#state = 'chunk-extension';
+          } else {
+            return broken('bad byte in a chunk size');
+          }
+          at++;
+          break;
+        }
+        case 'chunk-extension':
+          if (buffer[at] === LF) return broken('bare line feed in a chunk extension');
+          if (buffer[at] === CR) this.#state = 'chunk-size-lf';
+          at++;
+          break;
+        case 'chunk-size-lf':
+          if (buffer[at] !== LF) return broken('chunk size not ended by CRLF');
+          this.#state = this.#remaining === 0 ? 'trailer' : 'chunk-data';
+          this.#trailerBytes = 0;
+          this.#trailerLine = 0;
+          at++;
+          break;
+        case 'chunk-data': {
+          const take = Math.min(end - at, this.#remaining);
+          if (dataEnd === dataStart) {
+            dataStart = at;
+            dataEnd = at + take;
+          } else {
+            buffer.copyWithin(dataEnd, at, at + take);
+            dataEnd += take;
+          }
+          at += take;
+          this.#remaining -= take;
+          if (this.#remaining === 0) this.#state = 'chunk-data-cr';
+          break;
+        }
+        case 'chunk-data-cr':
+          if (buffer[at] !== CR) return broken('chunk longer than its size');
+          this.#state = 'chunk-data-lf';
+          at++;
+          break;
+        case 'chunk-data-lf':
+          if (buffer[at] !== LF) return broken('chunk longer than its size');
+          this.#state = 'chunk-size';
+          this.#sizeDigits = 0;
+          at++;
+          break;
+        case 'trailer': {
+          const byte = buffer[at]!;
+          at++;
+          if (++this.#trailerBytes > MAX_HEAD_BYTES) return broken('trailers too large');
+          if (byte !== LF) {
+            if (byte !== CR) this.#trailerLine++;
+            break;
+          }
+          if (this.#trailerLine > 0) {
+            this.#trailerLine = 0;
+            break;
+          }
+          if (dataEnd > dataStart) this.#events?.body(buffer, dataStart, dataEnd, atMs);
+          this.#finishResponse(atMs);
+          return at === end || this.#broken('bytes after the end of the response', atMs);
+        }
+        default:
+          return broken('bytes after the end of the response');
+      }
+    }
+    if (dataEnd > dataStart) this.#events?.body(buffer, dataStart, dataEnd, atMs);
+    return true;
+  }
+}
+
+function hexDigit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const lower = byte | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
+}

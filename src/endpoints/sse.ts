@@ -1,0 +1,38 @@
+import { StringDecoder } from 'node:string_decoder';
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
+
+/**
+ * Bytes of a server-sent-event stream, cut anywhere, in; whole events out, in order. Framing is
+ * eventsource-parser's (the WHATWG algorithm: CRLF, comments, multi-line data, no space after the
+ * colon); this class keeps characters that a cut split in two together.
+ */
+export class SseReader {
+  readonly #parser: ReturnType<typeof createParser>;
+  readonly #decoder = new StringDecoder('utf8');
+  /** The last read ended inside a character, or at least might have. */
+  #split = false;
+
+  /** `onEvent` gets the event's data and its type (null when the server named none). */
+  constructor(onEvent: (data: string, type: string | null) => void) {
+    this.#parser = createParser({
+      onEvent: (message: EventSourceMessage) => onEvent(message.data, message.event ?? null),
+    });
+  }
+
+  /** Feeds bytes [start, end), start < end. */
+  feed(buffer: Buffer, start: number, end: number): void {
+    const endsWhole = buffer[end - 1]! < 0x80;
+    if (endsWhole && !this.#split) {
+      this.#parser.feed(buffer.toString('utf8', start, end));
+      return;
+    }
+    this.#split = !endsWhole;
+    const text = this.#decoder.write(buffer.subarray(start, end));
+    if (text !== '') this.#parser.feed(text);
+  }
+
+  /** The response ended as it should: an event that lacks its blank line is told all the same. */
+  end(): void {
+    this.#parser.feed(`${this.#decoder.end()}\n\n`);
+  }
+}

@@ -1,0 +1,44 @@
+import { usageError } from '../core/errors.ts';
+import type { Target } from './wire.ts';
+
+/**
+ * Parses `--url`: `http://host:8000`, `https://host/base`, `host:8000`, or `unix:/run/server.sock`.
+ * A trailing slash and a trailing `/v1` or `/v1/chat/completions` are taken off. Exit 2 on anything else.
+ */
+export function parseTarget(text: string): Target {
+  const trimmed = text.trim();
+  if (trimmed.startsWith('unix:')) {
+    const socketPath = trimmed.slice('unix:'.length).replace(/^\/\/(?=\/)/, '');
+    if (!socketPath.startsWith('/')) {
+      throw usageError(`--url: "${text}" has no absolute socket path`, 'write unix:/path/to/socket');
+    }
+    return { url: `unix:${socketPath}`, tls: false, host: 'localhost', port: 80, socketPath, basePath: '', authority: 'localhost' };
+  }
+  const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `http://${trimmed}`;
+  let url: URL;
+  try {
+    url = new URL(withScheme);
+  } catch {
+    throw usageError(`--url: "${text}" is not a URL`, 'write it as http://host:port');
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw usageError(`--url: "${text}" has the scheme "${url.protocol}"`, 'use http://, https:// or unix:/path');
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw usageError('--url: credentials in the URL would reach logs and files', 'use --api-key or --header');
+  }
+  if (url.search !== '' || url.hash !== '') {
+    throw usageError(`--url: "${text}" has a query or fragment`, 'give only scheme, host, port and base path');
+  }
+  const tls = url.protocol === 'https:';
+  const basePath = url.pathname.replace(/\/+$/, '').replace(/\/v1(\/chat\/completions)?$/, '');
+  return {
+    url: `${url.protocol}//${url.host}${basePath}`,
+    tls,
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? (tls ? 443 : 80) : Number(url.port),
+    socketPath: null,
+    basePath,
+    authority: url.host,
+  };
+}

@@ -1,0 +1,129 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { HttpResponseReader } from '../../src/endpoints/http-reader.ts';
+
+interface Seen {
+  status: number | null;
+  headers: Record<string, string>;
+  body: string;
+  outcome: string;
+  keepAlive: boolean;
+}
+
+/** Feeds `bytes` cut at `cuts` and says what came out. `fin` ends the connection afterwards. */
+function read(bytes: Buffer, cuts: readonly number[] = [], fin = false): Seen {
+  const seen: Seen = { status: null, headers: {}, body: '', outcome: 'open', keepAlive: false };
+  const parts: Buffer[] = [];
+  const reader = new HttpResponseReader();
+  reader.begin({
+    head: (status, headers) => {
+      seen.status = status;
+      seen.headers = Object.fromEntries(headers);
+    },
+    body: (buffer, start, end) => parts.push(Buffer.from(buffer.subarray(start, end))),
+    end: () => {
+      seen.outcome = 'end';
+    },
+    fail: (failure) => {
+      seen.outcome = `${failure.class}: ${failure.detail}`;
+    },
+  });
+  const edges = [...new Set([0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length])].sort((a, b) => a - b);
+  for (let i = 1; i < edges.length; i++) {
+    // The reader may overwrite what it is lent, as the shared read buffer is.
+    const piece = Buffer.from(bytes.subarray(edges[i - 1]!, edges[i]!));
+    if (piece.length > 0 && !reader.feed(piece, 0, piece.length, 0)) break;
+  }
+  if (fin) reader.finish(0);
+  seen.body = Buffer.concat(parts).toString('latin1');
+  seen.keepAlive = reader.keepAlive;
+  return seen;
+}
+
+const text = (value: string): Buffer => Buffer.from(value, 'latin1');
+
+describe('HttpResponseReader', () => {
+  it('reads a chunked response with extensions and trailers', () => {
+    const seen = read(
+      text('HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\nWiki\r\nA\r\npedia in c\r\n0\r\nX-Sum: 1\r\n\r\n'),
+    );
+    expect(seen).toMatchObject({ status: 200, body: 'Wikipedia in c', outcome: 'end', keepAlive: true });
+    expect(seen.headers['content-type']).toBe('text/event-stream');
+  });
+
+  it('reads content-length, and nothing at all', () => {
+    expect(read(text('HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nabc'))).toMatchObject({ status: 404, body: 'abc', outcome: 'end' });
+    expect(read(text('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'))).toMatchObject({ body: '', outcome: 'end' });
+    expect(read(text('HTTP/1.1 204 No Content\r\n\r\n'))).toMatchObject({ status: 204, outcome: 'end' });
+  });
+
+  it('skips 1xx answers', () => {
+    const seen = read(text('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
+    expect(seen).toMatchObject({ status: 200, body: 'ok', outcome: 'end' });
+  });
+
+  it('ends a body without length with the connection, which cannot be used again', () => {
+    const bytes = text('HTTP/1.1 200 OK\r\n\r\nsome text');
+    expect(read(bytes)).toMatchObject({ outcome: 'open', body: 'some text' });
+    expect(read(bytes, [], true)).toMatchObject({ outcome: 'end', body: 'some text', keepAlive: false });
+  });
+
+  it('honours connection: close and HTTP/1.0', () => {
+    expect(read(text('HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')).keepAlive).toBe(false);
+    expect(read(text('HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n')).keepAlive).toBe(false);
+    expect(read(text('HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n')).keepAlive).toBe(true);
+  });
+
+  it.each([
+    ['HTTP/2 200 OK\r\n\r\n', 'bad status line'],
+    ['HTTP/1.1 99 Low\r\n\r\n', 'bad status line'],
+    ['HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n', 'bad status line'],
+    ['HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\n', 'bad header line'],
+    ['HTTP/1.1 200 OK\r\nA: b\r\n folded\r\n\r\n', 'bad header line'],
+    ['HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n', 'content-length'],
+    ['HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n', 'content-length'],
+    ['HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n', 'both'],
+    ['HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n', 'transfer-encoding'],
+    ['HTTP/1.1 101 Switching Protocols\r\n\r\n', 'protocol switch'],
+    ['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n', 'without a size'],
+    ['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n', 'without a size'],
+    ['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3x\r\n', 'bad byte in a chunk size'],
+    ['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n', 'longer than its size'],
+    ['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffff\r\n', 'too large'],
+    ['HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab', 'more bytes'],
+  ])('refuses %j', (raw, reason) => {
+    const { outcome } = read(text(raw));
+    expect(outcome).toMatch(/^malformed|^end/);
+    if (!raw.endsWith('ab')) expect(outcome).toContain(reason);
+  });
+
+  it('tells a connection that closed before an answer from one cut in the middle', () => {
+    expect(read(text(''), [], true).outcome).toMatch(/^reset/);
+    expect(read(text('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc'), [], true).outcome).toMatch(/^truncated/);
+    expect(read(text('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'), [], true).outcome).toMatch(/^truncated/);
+  });
+
+  it('gives the same response however the bytes are cut', () => {
+    const chunks = fc.array(fc.uint8Array({ minLength: 1, maxLength: 40 }), { maxLength: 12 });
+    fc.assert(
+      fc.property(chunks, fc.array(fc.nat()), fc.boolean(), (bodies, cuts, upper) => {
+        const whole = Buffer.concat(bodies).toString('latin1');
+        const size = (n: number): string => (upper ? n.toString(16).toUpperCase() : n.toString(16));
+        const framed = bodies.map((body) => `${size(body.length)}\r\n${Buffer.from(body).toString('latin1')}\r\n`).join('');
+        const bytes = text(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${framed}0\r\n\r\n`);
+        expect(read(bytes, cuts)).toMatchObject({ status: 200, body: whole, outcome: 'end', keepAlive: true });
+      }),
+    );
+  });
+
+  it('survives any bytes: it ends, fails or waits, and never throws', () => {
+    const near = fc.constantFrom('HTTP/1.1 200 OK\r\n', 'Transfer-Encoding: chunked\r\n', '\r\n', '5\r\nhello\r\n', '0\r\n\r\n', '\n', 'x');
+    fc.assert(
+      fc.property(fc.array(fc.oneof(near, fc.string())), fc.array(fc.nat()), (pieces, cuts) => {
+        const bytes = text(pieces.join(''));
+        expect(read(bytes, cuts, true).outcome).toMatch(/^(end|malformed|truncated|reset)/);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
