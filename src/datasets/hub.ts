@@ -1,0 +1,137 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { errorText, usageError } from '../core/errors.ts';
+
+/** The world outside that the hub needs; tests hand in their own. */
+export interface HubAccess {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly fetch: typeof fetch;
+}
+
+interface HubFiles {
+  readonly tokenizerJson: string;
+  readonly configJson: string | null;
+  readonly templateJinja: string | null;
+}
+
+const FETCH_TIMEOUT_MS = 120_000;
+
+/**
+ * Reads `ORG/NAME[@REVISION]` from the local hub cache, else from the hub, which then fills the cache.
+ * `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH` and `HF_HUB_OFFLINE` hold.
+ * Throws a usage error (exit 2) when the model or its tokenizer cannot be had.
+ */
+export async function readFromHub(model: string, hub: HubAccess): Promise<HubFiles> {
+  const [name = '', revision = 'main'] = model.split('@');
+  if (!/^[\w.-]+(?:\/[\w.-]+)?$/.test(name) || !/^[\w./-]+$/.test(revision) || revision.includes('..')) {
+    throw usageError(
+      `--tokenizer: "hf:${model}" names no model`,
+      'write hf:ORG/NAME, as in hf:Qwen/Qwen3-8B',
+    );
+  }
+  const { env } = hub;
+  const home = env['HF_HOME'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface');
+  const cache = env['HF_HUB_CACHE'] ?? join(home, 'hub');
+  const folder = join(cache, `models--${name.replace('/', '--')}`);
+
+  const commit = readText(join(folder, 'refs', revision))?.trim() ?? revision;
+  const snapshot = join(folder, 'snapshots', commit);
+  const cached = readText(join(snapshot, 'tokenizer.json'));
+  if (cached !== null) {
+    return {
+      tokenizerJson: cached,
+      configJson: readText(join(snapshot, 'tokenizer_config.json')),
+      templateJinja: readText(join(snapshot, 'chat_template.jinja')),
+    };
+  }
+  if (/^(1|true|yes|on)$/i.test(env['HF_HUB_OFFLINE'] ?? '')) {
+    throw usageError(
+      `--tokenizer: hf:${model} is not in ${cache}, and HF_HUB_OFFLINE forbids to fetch it`,
+      'give the path of a folder that holds its tokenizer.json',
+    );
+  }
+  const token = env['HF_TOKEN'] ?? readText(env['HF_TOKEN_PATH'] ?? join(home, 'token'))?.trim();
+  const endpoint = (env['HF_ENDPOINT'] ?? 'https://huggingface.co').replace(/\/+$/, '');
+  const download = (file: string): Promise<Download | null> =>
+    fetchFile(`${endpoint}/${name}/resolve/${encodeURIComponent(revision)}/${file}`, token, hub.fetch);
+
+  const [tokenizer, config, template] = await Promise.all([
+    download('tokenizer.json'),
+    download('tokenizer_config.json'),
+    download('chat_template.jinja'),
+  ]);
+  if (tokenizer === null) {
+    throw usageError(
+      `--tokenizer: hf:${model} has no tokenizer.json (or there is no such model)`,
+      'check the name, or give a local folder that holds tokenizer.json',
+    );
+  }
+  const resolved = [tokenizer, config, template].find((file) => file?.commit != null)?.commit;
+  if (resolved != null) {
+    const target = join(folder, 'snapshots', resolved);
+    storeText(join(target, 'tokenizer_config.json'), config?.text);
+    storeText(join(target, 'chat_template.jinja'), template?.text);
+    storeText(join(target, 'tokenizer.json'), tokenizer.text);
+    storeText(join(folder, 'refs', revision), resolved);
+  }
+  return {
+    tokenizerJson: tokenizer.text,
+    configJson: config?.text ?? null,
+    templateJinja: template?.text ?? null,
+  };
+}
+
+interface Download {
+  readonly text: string;
+  readonly commit: string | null;
+}
+
+async function fetchFile(
+  url: string,
+  token: string | undefined,
+  get: typeof fetch,
+): Promise<Download | null> {
+  let response: Response;
+  try {
+    response = await get(url, {
+      headers: token ? { authorization: `Bearer ${token}` } : {},
+      signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+    });
+    if (response.status === 404) return null;
+    if (response.ok) return { text: await response.text(), commit: response.headers.get('x-repo-commit') };
+  } catch (error) {
+    const cause =
+      error instanceof Error && error.cause !== undefined ? errorText(error.cause) : errorText(error);
+    throw usageError(
+      `--tokenizer: cannot fetch ${url} (${cause})`,
+      'give the path of a local folder instead',
+    );
+  }
+  const hint =
+    response.status === 401 || response.status === 403
+      ? 'the model is gated or does not exist: set HF_TOKEN, or give a local folder'
+      : 'try again later, or give a local folder';
+  throw usageError(`--tokenizer: ${url} answered HTTP ${response.status}`, hint);
+}
+
+function readText(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+/** Fills the cache. A cache that cannot be written is no failure: the text is in hand. */
+function storeText(file: string, text: string | undefined): void {
+  if (text === undefined) return;
+  const partial = `${file}.${process.pid}.partial`;
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(partial, text);
+    renameSync(partial, file);
+  } catch {
+    // The next run fetches it again.
+  }
+}

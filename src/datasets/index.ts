@@ -1,0 +1,108 @@
+import { usageError } from '../core/errors.ts';
+import type { Kind } from '../core/kind.ts';
+import type { Phase } from '../core/record.ts';
+import {
+  checkMaker,
+  type MadePrompt,
+  PHASES,
+  type PrepareJob,
+  type PrepareResult,
+  type Probe,
+  type PromptMaker,
+  type PromptSink,
+  writePrompts,
+} from './prepare.ts';
+import { openRandomPrompts } from './random.ts';
+import { type LoadedTokenizer, loadTokenizer } from './tokenizer.ts';
+import { readTokenizerFiles } from './tokenizer-source.ts';
+
+/** A way to make prompts. */
+export interface DatasetKind extends Kind {
+  /** The maker of prompts, or the probes that must be sent before it can be made. */
+  open(job: PrepareJob): Promise<PromptMaker | { readonly needsProbe: readonly [Probe, Probe] }>;
+}
+
+export const DATASETS: readonly DatasetKind[] = [
+  { name: 'random', about: 'synthetic text of exact length, each prompt another', open: openRandomPrompts },
+];
+
+/**
+ * Makes every prompt of the job into `out`, after encoding and comparing a few of each point. Throws
+ * usage errors (exit 2) for an unreadable tokenizer and for lengths that cannot be made.
+ */
+export async function preparePrompts(
+  job: PrepareJob,
+  out: PromptSink,
+  onProgress?: (done: number, total: number) => void,
+): Promise<PrepareResult> {
+  const opened = await openDataset(job);
+  if ('needsProbe' in opened) return opened;
+  const { maker, checked } = checkMaker(opened, job.points);
+  const { inexact } = writePrompts(maker, job.points, out, onProgress);
+  const warnings = [...maker.warnings];
+  if (maker !== opened)
+    warnings.push('a prompt did not encode to its length: each is now encoded and corrected');
+  if (inexact > 0) warnings.push(`${inexact} prompts could not be made to the exact length`);
+  return { facts: { ...maker.facts, checked }, salting: maker.salting, inexact, warnings };
+}
+
+/** One prompt of an iteration, with its place. */
+export interface PlacedPrompt extends MadePrompt {
+  readonly point: number;
+  readonly phase: Phase;
+  readonly index: number;
+}
+
+/**
+ * The prompts of a job one by one as text, in the order that `preparePrompts` makes them. Throws a usage
+ * error when the template's share is unknown, since nobody is there to be probed.
+ */
+export async function* iteratePrompts(job: PrepareJob): AsyncGenerator<PlacedPrompt> {
+  const opened = await openDataset(job);
+  if ('needsProbe' in opened) {
+    throw usageError(
+      `--tokenizer ${job.prompts.tokenizer} has no chat template, so the length that a server counts is unknown`,
+      'put chat_template.jinja beside tokenizer.json, or count the bare text with --isl-counts content',
+    );
+  }
+  const { maker } = checkMaker(opened, job.points);
+  for (const { point, counts } of job.points) {
+    for (const phase of PHASES) {
+      for (let index = 0; index < counts[phase]; index++) {
+        yield { point: point.index, phase, index, ...maker.make(point, phase, index) };
+      }
+    }
+  }
+}
+
+/** Loads the tokenizer that `--tokenizer` names. Throws a usage error (exit 2) when it cannot be read. */
+export async function openTokenizer(choice: string): Promise<LoadedTokenizer> {
+  return loadTokenizer(await readTokenizerFiles(choice, { env: process.env, fetch }));
+}
+
+function openDataset(job: PrepareJob): ReturnType<DatasetKind['open']> {
+  const kind = DATASETS.find(({ name }) => name === job.dataset);
+  if (kind === undefined) {
+    const known = DATASETS.map(({ name }) => name).join(', ');
+    throw usageError(`--dataset: there is no "${job.dataset}"`, `known: ${known}`);
+  }
+  return kind.open(job);
+}
+
+export type { ChunkedText } from './chunk-file.ts';
+export { splitTokens } from './chunk-tokens.ts';
+export type {
+  Calibration,
+  MadePrompt,
+  PointPrompts,
+  PreparedPrompts,
+  PrepareJob,
+  PrepareResult,
+  Probe,
+  PromptMaker,
+  PromptSink,
+  Salting,
+} from './prepare.ts';
+export { fitCalibration } from './random.ts';
+export { openEmbeddedCounter, type TokenCounter } from './token-counter.ts';
+export { defaultCacheDir } from './word-list.ts';

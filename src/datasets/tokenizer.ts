@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto';
+import { Tokenizer } from '@huggingface/tokenizers';
+import { errorText, usageError } from '../core/errors.ts';
+import type { TokenizerFiles } from './tokenizer-source.ts';
+
+/** A tokenizer ready to encode. */
+export interface LoadedTokenizer {
+  readonly name: string;
+  readonly source: string;
+  /** sha256 of tokenizer.json, in hex. */
+  readonly hash: string;
+  /** Whether each character of a token stands for one byte (GPT-2's byte-level BPE). */
+  readonly byteLevel: boolean;
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Token ids of a text: special tokens in it are recognised, none are added. */
+  encode(text: string): number[];
+  /** As `encode`, with the text of each token as the vocabulary writes it. */
+  encodeTokens(text: string): { readonly ids: number[]; readonly tokens: readonly string[] };
+  /** Entries of the vocabulary, special tokens left out, in the order of their ids. */
+  vocabulary(): string[];
+  /** Whether the token is a special or added one, which stands in the text as it is written. */
+  isAdded(token: string): boolean;
+}
+
+const MODELS = ['BPE', 'WordPiece', 'Unigram'];
+
+/** Parses and builds a tokenizer. Throws a usage error (exit 2) when the files hold none that is supported. */
+export function loadTokenizer(files: TokenizerFiles): LoadedTokenizer {
+  const json = parseObject(files.tokenizerJson, `${files.source}`);
+  const config =
+    files.configJson === null
+      ? {}
+      : parseObject(files.configJson, `tokenizer_config.json of ${files.source}`);
+  const type = modelType(json['model']);
+  if (type === null || !MODELS.includes(type)) {
+    throw usageError(
+      `--tokenizer: ${files.source} holds ${type === null ? 'no tokenizer model' : `a ${type} model`}`,
+      `give a tokenizer.json of a ${MODELS.join(', ')} model`,
+    );
+  }
+  const complete = {
+    normalizer: null,
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: null,
+    added_tokens: [],
+    ...json,
+  };
+  let tokenizer: Tokenizer;
+  try {
+    tokenizer = new Tokenizer(complete, config);
+  } catch (error) {
+    throw usageError(
+      `--tokenizer: ${files.source} cannot be used (${errorText(error)})`,
+      'give the tokenizer.json of another revision, or leave --tokenizer out to use the embedded one',
+    );
+  }
+  const added = new Set([...tokenizer.get_added_tokens_decoder().values()].map((token) => token.content));
+  const encodeTokens: LoadedTokenizer['encodeTokens'] = (text) =>
+    tokenizer.encode(text, { add_special_tokens: false });
+  return {
+    name: files.name,
+    source: files.source,
+    hash: createHash('sha256').update(files.tokenizerJson).digest('hex'),
+    byteLevel: usesByteLevel(json['pre_tokenizer']),
+    config,
+    encode: (text) => encodeTokens(text).ids,
+    encodeTokens,
+    vocabulary: () => [...tokenizer.get_vocab(false).keys()].filter((token) => typeof token === 'string'),
+    isAdded: (token) => added.has(token),
+  };
+}
+
+function parseObject(text: string, what: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw usageError(
+      `--tokenizer: ${what} is not JSON (${errorText(error)})`,
+      'give the tokenizer.json of a model; if it is a Git LFS pointer, fetch the real file',
+    );
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw usageError(`--tokenizer: ${what} is not a JSON object`, 'give the tokenizer.json of a model');
+  }
+  return value as Record<string, unknown>;
+}
+
+/** The model's type; files before the field existed are told apart by what they hold. */
+function modelType(model: unknown): string | null {
+  if (typeof model !== 'object' || model === null || !('vocab' in model)) return null;
+  if ('type' in model && typeof model.type === 'string') return model.type;
+  return 'merges' in model ? 'BPE' : 'WordPiece';
+}
+
+function usesByteLevel(preTokenizer: unknown): boolean {
+  if (typeof preTokenizer !== 'object' || preTokenizer === null) return false;
+  if ('type' in preTokenizer && preTokenizer.type === 'ByteLevel') return true;
+  const parts = 'pretokenizers' in preTokenizer ? preTokenizer.pretokenizers : null;
+  return Array.isArray(parts) && parts.some(usesByteLevel);
+}

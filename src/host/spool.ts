@@ -1,0 +1,240 @@
+import { closeSync, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { BenchError, EXIT, errorText } from '../core/errors.ts';
+import { Random } from '../core/random.ts';
+import type { Phase } from '../core/record.ts';
+import type { Prompt, PromptSource } from '../core/spec.ts';
+
+/**
+ * Layout of a spool: the contents one behind the other, then one fixed-width record per prompt, then the
+ * salting as JSON, then a footer that says where the parts start.
+ */
+const MAGIC = 0x42_53_50_31;
+const FOOTER_BYTES = 32;
+const RECORD_BYTES = 40;
+const BUFFER_BYTES = 4 * 1024 * 1024;
+const PHASES: readonly Phase[] = ['warmup', 'measured', 'hold'];
+/** Stands for a prompt length that is unknown. */
+const UNKNOWN = 0xff_ff_ff_ff;
+
+/** What the first words of a re-used prompt are replaced from. */
+export interface SpoolSalting {
+  readonly seed: number;
+  readonly salt: string;
+  readonly firstWords: readonly string[];
+  readonly words: readonly string[];
+  /** At most this many leading words of a prompt are salt. */
+  readonly saltWords: number;
+}
+
+/**
+ * Writes prompts to a file, so that neither the process that makes them nor the one that sends them
+ * holds them in memory. Throws a BenchError when the disk is full or the file cannot be written.
+ */
+export class SpoolWriter {
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES);
+  #buffered = 0;
+  #offset = 0;
+  readonly #records: Buffer[] = [];
+  readonly #next = new Map<string, number>();
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#fd = guarded(path, () => openSync(path, 'w', 0o600));
+  }
+
+  /** Appends a prompt. Each phase of a point takes its indices in order from 0, in one run. */
+  add(point: number, phase: Phase, index: number, prompt: Prompt): void {
+    const key = `${point} ${phase}`;
+    if (index !== (this.#next.get(key) ?? 0)) {
+      throw new BenchError(EXIT.bug, `prompt ${index} of ${phase} at point ${point} came out of order`);
+    }
+    this.#next.set(key, index + 1);
+    const record = Buffer.alloc(RECORD_BYTES);
+    record.writeDoubleLE(this.#offset, 0);
+    record.writeUInt32LE(prompt.content.length, 8);
+    record.writeUInt32LE(prompt.isl, 12);
+    record.writeUInt32LE(prompt.osl, 16);
+    record.writeUInt32LE(prompt.promptTokens ?? UNKNOWN, 20);
+    record.writeUInt32LE(point, 24);
+    record.writeUInt32LE(PHASES.indexOf(phase), 28);
+    record.writeUInt32LE(index, 32);
+    this.#records.push(record);
+    this.#append(prompt.content);
+  }
+
+  /** Finishes the file. The writer is of no use after. */
+  close(salting: SpoolSalting): void {
+    const recordsAt = this.#offset;
+    for (const record of this.#records) this.#append(record);
+    const saltingAt = this.#offset;
+    this.#append(Buffer.from(JSON.stringify(salting), 'utf8'));
+    const footer = Buffer.alloc(FOOTER_BYTES);
+    footer.writeDoubleLE(recordsAt, 0);
+    footer.writeDoubleLE(saltingAt, 8);
+    footer.writeDoubleLE(this.#offset, 16);
+    footer.writeUInt32LE(this.#records.length, 24);
+    footer.writeUInt32LE(MAGIC, 28);
+    this.#append(footer);
+    this.#flush();
+    closeSync(this.#fd);
+  }
+
+  /** Gives up: removes what was written. */
+  discard(): void {
+    closeSync(this.#fd);
+    unlinkSync(this.#path);
+  }
+
+  #append(bytes: Uint8Array): void {
+    this.#offset += bytes.length;
+    if (this.#buffered + bytes.length > BUFFER_BYTES) this.#flush();
+    if (bytes.length > BUFFER_BYTES) this.#writeAll(bytes);
+    else {
+      this.#buffer.set(bytes, this.#buffered);
+      this.#buffered += bytes.length;
+    }
+  }
+
+  #flush(): void {
+    this.#writeAll(this.#buffer.subarray(0, this.#buffered));
+    this.#buffered = 0;
+  }
+
+  #writeAll(bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.length; ) {
+      done += guarded(this.#path, () => writeSync(this.#fd, bytes, done));
+    }
+  }
+}
+
+/** Where a prompt lies in the file and what it is. */
+interface SpoolEntry extends Omit<Prompt, 'content'> {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/**
+ * Reads prompts back, one at a time. Beyond the prompts that were made it uses them again with other
+ * words at the start: the same length, another text and another prefix.
+ */
+export class SpoolReader implements PromptSource {
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #entries = new Map<string, SpoolEntry[]>();
+  readonly #salting: SpoolSalting;
+
+  /** Opens a finished spool. Throws a BenchError when it is none. */
+  constructor(path: string) {
+    this.#path = path;
+    this.#fd = guarded(path, () => openSync(path, 'r'));
+    const size = guarded(path, () => fstatSync(this.#fd).size);
+    const footer =
+      size < FOOTER_BYTES ? Buffer.alloc(FOOTER_BYTES) : this.#read(size - FOOTER_BYTES, FOOTER_BYTES);
+    if (footer.readUInt32LE(28) !== MAGIC) {
+      throw new BenchError(EXIT.bug, `${path} is no finished file of prompts`);
+    }
+    const [recordsAt, saltingAt, end] = [0, 8, 16].map((at) => footer.readDoubleLE(at)) as [
+      number,
+      number,
+      number,
+    ];
+    this.#salting = JSON.parse(this.#read(saltingAt, end - saltingAt).toString('utf8')) as SpoolSalting;
+    const records = this.#read(recordsAt, footer.readUInt32LE(24) * RECORD_BYTES);
+    for (let at = 0; at < records.length; at += RECORD_BYTES) this.#enter(records, at);
+  }
+
+  #enter(records: Buffer, at: number): void {
+    const key = `${records.readUInt32LE(at + 24)} ${PHASES[records.readUInt32LE(at + 28)]!}`;
+    const promptTokens = records.readUInt32LE(at + 20);
+    const entry: SpoolEntry = {
+      offset: records.readDoubleLE(at),
+      length: records.readUInt32LE(at + 8),
+      isl: records.readUInt32LE(at + 12),
+      osl: records.readUInt32LE(at + 16),
+      promptTokens: promptTokens === UNKNOWN ? null : promptTokens,
+    };
+    const list = this.#entries.get(key);
+    if (list === undefined) this.#entries.set(key, [entry]);
+    else list.push(entry);
+  }
+
+  /** How many prompts were made for a phase of a point. */
+  available(point: number, phase: Phase): number {
+    return this.#entries.get(`${point} ${phase}`)?.length ?? 0;
+  }
+
+  /** Prompt `index` of a phase. A phase without prompts of its own borrows from the point's others. */
+  take(point: number, phase: Phase, index: number): Prompt {
+    const own = this.#entries.get(`${point} ${phase}`);
+    const entry = own?.[index];
+    if (entry !== undefined) return this.#prompt(entry, this.#content(entry));
+    const lenders: readonly Phase[] = [phase, 'measured', 'warmup', 'hold'];
+    const list = lenders
+      .map((name) => this.#entries.get(`${point} ${name}`))
+      .find((found) => found !== undefined);
+    if (list === undefined) throw new BenchError(EXIT.bug, `no prompt was made for point ${point}`);
+    const used = list[index % list.length]!;
+    const { seed, salt } = this.#salting;
+    const random = new Random(seed, salt, 'again', point, phase, index);
+    return this.#prompt(used, resalt(this.#content(used), this.#salting, random));
+  }
+
+  /** Closes the file. */
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  #prompt({ isl, osl, promptTokens }: SpoolEntry, content: Uint8Array): Prompt {
+    return { content, isl, osl, promptTokens };
+  }
+
+  #content(entry: SpoolEntry): Buffer {
+    return this.#read(entry.offset, entry.length);
+  }
+
+  #read(offset: number, length: number): Buffer {
+    const bytes = Buffer.allocUnsafe(length);
+    for (let done = 0; done < length; ) {
+      const read = guarded(this.#path, () => readSync(this.#fd, bytes, done, length - done, offset + done));
+      if (read === 0) throw new BenchError(EXIT.bug, `${this.#path} ended before its time`);
+      done += read;
+    }
+    return bytes;
+  }
+}
+
+const SPACE = 0x20;
+
+/** The content with as many fresh words at its start as it has salt words. */
+function resalt(content: Buffer, salting: SpoolSalting, random: Random): Buffer {
+  let count = 0;
+  let end = -1;
+  while (count < salting.saltWords && end < content.length) {
+    const space = content.indexOf(SPACE, end + 1);
+    end = space < 0 ? content.length : space;
+    count++;
+  }
+  const { firstWords, words } = salting;
+  const drawn = [firstWords[random.integer(0, firstWords.length - 1)]!];
+  while (drawn.length < count) drawn.push(words[random.integer(0, words.length - 1)]!);
+  return Buffer.concat([Buffer.from(drawn.join(' '), 'utf8'), content.subarray(end)]);
+}
+
+/** Runs a file operation; its failure becomes one line that says what to do. */
+function guarded<T>(path: string, operation: () => T): T {
+  try {
+    return operation();
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOSPC' || code === 'EDQUOT') {
+      throw new BenchError(
+        EXIT.usage,
+        `the disk is full: the prompts do not fit into ${path}`,
+        'free some space or write the results to another disk',
+      );
+    }
+    throw new BenchError(EXIT.usage, `cannot use ${path} for the prompts (${code ?? errorText(error)})`);
+  }
+}
