@@ -1,0 +1,46 @@
+import type { Clock } from '../core/clock.ts';
+
+/** The run's clock and the instant it starts at, told on both clocks of the machine. */
+export interface RunClock extends Clock {
+  readonly origin: { readonly utc: string; readonly monotonicNs: string };
+}
+
+/** How far the two clocks of a machine may drift apart over a run before the monotonic one is not believed. */
+const SAME_BOOT_MS = 60_000;
+
+/**
+ * A clock whose origin is now, or `earlier` when a run goes on: on the monotonic clock while that is
+ * still the same one, by UTC after a reboot. `performance.now()` reads CLOCK_MONOTONIC and, unlike
+ * hrtime.bigint(), allocates nothing.
+ */
+export function startClock(earlier?: RunClock['origin']): RunClock {
+  const nowMs = performance.now();
+  const monotonicNs = process.hrtime.bigint();
+  const sinceMs = earlier === undefined ? 0 : sinceOrigin(earlier, monotonicNs);
+  const originMs = nowMs - sinceMs;
+  const origin = earlier ?? { utc: new Date().toISOString(), monotonicNs: monotonicNs.toString() };
+  return {
+    origin,
+    now: () => performance.now() - originMs,
+    sleepUntil: (atMs, signal) => sleep(atMs - (performance.now() - originMs), signal),
+  };
+}
+
+function sinceOrigin(earlier: RunClock['origin'], monotonicNs: bigint): number {
+  const byMonotonic = Number(monotonicNs - BigInt(earlier.monotonicNs)) / 1e6;
+  const byUtc = Date.now() - Date.parse(earlier.utc);
+  return Math.abs(byMonotonic - byUtc) < SAME_BOOT_MS ? byMonotonic : byUtc;
+}
+
+function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  if (ms <= 0 || signal?.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const finish = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', finish);
+      resolve();
+    };
+    const timer = setTimeout(finish, ms);
+    signal?.addEventListener('abort', finish, { once: true });
+  });
+}

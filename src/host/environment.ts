@@ -1,0 +1,79 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+import type { Provenance } from '../core/report.ts';
+
+/** Options whose value is a secret; `--header` values may be. */
+const SECRET_OPTIONS = new Set(['--api-key', '--header', '-H']);
+const SLURM_NAMES = ['SLURM_JOB_ID', 'SLURM_JOB_NODELIST', 'SLURM_JOB_NAME', 'SLURM_CLUSTER_NAME', 'SLURMD_NODENAME'];
+
+/** The command line as it was typed, with the values of secret options replaced by `***`. */
+export function redactCommand(args: readonly string[]): string {
+  let secretNext = false;
+  const words = args.map((arg) => {
+    if (secretNext) {
+      secretNext = false;
+      return redactValue(arg);
+    }
+    const equals = arg.indexOf('=');
+    const name = equals < 0 ? arg : arg.slice(0, equals);
+    if (!SECRET_OPTIONS.has(name)) return arg;
+    if (equals < 0) {
+      secretNext = true;
+      return arg;
+    }
+    return `${name}=${redactValue(arg.slice(equals + 1))}`;
+  });
+  return ['bench', ...words.map(quote)].join(' ');
+}
+
+/** Of `Name: value` the name may be seen. */
+function redactValue(value: string): string {
+  const name = /^[A-Za-z0-9-]+(?=\s*[:=])/.exec(value);
+  return name ? `${name[0]}: ***` : '***';
+}
+
+function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Where and with what this process runs. `version` is the harness's own. */
+export function readProvenance(args: readonly string[], version: string): Provenance {
+  const cpus = os.cpus();
+  const slurm = Object.fromEntries(SLURM_NAMES.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+  return {
+    command: redactCommand(args),
+    bench: version,
+    node: process.version,
+    os: `${os.type()} ${os.release()}`,
+    arch: process.arch,
+    host: os.hostname(),
+    cpus: cpus.length,
+    cpuModel: cpus[0]?.model.trim() ?? 'unknown',
+    memoryBytes: os.totalmem(),
+    git: readGit(),
+    slurm: Object.keys(slurm).length > 0 ? slurm : null,
+  };
+}
+
+/** State of the git checkout that the command was typed in, null outside of one. */
+function readGit(): Provenance['git'] {
+  const git = (...words: string[]): string =>
+    execFileSync('git', words, { stdio: ['ignore', 'pipe', 'ignore'], timeout: 2_000, encoding: 'utf8' }).trim();
+  try {
+    return { commit: git('rev-parse', 'HEAD'), dirty: git('status', '--porcelain', '--untracked-files=no') !== '' };
+  } catch {
+    return null;
+  }
+}
+
+/** Soft limit of open files, null where the system does not say. Node raises it to the hard limit at start. */
+export function openFileLimit(): number | null {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'utf8');
+    const match = /^Max open files\s+(\d+)/m.exec(limits);
+    return match ? Number(match[1]) : null;
+  } catch {
+    return null;
+  }
+}

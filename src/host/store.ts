@@ -1,0 +1,180 @@
+import { appendFileSync, closeSync, copyFileSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { BenchError, EXIT, errorText, usageError } from '../core/errors.ts';
+import { greatest } from '../core/distribution.ts';
+import { recordFromJson, recordToJson, type RequestRecord } from '../core/record.ts';
+
+export const RECORDS_FILE = 'records.ndjson';
+const DISCARDED_FILE = 'records.discarded.ndjson';
+
+/** Writes `text` under a name so that a reader, or a crash, sees the old file or the new one, never a part. */
+export function writeAtomic(file: string, text: string | Uint8Array): void {
+  const temporary = `${file}.tmp`;
+  const handle = openSync(temporary, 'w', 0o644);
+  try {
+    writeFileSync(handle, text);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+  renameSync(temporary, file);
+}
+
+/** The folder of one run. Records are appended as they end; documents are replaced as a whole. */
+export class RunStore {
+  readonly directory: string;
+  #handle: number;
+  #unsaved: RequestRecord[] = [];
+  /** First error of the disk, null while all went well. */
+  firstError: string | null = null;
+  #bytes: number;
+
+  private constructor(directory: string, handle: number, bytes: number) {
+    this.directory = directory;
+    this.#handle = handle;
+    this.#bytes = bytes;
+  }
+
+  /** Makes a new folder. A folder that holds a run already is not overwritten (exit 2). */
+  static create(directory: string): RunStore {
+    if (existsSync(path.join(directory, RECORDS_FILE))) {
+      throw usageError(`--out: ${directory} already holds a run`, 'choose another folder, or go on with it: --resume');
+    }
+    try {
+      mkdirSync(directory, { recursive: true });
+      return new RunStore(directory, openSync(path.join(directory, RECORDS_FILE), 'ax'), 0);
+    } catch (error) {
+      throw usageError(`--out: cannot write to ${directory} (${errorText(error)})`, 'choose a folder that can be written');
+    }
+  }
+
+  /**
+   * Opens the folder of an earlier run to go on with it. Records of points outside `keep` (of levels that
+   * are measured again), and a line that a crash cut, move to `records.discarded.ndjson`. `firstId` is the
+   * number after the last request.
+   */
+  static reopen(directory: string, keep: ReadonlySet<number>): { firstId: number; reopen: () => RunStore } {
+    const file = path.join(directory, RECORDS_FILE);
+    if (!existsSync(file)) throw usageError(`--resume: ${directory} holds no ${RECORDS_FILE}`, 'name the folder of a run');
+    const { records } = readRecords(file);
+    const reopen = (): RunStore => {
+      const kept = records.filter((record) => keep.has(record.point));
+      const discarded = records.filter((record) => !keep.has(record.point));
+      if (discarded.length > 0) appendFileSync(path.join(directory, DISCARDED_FILE), encodeRecords(discarded));
+      const lines = encodeRecords(kept);
+      writeAtomic(file, lines);
+      return new RunStore(directory, openSync(file, 'a'), lines.length);
+    };
+    return { firstId: greatest(records.map((record) => record.id + 1).concat(0)), reopen };
+  }
+
+  /** Bytes of the records file, to be given to `amend` later. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Records that the disk has refused so far; they are tried again with each append. */
+  get unsaved(): number {
+    return this.#unsaved.length;
+  }
+
+  /** Appends a line per record. Never throws: what a full disk refuses is kept and tried again. */
+  append(records: readonly RequestRecord[]): void {
+    this.#unsaved.push(...records);
+    if (this.#unsaved.length === 0) return;
+    const bytes = encodeRecords(this.#unsaved);
+    try {
+      writeAll(this.#handle, bytes);
+      this.#bytes += bytes.length;
+      this.#unsaved = [];
+    } catch (error) {
+      this.firstError ??= errorText(error);
+      this.#cutTornLine();
+    }
+  }
+
+  /** Takes a half-written line off again, so that the next record does not hang on to it. */
+  #cutTornLine(): void {
+    try {
+      truncateSync(path.join(this.directory, RECORDS_FILE), this.#bytes);
+    } catch (error) {
+      this.firstError ??= errorText(error);
+    }
+  }
+
+  /** Replaces all from byte `from` on by `records`: the same requests, now knowing their tokens per chunk. */
+  amend(from: number, records: readonly RequestRecord[]): void {
+    const file = path.join(this.directory, RECORDS_FILE);
+    const temporary = `${file}.tmp`;
+    const lines = encodeRecords(records);
+    try {
+      copyFileSync(file, temporary);
+      truncateSync(temporary, from);
+      const handle = openSync(temporary, 'a');
+      try {
+        writeAll(handle, lines);
+        fsyncSync(handle);
+      } catch (error) {
+        closeSync(handle);
+        throw error;
+      }
+      renameSync(temporary, file);
+      closeSync(this.#handle);
+      this.#handle = handle;
+      this.#bytes = from + lines.length;
+      this.#unsaved = [];
+    } catch (error) {
+      this.firstError ??= errorText(error);
+      rmSync(temporary, { force: true });
+    }
+  }
+
+  /** Writes a document atomically; false when the disk refused. */
+  document(name: string, text: string): boolean {
+    try {
+      writeAtomic(path.join(this.directory, name), text);
+      return true;
+    } catch (error) {
+      this.firstError ??= errorText(error);
+      return false;
+    }
+  }
+
+  sync(): void {
+    try {
+      fsyncSync(this.#handle);
+    } catch (error) {
+      this.firstError ??= errorText(error);
+    }
+  }
+
+  close(): void {
+    closeSync(this.#handle);
+  }
+}
+
+function encodeRecords(records: readonly RequestRecord[]): Buffer {
+  return Buffer.from(records.map((record) => `${recordToJson(record)}\n`).join(''));
+}
+
+function writeAll(handle: number, bytes: Buffer): void {
+  let written = 0;
+  while (written < bytes.length) written += writeSync(handle, bytes, written);
+}
+
+/** Reads all whole records of a file; `wholeBytes` is where the last of them ends. */
+export function readRecords(file: string): { records: RequestRecord[]; wholeBytes: number } {
+  const bytes = readFileSync(file);
+  const records: RequestRecord[] = [];
+  let start = 0;
+  for (let line = 1; ; line++) {
+    const end = bytes.indexOf(0x0a, start);
+    if (end < 0) return { records, wholeBytes: start };
+    try {
+      records.push(recordFromJson(bytes.toString('utf8', start, end)));
+    } catch (error) {
+      throw new BenchError(EXIT.usage, `${file}:${line}: not a request record (${errorText(error)})`, 'the file was changed by something else');
+    }
+    start = end + 1;
+  }
+}
