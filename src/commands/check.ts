@@ -1,0 +1,43 @@
+import { EXIT, type ExitCode } from '../core/errors.ts';
+import { startClock } from '../host/clock.ts';
+import { Connection } from './connect.ts';
+import { parseAccess, parseTimeouts, type TargetArgs } from './options.ts';
+
+/** `bench check`: what a server lists, and whether it streams. Exit 0 when it does, 3 when it does not. */
+export async function runCheck(args: TargetArgs): Promise<ExitCode> {
+  const access = parseAccess(args);
+  const spec = {
+    urls: access.targets.map((target) => target.url),
+    model: args.model ?? null,
+    endpoint: args.endpoint,
+    server: args.server,
+    wire: args.wire as 'socket' | 'undici',
+    connectionPerRequest: args['connection-per-request'],
+    timeouts: parseTimeouts(args),
+    extraBody: {},
+  };
+  const connection = new Connection(spec, access, startClock());
+  try {
+    const identified = await connection.identify();
+    const say = (name: string, value: string): void => {
+      process.stdout.write(`${`${name}:`.padEnd(12)} ${value}\n`);
+    };
+    say('url', spec.urls.join(', '));
+    say('models', identified.modelsListed === null ? 'no list' : identified.modelsListed.join(', ') || 'none');
+    say('model', identified.model);
+    say('server', `${identified.server.name} (${identified.serverBy === 'flag' ? 'as told' : 'probed'})`);
+    for (const note of identified.notes) say('note', note);
+    const canary = await connection.canary(identified);
+    const { record } = canary.finished;
+    say('status', String(record.status));
+    say('text', JSON.stringify(canary.text.slice(0, 120)));
+    say('usage', `${record.isl.counted ?? 'no'} prompt tokens, ${record.osl.counted ?? 'no'} completion tokens`);
+    say('finish', record.finishReason ?? 'no reason given');
+    say('TTFT', record.firstAtMs === null ? 'no visible text' : `${(record.firstAtMs - record.sentAtMs).toFixed(1)} ms`);
+    say('E2E', `${(record.endAtMs - record.sentAtMs).toFixed(1)} ms`);
+    if (canary.refusedFields.length > 0) say('refused', canary.refusedFields.join(', '));
+    return EXIT.ok;
+  } finally {
+    await connection.close();
+  }
+}

@@ -1,0 +1,203 @@
+import type { Clock } from '../core/clock.ts';
+import { BenchError, EXIT, usageError } from '../core/errors.ts';
+import { newRequestIds } from '../core/request-ids.ts';
+import type { FinishedRequest } from '../core/record-builder.ts';
+import type { TargetFacts } from '../core/report.ts';
+import type { Prompt, RunSpec } from '../core/spec.ts';
+import { Client } from '../endpoints/client.ts';
+import { Control, parseModels } from '../endpoints/control.ts';
+import type { Dialect, OptionalField } from '../endpoints/dialect.ts';
+import { ENDPOINTS } from '../endpoints/index.ts';
+import { recogniseServer, SERVERS, type ServerKind } from '../endpoints/servers.ts';
+import { SocketWire } from '../endpoints/socket-wire.ts';
+import { UndiciWire } from '../endpoints/undici-wire.ts';
+import type { Wire } from '../endpoints/wire.ts';
+import type { TargetAccess } from './options.ts';
+
+/** The guide's own request: a proof that tokens flow, not that a port is open. */
+const CANARY_TEXT = 'Tell me a story as if we were playing dungeons and dragons.';
+const CANARY_TOKENS = 30;
+const SIDE_CALL_TIMEOUT_MS = 10_000;
+
+/** A server that was asked who it is. */
+export interface Identified {
+  readonly model: string;
+  readonly modelsListed: readonly string[] | null;
+  readonly server: ServerKind;
+  readonly serverBy: 'flag' | 'probe';
+  readonly hasMetrics: boolean;
+  /** Nothing of ours: the embedded tokenizer says nothing about its counts. */
+  readonly foreign: boolean;
+  readonly notes: readonly string[];
+}
+
+export interface Canary {
+  readonly finished: FinishedRequest;
+  readonly text: string;
+  /** Fields that the server takes. */
+  readonly fields: ReadonlySet<OptionalField>;
+  readonly refusedFields: readonly OptionalField[];
+}
+
+/** Spec fields that say how to talk to a target. */
+export type ConnectSpec = Pick<
+  RunSpec,
+  'urls' | 'model' | 'endpoint' | 'server' | 'wire' | 'connectionPerRequest' | 'timeouts' | 'extraBody'
+>;
+
+/** One set of targets: their side calls, and clients for streams. */
+export class Connection {
+  readonly controls: readonly Control[];
+  readonly dialect: Dialect;
+  readonly #spec: ConnectSpec;
+  readonly #access: TargetAccess;
+  readonly #clock: Clock;
+
+  constructor(spec: ConnectSpec, access: TargetAccess, clock: Clock) {
+    this.#spec = spec;
+    this.#access = access;
+    this.#clock = clock;
+    this.dialect = ENDPOINTS.find((kind) => kind.name === spec.endpoint)!;
+    // Side calls are plain GETs: they get the credentials, not the headers of a stream.
+    const headers = access.headers.filter(([name]) => !['content-type', 'accept'].includes(name.toLowerCase()));
+    this.controls = access.targets.map(
+      (target) => new Control({ target, tls: access.tls, headers, timeoutMs: SIDE_CALL_TIMEOUT_MS }),
+    );
+  }
+
+  /** A client with wires of its own. */
+  client(options: { model: string; fields: ReadonlySet<OptionalField>; templateShare: number; onChunk?: (text: string, first: boolean) => void }): Client {
+    const { wire, connectionPerRequest, timeouts, extraBody } = this.#spec;
+    const wires = this.#access.targets.map((target): Wire => {
+      const wireOptions = { target, clock: this.#clock, tls: this.#access.tls, connectTimeoutMs: timeouts.connectMs, connectionPerRequest };
+      return wire === 'socket' ? new SocketWire(wireOptions) : new UndiciWire(wireOptions);
+    });
+    return new Client(wires, { clock: this.#clock, dialect: this.dialect, extraBody, headers: this.#access.headers, timeouts, ...options });
+  }
+
+  /**
+   * Asks the targets who they are. A model list that fails or lacks the name is no obstacle when
+   * `--model` was given: the canary decides. Exit 3 when nothing answers, 2 when the model is unclear.
+   */
+  async identify(): Promise<Identified> {
+    const [models, metrics, health] = await Promise.all(
+      ['/v1/models', '/metrics', '/health'].map((path) => this.controls[0]!.get(path)),
+    );
+    const url = this.controls[0]!.target.url;
+    if (models!.status === null && metrics!.status === null && health!.status === null) {
+      throw new BenchError(EXIT.target, `no server answers at ${url}: ${models!.error}`, 'start it, or name it with --url');
+    }
+    const listed = models!.status === 200 ? parseModels(models!.body) : null;
+    const notes: string[] = [];
+    const model = chooseModel(this.#spec.model, listed?.ids ?? null, url, models!.status, notes);
+    const signs = {
+      ownedBy: listed?.ownedBy ?? [],
+      metrics: metrics!.status === 200 ? metrics!.body : '',
+      health: health!.status === 200 ? health!.body : '',
+    };
+    const byFlag = SERVERS.find((kind) => kind.name === this.#spec.server);
+    const probed = recogniseServer(signs);
+    // An unknown server gets the fields of most engines; what it refuses is dropped by the canary.
+    const server = byFlag ?? probed ?? { ...SERVERS.find((kind) => kind.name === 'openai')!, fields: ['ignore_eos', 'min_tokens'] as const };
+    return {
+      model,
+      modelsListed: listed?.ids ?? null,
+      server,
+      serverBy: byFlag ? 'flag' : 'probe',
+      hasMetrics: signs.metrics !== '',
+      foreign: !signs.ownedBy.includes('bench-mock'),
+      notes,
+    };
+  }
+
+  /**
+   * Streams the guide's request through the measuring path. Fields that a 400 names are dropped one by
+   * one, all of them when it names none. Exit 3 when the stream does not end well.
+   */
+  async canary(identified: Identified): Promise<Canary> {
+    const fields = new Set<OptionalField>(identified.server.fields);
+    const refusedFields: OptionalField[] = [];
+    for (;;) {
+      const { finished, text } = await this.ask(identified.model, fields, CANARY_TEXT, CANARY_TOKENS);
+      const { record } = finished;
+      if (record.outcome === 'good') return { finished, text, fields, refusedFields };
+      const refused = record.status === 400 || record.status === 422 ? refusedBy(record.detail ?? '', fields) : [];
+      if (refused.length === 0) {
+        throw new BenchError(
+          EXIT.target,
+          `${this.controls[0]!.target.url} lists or takes "${identified.model}" but does not stream: ${record.outcome}: ${record.detail}`,
+          'see what `bench check` says; the stack may still be loading',
+        );
+      }
+      for (const field of refused) fields.delete(field);
+      refusedFields.push(...refused);
+    }
+  }
+
+  /** One request outside of any measurement, with the text it gave. */
+  async ask(model: string, fields: ReadonlySet<OptionalField>, text: string, tokens: number): Promise<{ finished: FinishedRequest; text: string }> {
+    let answer = '';
+    const client = this.client({
+      model,
+      fields,
+      templateShare: 0,
+      onChunk: (chunk) => {
+        answer += chunk;
+      },
+    });
+    const prompt: Prompt = { content: Buffer.from(JSON.stringify(text).slice(1, -1)), isl: 0, osl: tokens, promptTokens: null };
+    const finished = await client.send(
+      { ...newRequestIds('canary').next(), point: -1, concurrency: 1, phase: 'warmup', dueAtMs: this.#clock.now(), isl: 0, osl: tokens, promptTokens: null },
+      prompt,
+    );
+    await client.close();
+    return { finished, text: answer };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.controls.map((control) => control.close()));
+  }
+}
+
+export function targetFacts(spec: ConnectSpec, identified: Identified, canary: Canary, controls: readonly Control[]): TargetFacts {
+  const { record } = canary.finished;
+  return {
+    urls: spec.urls,
+    model: identified.model,
+    endpoint: spec.endpoint,
+    server: identified.server.name,
+    serverBy: identified.serverBy,
+    modelsListed: identified.modelsListed,
+    refusedFields: canary.refusedFields,
+    metricsUrl: identified.hasMetrics ? `${controls[0]!.target.url}/metrics` : null,
+    canary: {
+      ttftMs: record.firstAtMs === null ? null : record.firstAtMs - record.sentAtMs,
+      e2eMs: record.endAtMs - record.sentAtMs,
+      usage: record.osl.by === 'usage',
+    },
+  };
+}
+
+function chooseModel(wanted: string | null, listed: readonly string[] | null, url: string, status: number | null, notes: string[]): string {
+  if (wanted !== null) {
+    if (listed === null) notes.push(`${url}/v1/models gave no list (status ${status ?? 'none'}); going by the canary`);
+    else if (!listed.includes(wanted)) notes.push(`"${wanted}" is not among the listed models (${listed.join(', ') || 'none'}); going by the canary`);
+    return wanted;
+  }
+  if (listed === null) {
+    throw new BenchError(EXIT.target, `${url}/v1/models gave no list (status ${status ?? 'none'})`, 'name the served model with --model');
+  }
+  if (listed.length === 0) {
+    throw new BenchError(EXIT.target, `${url} is up but lists no model yet`, 'wait until the workers have registered, or name one with --model');
+  }
+  if (listed.length > 1) {
+    throw usageError(`${url} serves ${listed.length} models: ${listed.join(', ')}`, 'choose one with --model');
+  }
+  return listed[0]!;
+}
+
+/** The fields a refusal names; all that were optional when it names none of them. */
+function refusedBy(message: string, fields: ReadonlySet<OptionalField>): OptionalField[] {
+  const named = [...fields].filter((field) => message.includes(field));
+  return named.length > 0 ? named : [...fields];
+}

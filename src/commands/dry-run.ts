@@ -1,0 +1,50 @@
+import type { RunSpec } from '../core/spec.ts';
+import { iteratePrompts } from '../datasets/index.ts';
+import { ENDPOINTS } from '../endpoints/index.ts';
+import { SERVERS } from '../endpoints/servers.ts';
+import type { TargetAccess } from './options.ts';
+import { prepareJob } from './prompt-supply.ts';
+
+const SHOWN_PROMPT_CHARACTERS = 160;
+
+/** What a run would do, and one request as it would be sent. Sends nothing; secrets are left out. */
+export async function showPlan(spec: RunSpec, access: TargetAccess): Promise<string> {
+  const points = spec.points.slice(spec.skip);
+  const lines = points.map((point) => {
+    const load = point.requests === null ? `${(point.durationMs ?? 0) / 1_000} s` : `${point.requests} requests`;
+    return `  C=${String(point.concurrency).padEnd(6)} ${point.isl}x${point.osl}  ${load}, ${point.warmup} warm-up`;
+  });
+  const server = SERVERS.find((kind) => kind.name === spec.server);
+  const dialect = ENDPOINTS.find((kind) => kind.name === spec.endpoint)!;
+  const fields = new Set(server?.fields ?? []);
+  const ask = { model: spec.model ?? '<the only listed model>', maxTokens: points[0]!.osl };
+  const { before, after } = dialect.frame(ask, fields, spec.extraBody);
+  const sample = await samplePrompt(spec);
+  const headers = access.headers.map(([name, value]) => `${name}: ${name.toLowerCase() === 'content-type' || name.toLowerCase() === 'accept' ? value : '***'}`);
+  return [
+    `plan: ${points.length} points against ${spec.urls.join(', ')}`,
+    ...lines,
+    `prompts: ${spec.prompts.text}, tokenizer ${spec.prompts.tokenizer}, seed ${spec.prompts.seed}, salt ${spec.prompts.salt}`,
+    '',
+    `POST ${access.targets[0]!.basePath}${dialect.path}`,
+    ...headers,
+    '',
+    `${before}${sample}${after}`,
+    '',
+  ].join('\n');
+}
+
+/** The start of the first prompt, escaped for JSON. */
+async function samplePrompt(spec: RunSpec): Promise<string> {
+  const point = spec.points[spec.skip]!;
+  const job = {
+    ...prepareJob(spec, [point], false),
+    points: [{ point, counts: { warmup: 0, measured: 1, hold: 0 } }],
+  };
+  for await (const made of iteratePrompts(job)) {
+    const text = JSON.stringify(made.text).slice(1, -1);
+    const share = made.promptTokens ?? made.isl;
+    return text.length <= SHOWN_PROMPT_CHARACTERS ? text : `${text.slice(0, SHOWN_PROMPT_CHARACTERS)}… (${share} tokens)`;
+  }
+  return '';
+}

@@ -1,0 +1,57 @@
+import { EXIT, type ExitCode } from '../core/errors.ts';
+
+/**
+ * Ctrl-C, in two steps: at the first signal nothing more is sent (`stop`), after the grace period what
+ * is in flight is cancelled (`cancel`); at the second signal the process ends at once. What had ended
+ * before is on disk by then, since records are written as they end.
+ */
+export class Interrupt {
+  readonly #stop = new AbortController();
+  readonly #cancel = new AbortController();
+  readonly #graceMs: number;
+  readonly #say: (line: string) => void;
+  #timer: NodeJS.Timeout | null = null;
+  #code: ExitCode | null = null;
+  readonly #onInt = (): void => this.#signal(EXIT.interrupted);
+  readonly #onTerm = (): void => this.#signal(EXIT.terminated);
+
+  constructor(graceMs: number, say: (line: string) => void) {
+    this.#graceMs = graceMs;
+    this.#say = say;
+  }
+
+  /** Aborts when nothing more may be sent. */
+  get stop(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** Aborts when what is in flight is to be cancelled. */
+  get cancel(): AbortSignal {
+    return this.#cancel.signal;
+  }
+
+  /** 130 or 143 after a signal, else null. */
+  get code(): ExitCode | null {
+    return this.#code;
+  }
+
+  listen(): void {
+    process.on('SIGINT', this.#onInt);
+    process.on('SIGTERM', this.#onTerm);
+  }
+
+  unlisten(): void {
+    process.off('SIGINT', this.#onInt);
+    process.off('SIGTERM', this.#onTerm);
+    if (this.#timer !== null) clearTimeout(this.#timer);
+  }
+
+  #signal(code: ExitCode): void {
+    if (this.#code !== null) process.exit(code);
+    this.#code = code;
+    const seconds = this.#graceMs / 1_000;
+    this.#say(`interrupted: nothing more is sent; requests in flight have ${seconds} s to end (again to quit at once)`);
+    this.#stop.abort();
+    this.#timer = setTimeout(() => this.#cancel.abort(), this.#graceMs);
+  }
+}

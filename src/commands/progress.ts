@@ -1,0 +1,90 @@
+import type { Phase, RequestRecord } from '../core/record.ts';
+import { quantile } from '../core/distribution.ts';
+import type { PointSpec } from '../core/spec.ts';
+import { formatDuration } from '../core/units.ts';
+
+const TTY_EVERY_MS = 200;
+const PLAIN_EVERY_MS = 10_000;
+
+/** Live progress of a run on stderr: one line that moves on a terminal, a plain line now and then elsewhere. */
+export interface Progress {
+  /** A line that stays. */
+  say(line: string): void;
+  phase(point: PointSpec, phase: Phase, total: number | null): void;
+  /** An output chunk came. */
+  chunk(): void;
+  ended(record: RequestRecord): void;
+  done(): void;
+}
+
+export const SILENT: Progress = {
+  say: () => undefined,
+  phase: () => undefined,
+  chunk: () => undefined,
+  ended: () => undefined,
+  done: () => undefined,
+};
+
+/** `inFlight` is asked when a line is drawn. */
+export function liveProgress(stream: NodeJS.WriteStream, points: number, inFlight: () => number): Progress {
+  const tty = stream.isTTY === true;
+  let timer: NodeJS.Timeout | null = null;
+  let label = '';
+  let total: number | null = null;
+  let startedMs = 0;
+  let chunks = 0;
+  let chunksBefore = 0;
+  let drawnMs = 0;
+  let ended = 0;
+  let failed = 0;
+  let ttfts: number[] = [];
+
+  const draw = (): void => {
+    const now = performance.now();
+    const rate = ((chunks - chunksBefore) * 1_000) / Math.max(1, now - drawnMs);
+    chunksBefore = chunks;
+    drawnMs = now;
+    const elapsedMs = now - startedMs;
+    const left = total !== null && ended > 0 ? `ETA ${formatDuration((elapsedMs / ended) * (total - ended))}` : formatDuration(elapsedMs);
+    const ttft = ttfts.length === 0 ? '' : `  TTFT p50 ${formatDuration(quantile(Float64Array.from(ttfts).sort(), 0.5))}`;
+    const bad = failed > 0 ? `  ${failed} failed` : '';
+    const line = `${label}  ${ended}${total === null ? '' : `/${total}`} done  ${inFlight()} in flight  ${rate.toFixed(0)} chunks/s${ttft}${bad}  ${left}`;
+    if (tty) stream.write(`\r\x1b[2K${line.slice(0, (stream.columns ?? 120) - 1)}`);
+    else stream.write(`${line}\n`);
+  };
+  const stop = (): void => {
+    if (timer !== null) clearInterval(timer);
+    timer = null;
+    if (tty) stream.write('\r\x1b[2K');
+  };
+
+  return {
+    say(line) {
+      if (tty) stream.write('\r\x1b[2K');
+      stream.write(`${line}\n`);
+    },
+    phase(point, phase, count) {
+      stop();
+      label = `[${point.index + 1}/${points}] C=${point.concurrency} ${point.isl}x${point.osl}${phase === 'measured' ? '' : ` ${phase}`}`;
+      total = count;
+      startedMs = performance.now();
+      drawnMs = startedMs;
+      chunks = 0;
+      chunksBefore = 0;
+      ended = 0;
+      failed = 0;
+      ttfts = [];
+      timer = setInterval(draw, tty ? TTY_EVERY_MS : PLAIN_EVERY_MS);
+      timer.unref();
+    },
+    chunk() {
+      chunks++;
+    },
+    ended(record) {
+      ended++;
+      if (record.outcome !== 'good') failed++;
+      if (record.firstAtMs !== null) ttfts.push(record.firstAtMs - record.sentAtMs);
+    },
+    done: stop,
+  };
+}

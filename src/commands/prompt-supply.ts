@@ -1,0 +1,107 @@
+import path from 'node:path';
+import { BenchError, EXIT } from '../core/errors.ts';
+import type { Phase, RequestRecord } from '../core/record.ts';
+import type { FinishedRequest } from '../core/record-builder.ts';
+import type { PromptFacts } from '../core/report.ts';
+import type { PointSpec, RunSpec } from '../core/spec.ts';
+import { type Calibration, defaultCacheDir, fitCalibration, type PrepareJob, type Probe } from '../datasets/index.ts';
+import type { Connection } from './connect.ts';
+import type { Progress } from './progress.ts';
+import { chunkTokensInChild, prepareInChild } from './prompt-child.ts';
+
+/** Prompts made for a point that is bounded by time; beyond them the first words change and the rest is used again. */
+const TIMED_PROMPTS_PER_SLOT = 4;
+const TIMED_PROMPTS_LEAST = 64;
+
+export interface PromptOrder {
+  readonly spec: RunSpec;
+  readonly points: readonly PointSpec[];
+  /** Folder for files of this run's time. */
+  readonly scratch: string;
+  /** The server is not our mock: the embedded tokenizer says nothing about its counts. */
+  readonly foreign: boolean;
+  readonly connection: Connection;
+  readonly model: string;
+  readonly signal: AbortSignal;
+  readonly progress: Progress;
+}
+
+export interface PromptSupply {
+  readonly spoolPath: string;
+  readonly facts: PromptFacts;
+  readonly warnings: readonly string[];
+}
+
+/** How many prompts of each phase a point needs. */
+export function promptCounts(point: PointSpec, holdLoad: boolean): Record<Phase, number> {
+  return {
+    warmup: point.warmup,
+    measured: point.requests ?? Math.max(TIMED_PROMPTS_LEAST, TIMED_PROMPTS_PER_SLOT * point.concurrency),
+    hold: holdLoad ? 2 * point.concurrency : 0,
+  };
+}
+
+/** The job of making all prompts of the points. */
+export function prepareJob(spec: RunSpec, points: readonly PointSpec[], foreign: boolean): PrepareJob {
+  const variables = spec.extraBody['chat_template_kwargs'];
+  return {
+    dataset: spec.dataset,
+    prompts: spec.prompts,
+    points: points.map((point) => ({ point, counts: promptCounts(point, spec.holdLoad) })),
+    cacheDir: defaultCacheDir(process.env),
+    calibration: null,
+    foreignServer: foreign,
+    ...(typeof variables === 'object' && variables !== null ? { templateVariables: variables as Record<string, unknown> } : {}),
+  };
+}
+
+/**
+ * Has all prompts made by a child that ends before the first measured send. Where nobody here knows what
+ * the server's template adds, two probes are sent and the server's own count tells it.
+ */
+export async function preparePromptsFor(order: PromptOrder): Promise<PromptSupply> {
+  const { spec, signal, progress } = order;
+  const spoolPath = path.join(order.scratch, 'prompts');
+  const job = prepareJob(spec, order.points, order.foreign);
+  const options = { signal };
+  let prepared = await prepareInChild(job, spoolPath, options);
+  if ('needsProbe' in prepared) {
+    const calibration = await calibrate(order, prepared.needsProbe);
+    if (calibration === null) {
+      progress.say('note: the server counts no prompt tokens, so nobody can tell what its template adds');
+    }
+    prepared = await prepareInChild({ ...job, calibration: calibration ?? { slope: 1, interceptTokens: 0 } }, spoolPath, options);
+    if ('needsProbe' in prepared) throw new BenchError(EXIT.bug, 'prompts ask for a calibration that they were given');
+  }
+  return { spoolPath, facts: prepared.facts, warnings: prepared.warnings };
+}
+
+/** What the server counts for two texts of known length; null when it sends no usage. */
+async function calibrate(order: PromptOrder, probes: readonly [Probe, Probe]): Promise<Calibration | null> {
+  const counts: number[] = [];
+  for (const probe of probes) {
+    const { finished } = await order.connection.ask(order.model, new Set(), probe.content, 1);
+    if (finished.record.outcome !== 'good' && finished.record.promptTokens === null) return null;
+    if (finished.record.promptTokens === null) return null;
+    counts.push(finished.record.promptTokens);
+  }
+  return fitCalibration(probes, [counts[0]!, counts[1]!]);
+}
+
+/** The records, with tokens per chunk told by the local tokenizer where the server did not tell them. */
+export async function chunkTokens(spec: RunSpec, requests: readonly FinishedRequest[], scratch: string): Promise<RequestRecord[]> {
+  const open = requests.filter(({ text }) => text !== null);
+  if (open.length === 0) return requests.map(({ record }) => record);
+  const counts = await chunkTokensInChild(
+    open.map(({ record, text }) => ({ text: text!.bytes, ends: text!.ends, completionTokens: record.osl.counted })),
+    spec.prompts.tokenizer,
+    scratch,
+  );
+  const counted = new Map(open.map(({ record }, index) => [record.id, counts[index]!]));
+  return requests.map(({ record }) => {
+    const tokens = counted.get(record.id);
+    if (tokens === undefined) return record;
+    const osl = record.osl.counted === null ? { ...record.osl, counted: tokens.reduce((total, n) => total + n, 0), by: 'tokenizer' as const } : record.osl;
+    return { ...record, chunkTokens: tokens, chunkTokensBy: 'tokenizer' as const, osl };
+  });
+}

@@ -1,0 +1,62 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import type { InferredOptionTypes, Options } from 'yargs';
+import { EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
+import type { PromptSpec } from '../core/spec.ts';
+import { defaultCacheDir, iteratePrompts } from '../datasets/index.ts';
+import { checkShape } from './levels.ts';
+import { newSalt, PROMPT_OPTIONS } from './options.ts';
+
+const { isl, osl, tokenizer, text, seed, salt } = PROMPT_OPTIONS;
+
+export const PROMPTS_OPTIONS = {
+  isl: { ...isl, demandOption: true },
+  osl: { ...osl, default: 1 },
+  count: { type: 'number', default: 1, describe: 'how many prompts' },
+  'isl-counts': PROMPT_OPTIONS['isl-counts'],
+  'range-ratio': PROMPT_OPTIONS['range-ratio'],
+  dataset: PROMPT_OPTIONS.dataset,
+  tokenizer,
+  text,
+  seed,
+  salt,
+  out: { type: 'string', describe: 'write JSON lines to this file instead of stdout' },
+} as const satisfies Record<string, Options>;
+
+/** `bench prompts`: one JSON line per prompt with its counts. */
+export async function runPrompts(args: InferredOptionTypes<typeof PROMPTS_OPTIONS>): Promise<ExitCode> {
+  const shape = checkShape({ isl: args.isl, osl: args.osl }, '--isl/--osl');
+  if (!Number.isSafeInteger(args.count) || args.count < 1) throw usageError(`--count: ${args.count} is no whole number from 1 on`, 'give such a number');
+  const prompts: PromptSpec = {
+    tokenizer: args.tokenizer ?? 'embedded',
+    islCounts: args['isl-counts'] as PromptSpec['islCounts'],
+    rangeRatio: args['range-ratio'],
+    text: args.text as PromptSpec['text'],
+    seed: args.seed,
+    salt: args.salt ?? newSalt(),
+  };
+  const point = { index: 0, concurrency: 1, ...shape, requests: args.count, durationMs: null, warmup: 0 };
+  const handle = args.out === undefined ? null : openOut(args.out);
+  const job = {
+    dataset: args.dataset,
+    prompts,
+    points: [{ point, counts: { warmup: 0, measured: args.count, hold: 0 } }],
+    cacheDir: defaultCacheDir(process.env),
+    calibration: null,
+    foreignServer: false,
+  };
+  for await (const made of iteratePrompts(job)) {
+    const line = `${JSON.stringify({ prompt: made.text, isl: made.isl, osl: made.osl, promptTokens: made.promptTokens })}\n`;
+    if (handle === null) process.stdout.write(line);
+    else writeSync(handle, line);
+  }
+  if (handle !== null) closeSync(handle);
+  return EXIT.ok;
+}
+
+function openOut(file: string): number {
+  try {
+    return openSync(file, 'w');
+  } catch (error) {
+    throw usageError(`--out: cannot write ${file} (${errorText(error)})`, 'name a file in a folder that exists');
+  }
+}

@@ -1,0 +1,175 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { DEFINITIONS } from '../core/definitions.ts';
+import { EXIT, type ExitCode, worstExit } from '../core/errors.ts';
+import { newRequestIds } from '../core/request-ids.ts';
+import type { LevelReport, PromptFacts, Provenance, Report, TargetFacts } from '../core/report.ts';
+import { REPORT_SCHEMA } from '../core/report.ts';
+import type { RunSpec } from '../core/spec.ts';
+import { EXPORTERS } from '../exporters/index.ts';
+import type { RunClock } from '../host/clock.ts';
+import { SpoolReader } from '../host/spool.ts';
+import type { RunStore } from '../host/store.ts';
+import { Connection, targetFacts } from './connect.ts';
+import { Interrupt } from './interrupt.ts';
+import { measureLevel } from './level.ts';
+import type { TargetAccess } from './options.ts';
+import { liveProgress, SILENT } from './progress.ts';
+import { chunkTokens, preparePromptsFor } from './prompt-supply.ts';
+import { ServerWitness } from './witness.ts';
+
+export interface SweepJob {
+  readonly spec: RunSpec;
+  readonly access: TargetAccess;
+  readonly clock: RunClock;
+  readonly provenance: Provenance;
+  readonly store: RunStore;
+  readonly quiet: boolean;
+  /** Levels of an earlier, incomplete run of the same spec; they are not run again. */
+  readonly earlier: readonly LevelReport[];
+  /** Number of the first request, so that ids go on where an earlier run stopped. */
+  readonly firstId: number;
+}
+
+export interface SweepResult {
+  readonly report: Report;
+  readonly exitCode: ExitCode;
+}
+
+/** Runs all points of a sweep in order and rewrites the results after each. */
+export async function runSweep(job: SweepJob): Promise<SweepResult> {
+  const { access, clock, store, earlier } = job;
+  const scratch = mkdtempSync(path.join(os.tmpdir(), 'bench-'));
+  let inFlight = (): number => 0;
+  const progress = job.quiet ? SILENT : liveProgress(process.stderr, job.spec.points.length, () => inFlight());
+  const interrupt = new Interrupt(job.spec.graceMs, (line) => progress.say(line));
+  const connection = new Connection(job.spec, access, clock);
+  interrupt.listen();
+  try {
+    const identified = await connection.identify();
+    for (const note of identified.notes) progress.say(`note: ${note}`);
+    const spec: RunSpec = { ...job.spec, model: identified.model };
+    const todo = spec.points.slice(spec.skip).filter((point) => !earlier.some((level) => level.point === point.index));
+    const [canary, supply] = await settleBoth(
+      connection.canary(identified),
+      preparePromptsFor({ spec, points: todo, scratch, foreign: identified.foreign, connection, model: identified.model, signal: interrupt.stop, progress }),
+    );
+    store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
+    const reader = new SpoolReader(supply.spoolPath);
+    const client = connection.client({
+      model: identified.model,
+      fields: canary.fields,
+      templateShare: spec.prompts.islCounts === 'content' ? (supply.facts.template.tokens ?? 0) : 0,
+      onChunk: () => progress.chunk(),
+    });
+    inFlight = () => client.inFlight;
+    const draft = new ReportDraft(job, spec, targetFacts(spec, identified, canary, connection.controls), supply.facts);
+    draft.warnings.push(...identified.notes, ...supply.warnings);
+    if (canary.refusedFields.length > 0) {
+      draft.warnings.push(`the server refused ${canary.refusedFields.join(', ')}: output lengths may fall short of what was asked`);
+    }
+    for (const warning of draft.warnings) progress.say(`warning: ${warning}`);
+    const series = identified.server.witness;
+    const ids = newRequestIds(`bench-${spec.prompts.salt}`, job.firstId);
+    const levels = [...earlier];
+    draft.write(levels, 'running', null);
+    let stopped: string | null = null;
+    for (const [nth, point] of todo.entries()) {
+      if (nth > 0) await clock.sleepUntil(clock.now() + spec.pauseMs, interrupt.stop);
+      if (interrupt.code !== null) break;
+      const level = await measureLevel(point, {
+        spec,
+        clock,
+        client,
+        prompts: reader,
+        ids,
+        store,
+        witness: series !== null && identified.hasMetrics ? new ServerWitness(connection.controls, series) : null,
+        interrupt,
+        progress,
+        countChunkTokens: (requests) => chunkTokens(spec, requests, scratch),
+      });
+      levels.push(level);
+      levels.sort((a, b) => a.point - b.point);
+      draft.write(levels, 'running', null);
+      if (level.requests.sent > 0 && level.requests.good === 0 && interrupt.code === null) {
+        stopped = `no request of C=${point.concurrency} ended well, so the rest of the sweep was not run`;
+        break;
+      }
+    }
+    await client.close();
+    reader.close();
+    const report =
+      interrupt.code !== null
+        ? draft.write(levels, 'interrupted', 'interrupted by a signal')
+        : draft.write(levels, stopped === null ? 'complete' : 'failed', stopped);
+    return { report, exitCode: exitCodeOf(report, interrupt.code) };
+  } finally {
+    interrupt.unlisten();
+    await connection.close();
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** The report as far as it is known, written to the run's folder in every format. */
+class ReportDraft {
+  readonly warnings: string[] = [];
+  readonly #job: SweepJob;
+  readonly #spec: RunSpec;
+  readonly #target: TargetFacts;
+  readonly #prompts: PromptFacts;
+
+  constructor(job: SweepJob, spec: RunSpec, target: TargetFacts, prompts: PromptFacts) {
+    this.#job = job;
+    this.#spec = spec;
+    this.#target = target;
+    this.#prompts = prompts;
+  }
+
+  write(levels: readonly LevelReport[], status: Report['status'], statusDetail: string | null): Report {
+    const { store, clock, provenance } = this.#job;
+    const disk = store.firstError === null ? [] : [`results could not all be written: ${store.firstError}; ${store.unsaved} records are missing on disk`];
+    const report: Report = {
+      schema: REPORT_SCHEMA,
+      name: this.#spec.name,
+      status,
+      statusDetail,
+      origin: clock.origin,
+      finishedUtc: status === 'running' ? null : new Date().toISOString(),
+      spec: this.#spec,
+      target: this.#target,
+      prompts: this.#prompts,
+      tags: this.#spec.tags,
+      provenance,
+      warnings: [...this.warnings, ...disk],
+      definitions: DEFINITIONS,
+      levels,
+    };
+    for (const exporter of EXPORTERS) store.document(exporter.file, exporter.render(report));
+    return report;
+  }
+}
+
+/** The exit code that a finished run earned, by the table of core/errors. */
+export function exitCodeOf(report: Report, signal: ExitCode | null): ExitCode {
+  const codes: ExitCode[] = signal === null ? [] : [signal];
+  const sent = report.levels.reduce((total, level) => total + level.requests.sent, 0);
+  const failed = report.levels.reduce((total, level) => total + level.requests.failed, 0);
+  if (sent > 0 && failed === sent) codes.push(EXIT.target);
+  if (report.levels.some((level) => level.failureRatio > report.spec.maxFailureRatio)) codes.push(EXIT.verdict);
+  if (report.spec.requireExact && report.levels.some((level) => level.islProof.deviations + level.oslProof.deviations + level.islProof.unknown + level.oslProof.unknown > 0)) {
+    codes.push(EXIT.verdict);
+  }
+  if (report.spec.requireValid && report.levels.some((level) => level.validity.verdict !== 'valid')) codes.push(EXIT.invalid);
+  return worstExit(codes);
+}
+
+/** Both results; when one fails the other is waited for, so that no child or socket outlives the error. */
+async function settleBoth<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+  const [first, second] = await Promise.allSettled([a, b]);
+  if (first.status === 'rejected') throw first.reason;
+  if (second.status === 'rejected') throw second.reason;
+  return [first.value, second.value];
+}
+

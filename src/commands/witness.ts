@@ -1,0 +1,78 @@
+import { sum } from '../core/distribution.ts';
+import type { RequestRecord } from '../core/record.ts';
+import type { Witness } from '../core/report.ts';
+import { type Control, sumSeries } from '../endpoints/control.ts';
+import type { WitnessSeries } from '../endpoints/servers.ts';
+
+/** The server's counters at one instant, summed over all targets. */
+interface Counters {
+  readonly requests: number | null;
+  readonly inputTokens: number | null;
+  readonly outputTokens: number | null;
+}
+
+/** Counters are often updated a little after the last byte of a response; so long they are given. */
+const SETTLE_MS = 1_500;
+const LOOK_EVERY_MS = 100;
+
+/** The second witness: the server's own counters before and after a level, against our records. */
+export class ServerWitness {
+  readonly #controls: readonly Control[];
+  readonly #series: WitnessSeries;
+  #before: Counters | null = null;
+
+  constructor(controls: readonly Control[], series: WitnessSeries) {
+    this.#controls = controls;
+    this.#series = series;
+  }
+
+  async before(): Promise<void> {
+    this.#before = await this.#read();
+  }
+
+  /** `records` are all of the level that were sent after `before`. */
+  async after(records: readonly RequestRecord[]): Promise<Witness> {
+    const source = this.#controls.map((control) => `${control.target.url}/metrics`).join(', ');
+    const none = { source, inputTokens: null, outputTokens: null, requests: null };
+    const before = this.#before;
+    if (before === null) return { ...none, reason: 'the server has no such counters' };
+    const failed = records.filter((record) => record.outcome !== 'good').length;
+    if (failed > 0) return { ...none, reason: `${failed} requests did not end well, so their tokens are not known here` };
+    if (records.some((record) => record.osl.by !== 'usage' || record.isl.by !== 'usage')) {
+      return { ...none, reason: 'the server sent no usage to compare with' };
+    }
+    const ours = {
+      requests: records.length,
+      inputTokens: sum(records.map((record) => record.promptTokens ?? 0)),
+      outputTokens: sum(records.map((record) => record.osl.counted ?? 0)),
+    };
+    const giveUpMs = performance.now() + SETTLE_MS;
+    for (;;) {
+      const now = await this.#read();
+      const pair = (key: keyof Counters) => {
+        const to = now?.[key] ?? null;
+        // A counter that was never raised may not have been exported before.
+        return to === null ? null : { server: to - (before[key] ?? 0), ours: ours[key] };
+      };
+      const witness = { source, inputTokens: pair('inputTokens'), outputTokens: pair('outputTokens'), requests: pair('requests') };
+      const settled = [witness.inputTokens, witness.outputTokens].every((pairNow) => pairNow === null || pairNow.server === pairNow.ours);
+      if (settled || performance.now() > giveUpMs) return { ...witness, reason: null };
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    }
+  }
+
+  async #read(): Promise<Counters | null> {
+    const answers = await Promise.all(this.#controls.map((control) => control.get('/metrics')));
+    if (answers.some((answer) => answer.status !== 200)) return null;
+    const sumOf = (name: string | null): number | null => {
+      if (name === null) return null;
+      const values = answers.map((answer) => sumSeries(answer.body, name));
+      return values.every((value) => value === null) ? null : sum(values.map((value) => value ?? 0));
+    };
+    return {
+      requests: sumOf(this.#series.requests),
+      inputTokens: sumOf(this.#series.inputTokens),
+      outputTokens: sumOf(this.#series.outputTokens),
+    };
+  }
+}
