@@ -11,7 +11,11 @@ const WITNESS_RATIO = 0.001;
  * Whether a level's numbers can be trusted, from what the harness saw of itself and what the server's
  * own counters say. The thresholds are coarse: they catch a client that is clearly the bottleneck.
  */
-export function judgeLevel(level: Pick<LevelReport, 'ttftMs' | 'tokenItlMs' | 'itlMs'>, audit: Audit | null, witness: Witness | null): Validity {
+export function judgeLevel(
+  level: Pick<LevelReport, 'ttftMs' | 'tokenItlMs' | 'itlMs'>,
+  audit: Audit | null,
+  witness: Witness | null,
+): Validity {
   const bound: string[] = [];
   const suspect: string[] = [];
   if (audit !== null) {
@@ -25,7 +29,9 @@ export function judgeLevel(level: Pick<LevelReport, 'ttftMs' | 'tokenItlMs' | 'i
     const gap = level.itlMs.p50;
     const delay = audit.eventLoopDelayMs.p99;
     if (gap !== null && delay > SEND_LAG_MS && delay > gap / 2) {
-      suspect.push(`the event loop was held up ${delay.toFixed(1)} ms at p99, against gaps of ${gap.toFixed(1)} ms`);
+      suspect.push(
+        `the event loop was held up ${delay.toFixed(1)} ms at p99, against gaps of ${gap.toFixed(1)} ms`,
+      );
     }
   }
   for (const [what, pair] of [

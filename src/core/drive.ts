@@ -36,7 +36,12 @@ export interface PhaseLoad {
  * shape and stop rule are values. Resolves when all that was sent has ended; after `signal` aborts
  * nothing more is sent.
  */
-export async function drive(point: PointSpec, load: PhaseLoad, host: DriveHost, signal: AbortSignal): Promise<void> {
+export async function drive(
+  point: PointSpec,
+  load: PhaseLoad,
+  host: DriveHost,
+  signal: AbortSignal,
+): Promise<void> {
   const { clock, prompts } = host;
   const limit = pLimit(load.arrival.slots);
   const startAtMs = clock.now();

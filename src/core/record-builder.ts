@@ -148,13 +148,17 @@ export class RecordBuilder {
     if (proper && tokens === 0) this.fail('empty', 'proper end without a single output token');
     else if (!proper && this.#chunks === 0) this.fail('empty', 'the response ended without any output');
     else if (!proper) {
-      this.fail('truncated', `the response ended after ${this.#chunks} chunks without [DONE] or a finish reason`);
+      this.fail(
+        'truncated',
+        `the response ended after ${this.#chunks} chunks without [DONE] or a finish reason`,
+      );
     }
   }
 
   #islCount(templateShare: number): TokenCount {
     const { isl, promptTokens } = this.plan;
-    if (this.promptTokens >= 0) return { asked: isl, counted: this.promptTokens - templateShare, by: 'usage' };
+    if (this.promptTokens >= 0)
+      return { asked: isl, counted: this.promptTokens - templateShare, by: 'usage' };
     if (promptTokens !== null) return { asked: isl, counted: promptTokens - templateShare, by: 'tokenizer' };
     return { asked: isl, counted: null, by: 'none' };
   }
@@ -167,7 +171,8 @@ export class RecordBuilder {
       for (let i = chunks - 1; i > 0; i--) tokens[i] = Math.max(0, tokens[i]! - tokens[i - 1]!);
       return { tokens, by: 'continuous-usage' };
     }
-    if (this.completionTokens === chunks) return { tokens: new Uint32Array(chunks).fill(1), by: 'one-per-chunk' };
+    if (this.completionTokens === chunks)
+      return { tokens: new Uint32Array(chunks).fill(1), by: 'one-per-chunk' };
     return { tokens: null, by: null };
   }
 

@@ -96,7 +96,9 @@ export interface LevelReport {
     readonly hold: number;
   };
   readonly failureRatio: number;
-  readonly failures: Readonly<Partial<Record<FailureClass, { readonly count: number; readonly first: string }>>>;
+  readonly failures: Readonly<
+    Partial<Record<FailureClass, { readonly count: number; readonly first: string }>>
+  >;
   /** First measured send, and last end of a measured response. */
   readonly startedAtMs: number | null;
   readonly endedAtMs: number | null;
@@ -128,7 +130,11 @@ export interface LevelReport {
   readonly wastedOutputTokens: number;
   readonly islProof: LengthProof;
   readonly oslProof: LengthProof;
-  readonly connections: { readonly opened: number; readonly meanMs: number | null; readonly maxMs: number | null };
+  readonly connections: {
+    readonly opened: number;
+    readonly meanMs: number | null;
+    readonly maxMs: number | null;
+  };
   readonly witness: Witness | null;
   readonly audit: Audit | null;
   readonly validity: Validity;

@@ -29,8 +29,10 @@ export function summarizeLevel(input: LevelInput): LevelReport {
   const durationS = startedAtMs === null || endedAtMs === null ? null : (endedAtMs - startedAtMs) / 1_000;
   const inputTokens = sum(good.map((record) => record.isl.counted ?? 0));
   const outputTokens = sum(good.map((record) => record.osl.counted ?? 0));
-  const perS = (amount: number): number | null => (durationS === null || durationS <= 0 ? null : amount / durationS);
-  const perGpu = (rate: number | null): number | null => (rate === null || input.gpus === null ? null : rate / input.gpus);
+  const perS = (amount: number): number | null =>
+    durationS === null || durationS <= 0 ? null : amount / durationS;
+  const perGpu = (rate: number | null): number | null =>
+    rate === null || input.gpus === null ? null : rate / input.gpus;
   const outputTokensPerS = perS(outputTokens);
   const totalTokensPerS = perS(inputTokens + outputTokens);
 
@@ -94,7 +96,9 @@ export function summarizeLevel(input: LevelInput): LevelReport {
       ? null
       : sum(good.map((record) => record.cachedTokens ?? 0)),
     wastedOutputTokens: sum(
-      measured.flatMap((record) => (record.outcome === 'good' ? [] : [record.osl.counted ?? record.chunkUs.length])),
+      measured.flatMap((record) =>
+        record.outcome === 'good' ? [] : [record.osl.counted ?? record.chunkUs.length],
+      ),
     ),
     islProof: lengthProof(good.map((record) => record.isl)),
     oslProof: lengthProof(good.map((record) => record.osl)),
@@ -130,7 +134,10 @@ function countFailures(measured: readonly RequestRecord[]): LevelReport['failure
   return failures;
 }
 
-function countBy(records: readonly RequestRecord[], key: (record: RequestRecord) => string): Record<string, number> {
+function countBy(
+  records: readonly RequestRecord[],
+  key: (record: RequestRecord) => string,
+): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const record of records) counts[key(record)] = (counts[key(record)] ?? 0) + 1;
   return counts;
@@ -142,7 +149,10 @@ function lengthProof(counts: readonly TokenCount[]): LengthProof {
   const asked = new Set(counts.map((count) => count.asked));
   return {
     asked: asked.size === 1 ? counts[0]!.asked : null,
-    counted: values.length === 0 ? null : { min: least(values), mean: sum(values) / values.length, max: greatest(values) },
+    counted:
+      values.length === 0
+        ? null
+        : { min: least(values), mean: sum(values) / values.length, max: greatest(values) },
     provenByUsage: counts.filter((count) => count.by === 'usage').length,
     deviations: known.filter((count) => count.counted !== count.asked).length,
     unknown: counts.length - known.length,
@@ -150,14 +160,24 @@ function lengthProof(counts: readonly TokenCount[]): LengthProof {
 }
 
 /** Requests in flight, time-weighted between the first measured send and the last measured end. */
-function inFlight(records: readonly RequestRecord[], fromAtMs: number | null, toAtMs: number | null): number | null {
+function inFlight(
+  records: readonly RequestRecord[],
+  fromAtMs: number | null,
+  toAtMs: number | null,
+): number | null {
   if (fromAtMs === null || toAtMs === null || toAtMs <= fromAtMs) return null;
-  const busyMs = records.map((record) => Math.max(0, Math.min(record.endAtMs, toAtMs) - Math.max(record.sentAtMs, fromAtMs)));
+  const busyMs = records.map((record) =>
+    Math.max(0, Math.min(record.endAtMs, toAtMs) - Math.max(record.sentAtMs, fromAtMs)),
+  );
   return sum(busyMs) / (toAtMs - fromAtMs);
 }
 
 /** Output tokens of good requests by the second of their arrival, from the first measured send. */
-function tokensPerBucket(good: readonly RequestRecord[], fromAtMs: number | null, toAtMs: number | null): number[] {
+function tokensPerBucket(
+  good: readonly RequestRecord[],
+  fromAtMs: number | null,
+  toAtMs: number | null,
+): number[] {
   if (fromAtMs === null || toAtMs === null) return [];
   const buckets = new Array<number>(Math.floor((toAtMs - fromAtMs) / 1_000) + 1).fill(0);
   for (const record of good) {

@@ -10,7 +10,10 @@ export function parseDurationMs(text: string, flag: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|min|h)$/.exec(text.trim());
   if (match) return Number(match[1]) * MS_PER[match[2]!]!;
   if (text.trim() === '0') return 0;
-  throw usageError(`${flag}: "${text}" is not a duration`, 'write a number with its unit, as in 500ms, 5s, 2m or 1h');
+  throw usageError(
+    `${flag}: "${text}" is not a duration`,
+    'write a number with its unit, as in 500ms, 5s, 2m or 1h',
+  );
 }
 
 /** A duration for people: `850 ms`, `12.3 s`, `4 m 05 s`. */

@@ -3,13 +3,20 @@ import type { RequestRecord } from './record.ts';
 import type { Steady } from './report.ts';
 
 /** Visits each output chunk: its instant, its gap to the chunk before (NaN for the first), its tokens (fractions where only the sum is known). */
-export function forEachChunk(record: RequestRecord, visit: (atMs: number, gapUs: number, tokens: number) => void): void {
+export function forEachChunk(
+  record: RequestRecord,
+  visit: (atMs: number, gapUs: number, tokens: number) => void,
+): void {
   const { chunkUs, chunkTokens } = record;
   const evenShare = chunkUs.length === 0 ? 0 : (record.osl.counted ?? chunkUs.length) / chunkUs.length;
   let us = 0;
   for (let i = 0; i < chunkUs.length; i++) {
     us += chunkUs[i]!;
-    visit(record.sentAtMs + us / 1_000, i === 0 ? Number.NaN : chunkUs[i]!, chunkTokens === null ? evenShare : chunkTokens[i]!);
+    visit(
+      record.sentAtMs + us / 1_000,
+      i === 0 ? Number.NaN : chunkUs[i]!,
+      chunkTokens === null ? evenShare : chunkTokens[i]!,
+    );
   }
 }
 
@@ -36,16 +43,21 @@ export function addTokenGaps(record: RequestRecord, pool: Pooled, within?: (atMs
  */
 export function steadyWindow(measured: readonly RequestRecord[], concurrency: number): Steady {
   const bySend = [...measured].sort((a, b) => a.sentAtMs - b.sentAtMs);
-  if (bySend.length <= concurrency) return { reason: `no more requests (${bySend.length}) than slots (${concurrency})` };
+  if (bySend.length <= concurrency)
+    return { reason: `no more requests (${bySend.length}) than slots (${concurrency})` };
   const fromAtMs = greatest(bySend.slice(0, concurrency).map((record) => record.firstAtMs ?? record.endAtMs));
   const toAtMs = bySend.at(-1)!.sentAtMs;
   const good = measured.filter((record) => record.outcome === 'good');
-  const e2e = exactStats(good.flatMap((record) => (record.lastAtMs === null ? [] : [record.lastAtMs - record.sentAtMs])));
+  const e2e = exactStats(
+    good.flatMap((record) => (record.lastAtMs === null ? [] : [record.lastAtMs - record.sentAtMs])),
+  );
   const widthMs = toAtMs - fromAtMs;
   if (e2e.p50 === null) return { reason: 'no good request with visible output' };
   if (widthMs < 2 * e2e.p50) {
     const share = Math.max(0, widthMs) / e2e.p50;
-    return { reason: `window of ${share.toFixed(1)} median E2E is shorter than 2: more requests per slot would open it` };
+    return {
+      reason: `window of ${share.toFixed(1)} median E2E is shorter than 2: more requests per slot would open it`,
+    };
   }
   const inside = (atMs: number): boolean => atMs > fromAtMs && atMs <= toAtMs;
   const tokenGaps = new Pooled(1_000);

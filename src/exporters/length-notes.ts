@@ -1,0 +1,75 @@
+import type { LengthProof, LevelReport, Report } from '../core/report.ts';
+import { grouped } from './figures.ts';
+import { groupBy, levelNames, levelsRun } from './level-names.ts';
+import type { Note } from './note.ts';
+
+interface Side {
+  readonly short: 'ISL' | 'OSL';
+  readonly things: 'prompts' | 'outputs';
+  readonly asked: number;
+  readonly level: LevelReport;
+  readonly proof: LengthProof;
+}
+
+/** Whether prompts and outputs came out as long as asked, and who says so. */
+export function lengthNotes(report: Report): Note[] {
+  const sides = levelsRun(report).flatMap((level): Side[] => [
+    { short: 'ISL', things: 'prompts', asked: level.isl, level, proof: level.islProof },
+    { short: 'OSL', things: 'outputs', asked: level.osl, level, proof: level.oslProof },
+  ]);
+  const known = sides.filter(({ level }) => level.requests.good > 0);
+  return [
+    ...known.filter(({ proof }) => proof.deviations > 0).map((side) => deviation(report, side)),
+    ...known.filter(({ proof }) => proof.unknown > 0).map((side) => unknown(report, side)),
+    ...kept(known),
+  ];
+}
+
+function deviation(report: Report, { short, things, level, proof }: Side): Note {
+  const { min, max } = proof.counted!;
+  const asked =
+    proof.asked === null ? 'not as long as asked' : `not the ${grouped(proof.asked)} tokens asked`;
+  const counted = min === max ? grouped(min) : `${grouped(min)} to ${grouped(max)}`;
+  const text = `DEVIATION at ${levelNames(report, [level])}: ${grouped(proof.deviations)} of ${grouped(level.requests.good)} ${things} are ${asked}; ${short} counted: ${counted}`;
+  return { topic: 'lengths', text, loud: true };
+}
+
+function unknown(report: Report, { things, level, proof }: Side): Note {
+  const text = `UNKNOWN at ${levelNames(report, [level])}: nobody counted ${grouped(proof.unknown)} of ${grouped(level.requests.good)} ${things}; token rates leave them out`;
+  return { topic: 'lengths', text, loud: true };
+}
+
+/** Lengths that were kept, in one line for all sides that share a proof. */
+function kept(sides: readonly Side[]): Note[] {
+  const lengths = [...groupBy(sides, ({ short, asked }) => `${short} ${grouped(asked)}`)].flatMap(
+    ([name, ones]) => {
+      const total = (of: (proof: LengthProof) => number): number =>
+        ones.reduce((sum, { proof }) => sum + of(proof), 0);
+      const counted =
+        ones.reduce((sum, { level }) => sum + level.requests.good, 0) - total((proof) => proof.unknown);
+      const off = total((proof) => proof.deviations);
+      const byUsage = total((proof) => proof.provenByUsage);
+      const exact = counted - off;
+      if (exact === 0) return [];
+      const all = off === 0 && total((proof) => proof.unknown) === 0;
+      const who =
+        byUsage === counted
+          ? "proven by the server's usage"
+          : byUsage === 0
+            ? "as asked by the local tokenizer's count alone"
+            : `as asked: ${grouped(byUsage)} counted by the server, the others by the local tokenizer`;
+      const varied = ones.some(({ proof }) => proof.asked === null);
+      const length = varied ? `${ones[0]!.short} up to ${grouped(ones[0]!.asked)}` : name;
+      return [{ length, share: `${all ? 'all' : 'the other'} ${grouped(exact)}`, who }];
+    },
+  );
+  return [...groupBy(lengths, ({ share, who }) => `${share} ${who}`).values()].map((ones) => {
+    const { share, who } = ones[0]!;
+    const names = ones.map(({ length }) => length).join(', ');
+    return {
+      topic: 'lengths',
+      text: `${names}: ${share}${ones.length > 1 ? ' of each' : ''} ${who}`,
+      loud: false,
+    };
+  });
+}

@@ -1,0 +1,254 @@
+import type { LevelReport, Report, Witness } from '../core/report.ts';
+import { figure, grouped, percent } from './figures.ts';
+import { lengthNotes } from './length-notes.ts';
+import { groupBy, levelNames, levelsRun, showsTokenItl } from './level-names.ts';
+import type { Note } from './note.ts';
+import { harmless } from './page-style.ts';
+
+/** A larger part of the input from the server's cache than this makes TTFT another measurement. */
+const CACHED_RATIO = 0.01;
+/** Counts further apart than this are no rounding at the edges of a level. */
+const WITNESS_RATIO = 0.001;
+/** More levels than this would make a wall of numbers. */
+const STEADY_LEVELS = 6;
+
+/** All that has to be said of a run beside its table, each thing once, loud ones first. */
+export function runNotes(report: Report): Note[] {
+  const notes = [
+    ...partialNotes(report),
+    ...failureNotes(report),
+    ...validityNotes(report),
+    ...report.warnings.map((text) => ({ topic: 'warning', text: harmless(text), loud: true })),
+    ...lengthNotes(report),
+    ...cacheNotes(report),
+    ...textNotes(report),
+    ...wasteNotes(report),
+    ...itlNotes(report),
+    ...steadyNotes(report),
+    ...witnessNotes(report),
+    promptNote(report),
+  ];
+  return [...notes.filter((note) => note.loud), ...notes.filter((note) => !note.loud)];
+}
+
+/**
+ * The same sentence of several levels once, with the levels' names where it does not hold for all that ran.
+ * `word` stands before all: `WARNING at concurrency 64: …`.
+ */
+function sentences(report: Report, of: (level: LevelReport) => string | null, word = ''): string[] {
+  const run = levelsRun(report);
+  const said = groupBy(run, (level) => of(level) ?? '');
+  return [...said]
+    .filter(([text]) => text !== '')
+    .map(([text, levels]) => {
+      const where = levels.length === run.length ? '' : levelNames(report, levels);
+      const start = [word, where].filter((part) => part !== '').join(' at ');
+      return start === '' ? text : `${start}: ${text}`;
+    });
+}
+
+function partialNotes(report: Report): Note[] {
+  const partial = report.levels.filter((level) => level.status === 'partial');
+  return partial.map((level) => {
+    const planned = report.spec.points.find((point) => point.index === level.point)?.requests ?? null;
+    const sent = grouped(level.requests.sent);
+    const text =
+      planned === null
+        ? `cut off after ${sent} requests`
+        : `cut off after ${sent} of ${grouped(planned)} requests`;
+    return { topic: 'partial', text: `${levelNames(report, [level])}: ${text}`, loud: true };
+  });
+}
+
+/** Failures by class, the same first message of several levels in one line. */
+function failureNotes(report: Report): Note[] {
+  const failures = report.levels.flatMap((level) =>
+    Object.entries(level.failures).map(([name, failure]) => ({ level, name, ...failure })),
+  );
+  const classes = [...groupBy(failures, ({ name, first }) => `${name}: ${first}`).values()].map((ones) => {
+    const count = ones.reduce((sum, one) => sum + one.count, 0);
+    const { name, first } = ones[0]!;
+    const at = levelNames(
+      report,
+      ones.map((one) => one.level),
+    );
+    return { topic: 'failures', text: `${grouped(count)} ${name} at ${at}: ${harmless(first)}`, loud: true };
+  });
+  const warmup = sentences(report, ({ requests }) =>
+    requests.warmupFailed === 0
+      ? null
+      : `${grouped(requests.warmupFailed)} of ${grouped(requests.warmup)} warm-up requests failed`,
+  );
+  return [...classes, ...warmup.map((text) => ({ topic: 'failures', text, loud: true }))];
+}
+
+function validityNotes(report: Report): Note[] {
+  const run = levelsRun(report);
+  const loud = (['client-bound', 'suspect'] as const)
+    .flatMap((verdict) =>
+      sentences(
+        report,
+        ({ validity }) => (validity.verdict === verdict ? harmless(validity.reasons.join('; ')) : null),
+        verdict.toUpperCase(),
+      ),
+    )
+    .map((text) => ({ topic: 'harness', text, loud: true }));
+  const watched = run.filter((level) => level.validity.verdict === 'valid' && level.audit !== null);
+  if (watched.length === 0) return loud;
+  const busy = Math.max(...watched.map((level) => level.audit!.eventLoopUtilizationRatio));
+  const lag = Math.max(...watched.map((level) => level.audit!.sendLagMs.p99 ?? 0));
+  const where = watched.length === run.length ? '' : `${levelNames(report, watched)}: `;
+  const text = `${where}no bottleneck: event loop at most ${percent(busy)} busy, sends at most ${Number(lag.toPrecision(2))} ms late at p99`;
+  return [...loud, { topic: 'harness', text, loud: false }];
+}
+
+function cacheNotes(report: Report): Note[] {
+  const share = ({ cachedTokens, inputTokens }: LevelReport): number =>
+    inputTokens === 0 ? 0 : (cachedTokens ?? 0) / inputTokens;
+  const warm = sentences(
+    report,
+    (level) =>
+      share(level) <= CACHED_RATIO
+        ? null
+        : `${grouped(level.cachedTokens!)} prompt tokens (${percent(share(level))} of the input) came from the server's cache, so TTFT is shorter than for cold prompts`,
+    'WARNING',
+  );
+  const cold = sentences(report, (level) => {
+    if (level.requests.good === 0) return null;
+    if (level.cachedTokens === null)
+      return 'the server did not say how many prompt tokens came from its cache';
+    if (share(level) > CACHED_RATIO) return null;
+    const part = level.cachedTokens === 0 ? '' : ` (${percent(share(level))} of the input)`;
+    return `${grouped(level.cachedTokens)} prompt tokens${part} came from the server's cache`;
+  });
+  return [
+    ...warm.map((text) => ({ topic: 'cache', text, loud: true })),
+    ...cold.map((text) => ({ topic: 'cache', text, loud: false })),
+  ];
+}
+
+function textNotes(report: Report): Note[] {
+  return sentences(report, ({ requests }) =>
+    requests.goodWithoutText === 0
+      ? null
+      : `${grouped(requests.goodWithoutText)} good requests showed no text, so they have no latencies`,
+  ).map((text) => ({ topic: 'no text', text, loud: true }));
+}
+
+function wasteNotes(report: Report): Note[] {
+  const wasted = report.levels.reduce((sum, level) => sum + level.wastedOutputTokens, 0);
+  if (wasted === 0) return [];
+  return [
+    {
+      topic: 'wasted',
+      text: `${grouped(wasted)} output tokens came from requests that failed; no rate counts them`,
+      loud: false,
+    },
+  ];
+}
+
+function itlNotes(report: Report): Note[] {
+  const perToken = !showsTokenItl(report)
+    ? []
+    : sentences(report, ({ tokensPerChunk }) =>
+        tokensPerChunk.mean === null || tokensPerChunk.mean <= 1
+          ? null
+          : `chunks carried ${tokensPerChunk.mean.toFixed(2)} tokens on average; token ITL shares each gap among its tokens`,
+      );
+  const unknown = sentences(report, ({ chunkTokensBy, requests }) => {
+    const count = chunkTokensBy['unknown'] ?? 0;
+    return count === 0
+      ? null
+      : `tokens per chunk are unknown for ${grouped(count)} of ${grouped(requests.good)} requests; their ITL is by chunk alone`;
+  });
+  return [...perToken, ...unknown].map((text) => ({ topic: 'ITL', text, loud: false }));
+}
+
+function steadyNotes(report: Report): Note[] {
+  const run = levelsRun(report);
+  const steady = run.flatMap(({ steady }, i) =>
+    steady.reason === null ? [{ level: run[i]!, ...steady }] : [],
+  );
+  const none = sentences(
+    report,
+    ({ steady }) => (steady.reason === null ? null : harmless(steady.reason)),
+    'no window',
+  );
+  const notes = none.map((text) => ({ topic: 'steady', text, loud: false }));
+  if (steady.length === 0) return notes;
+  const shares = steady.map(({ shareRatio }) => shareRatio);
+  const text =
+    steady.length > STEADY_LEVELS
+      ? `the window is ${percent(Math.min(...shares))} to ${percent(Math.max(...shares))} of a level; see steady.* in summary.csv`
+      : `output tok/s in the window (its share of the level): ${steady
+          .map(
+            ({ level, outputTokensPerS, shareRatio }) =>
+              `${figure(outputTokensPerS)} at ${levelNames(report, [level])} (${percent(shareRatio)})`,
+          )
+          .join('; ')}`;
+  return [{ topic: 'steady', text, loud: false }, ...notes];
+}
+
+/** What differs beyond the tolerance makes a level suspect, and is told with the harness's verdict. */
+function witnessNotes(report: Report): Note[] {
+  return sentences(report, (level) => {
+    if (level.witness === null) return 'no counters of the server to compare with';
+    if (level.witness.reason !== null) return `nothing to compare: ${harmless(level.witness.reason)}`;
+    const counts = witnessed(level.witness);
+    if (counts.length === 0) return 'nothing to compare: the server has none of the counters';
+    const apart = counts.filter(({ server, ours }) => server !== ours);
+    const known = level.validity.verdict !== 'valid';
+    const told = apart.filter(
+      ({ server, ours }) => !known || Math.abs(server - ours) <= WITNESS_RATIO * Math.max(server, ours),
+    );
+    if (told.length > 0) {
+      return told
+        .map(
+          ({ name, server, ours }) =>
+            `the server counted ${grouped(server)} ${name}, this run ${grouped(ours)}`,
+        )
+        .join('; ');
+    }
+    return apart.length > 0
+      ? null
+      : `the server's own counters agree on ${list(counts.map(({ name }) => name))}`;
+  }).map((text) => ({ topic: 'witness', text, loud: false }));
+}
+
+function witnessed(witness: Witness): { name: string; server: number; ours: number }[] {
+  return [
+    { name: 'requests', pair: witness.requests },
+    { name: 'input tokens', pair: witness.inputTokens },
+    { name: 'output tokens', pair: witness.outputTokens },
+  ].flatMap(({ name, pair }) => (pair === null ? [] : [{ name, ...pair }]));
+}
+
+function promptNote(report: Report): Note {
+  const { prompts } = report;
+  const run = levelsRun(report);
+  const proven =
+    run.length > 0 &&
+    run.every(
+      ({ islProof, requests }) => islProof.provenByUsage === requests.good && islProof.deviations === 0,
+    );
+  const what = prompts.text === 'words' ? 'random words' : 'running text';
+  const how = prompts.method === 'words' ? 'exact by construction' : 'encoded and corrected';
+  const counts =
+    prompts.islCounts === 'prompt'
+      ? 'lengths include the chat template'
+      : 'lengths leave the chat template out';
+  const tokenizer = harmless(prompts.tokenizerName);
+  const trust = !prompts.estimates
+    ? `${how} with the tokenizer ${tokenizer}`
+    : `${how} with ${tokenizer}, which is not the model's tokenizer: ${proven ? 'the server proved the lengths' : 'lengths are ESTIMATES'}`;
+  return {
+    topic: 'prompts',
+    text: `${what}, ${trust}; ${grouped(prompts.checked)} checked; ${counts}`,
+    loud: prompts.estimates && !proven,
+  };
+}
+
+/** `a`, `a and b`, `a, b and c`. */
+function list(words: readonly string[]): string {
+  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+}

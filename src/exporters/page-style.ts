@@ -1,0 +1,77 @@
+/** How a terminal page is drawn. */
+export interface PageStyle {
+  /** ANSI colours; without, the page is plain text. */
+  readonly colour: boolean;
+  /** Columns that a line may take. */
+  readonly width: number;
+  /** Draw with ASCII characters alone. */
+  readonly ascii?: boolean;
+}
+
+export type Paint = 'bold' | 'dim' | 'red' | 'yellow';
+
+const CODES: Readonly<Record<Paint, readonly [number, number]>> = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  yellow: [33, 39],
+};
+
+/** Paints `text` when colours are wanted. Padding belongs outside: escapes count no column. */
+export function paint(style: PageStyle, kind: Paint, text: string): string {
+  if (!style.colour || text === '') return text;
+  const [on, off] = CODES[kind];
+  return `\u001b[${on}m${text}\u001b[${off}m`;
+}
+
+/** Text from outside without control characters, so that no server or tag writes escapes to the terminal. */
+export function harmless(text: string): string {
+  return text.replace(/\p{Cc}+/gu, ' ').trim();
+}
+
+const ASCII: Readonly<Record<string, string>> = {
+  '─': '-',
+  '│': '|',
+  '└': '+',
+  '┤': '+',
+  '×': 'x',
+  '–': '-',
+  '▏': '.',
+  '▎': '.',
+  '▍': '.',
+  '▌': '#',
+  '▋': '#',
+  '▊': '#',
+  '▉': '#',
+  '█': '#',
+  '▁': '.',
+  '▂': '.',
+  '▃': ':',
+  '▄': ':',
+  '▅': '#',
+  '▆': '#',
+  '▇': '#',
+};
+
+/** The page's own drawing characters as ASCII, when the style asks for it. Each stays one column wide. */
+export function asDrawn(style: PageStyle, text: string): string {
+  return style.ascii === true
+    ? text.replace(/[─│└┤×–▁-▏]/g, (character) => ASCII[character] ?? character)
+    : text;
+}
+
+/** Breaks `text` at blanks into lines of at most `width` columns; a longer word gets its own line. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === '' ? word : `${line} ${word}`;
+    }
+  }
+  lines.push(line);
+  return lines;
+}

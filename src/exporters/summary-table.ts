@@ -1,0 +1,214 @@
+import Table from 'cli-table3';
+import type { LevelReport, PercentileName, Report, Stats } from '../core/report.ts';
+import { columnFigures, grouped, latencyUnit } from './figures.ts';
+import { hasShapes, shapeName, showsTokenItl } from './level-names.ts';
+import { type PageStyle, paint } from './page-style.ts';
+
+const NOTHING = '–';
+const GAP = 2;
+
+interface Column {
+  /** Neighbours of one group share a heading. */
+  readonly group: string;
+  readonly head: string;
+  /** The column's name in a sentence. */
+  readonly name: string;
+  readonly cells: readonly string[];
+  /** On a narrow page the column with the highest rank goes first; 0 stays. */
+  readonly rank: number;
+  readonly left?: boolean;
+}
+
+/** The summary of all levels as a table, and what had to be left out of it. */
+export interface SummaryTable {
+  readonly lines: readonly string[];
+  /** Names of the columns that the page was too narrow for. */
+  readonly dropped: readonly string[];
+  /** Whether some percentile carries a `~`. */
+  readonly marked: boolean;
+}
+
+/** A row per level. Columns give way from the least important one until the table fits `style.width`. */
+export function summaryTable(report: Report, style: PageStyle): SummaryTable {
+  let columns = columnsOf(report, style);
+  const dropped: string[] = [];
+  let lines = draw(columns, style);
+  while (Math.max(...lines.map((line) => visibleLength(line))) > style.width) {
+    const rank = Math.max(...columns.map((column) => column.rank));
+    if (rank === 0) break;
+    dropped.push(...columns.filter((column) => column.rank === rank).map((column) => column.name));
+    columns = columns.filter((column) => column.rank !== rank);
+    lines = draw(columns, style);
+  }
+  const marked = columns.some((column) => column.cells.some((cell) => cell.startsWith('~')));
+  return { lines, dropped, marked };
+}
+
+function columnsOf(report: Report, style: PageStyle): Column[] {
+  const { levels } = report;
+  const itl = showsTokenItl(report)
+    ? (level: LevelReport) => (level.tokenItlMs.count > 0 ? level.tokenItlMs : level.itlMs)
+    : (level: LevelReport) => level.itlMs;
+  const shape: Column = {
+    group: '',
+    head: 'isl×osl',
+    name: 'shape',
+    cells: levels.map((level, i) =>
+      i > 0 && shapeName(levels[i - 1]!) === shapeName(level) ? '' : shapeName(level),
+    ),
+    rank: 0,
+    left: true,
+  };
+  const notes: Column = {
+    group: '',
+    head: 'notes',
+    name: 'notes',
+    cells: levels.map((level) => paint(style, 'yellow', noteOf(level))),
+    rank: 1,
+    left: true,
+  };
+  const perGpu = rates(
+    report,
+    ['output tok/s', '/GPU', 'tok/s/GPU'],
+    5,
+    (level) => level.outputTokensPerSPerGpu,
+  );
+  return [
+    ...(hasShapes(report) ? [shape] : []),
+    {
+      group: '',
+      head: 'conc',
+      name: 'concurrency',
+      cells: levels.map((level) => grouped(level.concurrency)),
+      rank: 0,
+    },
+    {
+      group: 'good',
+      head: '/sent',
+      name: 'good/sent',
+      cells: levels.map((level) => goodOfSent(level, style)),
+      rank: 0,
+    },
+    ...latency(report, 'TTFT', (level) => level.ttftMs, { p50: 0, p99: 0 }),
+    ...latency(report, showsTokenItl(report) ? 'token ITL' : 'ITL', itl, { p50: 0, p99: 2 }),
+    ...latency(report, 'TPOT', (level) => level.tpotMs, { p50: 7 }),
+    ...latency(report, 'E2E', (level) => level.e2eMs, { p50: 3, p99: 6 }),
+    rates(report, ['output tok/s', 'all', 'output tok/s'], 0, (level) => level.outputTokensPerS),
+    rates(report, ['output tok/s', '/user', 'tok/s/user'], 4, (level) => level.tokensPerSPerUser.p50),
+    ...(perGpu.cells.some((cell) => cell !== NOTHING) ? [perGpu] : []),
+    rates(report, ['total', 'tok/s', 'total tok/s'], 8, (level) => level.totalTokensPerS),
+    ...(levels.some((level) => noteOf(level) !== '') ? [notes] : []),
+  ];
+}
+
+function goodOfSent(level: LevelReport, style: PageStyle): string {
+  const { good, sent } = level.requests;
+  const text = sent === 0 ? NOTHING : `${grouped(good)}/${grouped(sent)}`;
+  return good < sent ? paint(style, 'red', text) : text;
+}
+
+function noteOf(level: LevelReport): string {
+  if (level.status === 'skipped') return 'skipped';
+  const verdict = level.validity.verdict === 'valid' ? '' : level.validity.verdict;
+  return [level.status === 'partial' ? 'partial' : '', verdict].filter((word) => word !== '').join('\n');
+}
+
+/** Columns of one latency, in one unit, with `~` before percentiles that are thin. */
+function latency(
+  report: Report,
+  name: string,
+  of: (level: LevelReport) => Stats,
+  ranks: Partial<Record<PercentileName, number>>,
+): Column[] {
+  const percentiles = Object.keys(ranks) as PercentileName[];
+  const all = report.levels.map(of);
+  const { unit, perMs } = latencyUnit(
+    all.flatMap((stats) => percentiles.map((percentile) => stats[percentile])),
+  );
+  return percentiles.map((percentile) => {
+    const values = all.map((stats) => (stats[percentile] === null ? null : stats[percentile] * perMs));
+    const format = columnFigures(values);
+    const cells = values.map((value, i) => {
+      if (value === null) return NOTHING;
+      return (all[i]!.thin.includes(percentile) ? '~' : '') + format(value);
+    });
+    return {
+      group: `${name} ${unit}`,
+      head: percentile,
+      name: `${name} ${percentile}`,
+      cells,
+      rank: ranks[percentile] ?? 0,
+    };
+  });
+}
+
+function rates(
+  report: Report,
+  [group, head, name]: readonly [string, string, string],
+  rank: number,
+  of: (level: LevelReport) => number | null,
+): Column {
+  const values = report.levels.map(of);
+  const format = columnFigures(values);
+  return {
+    group,
+    head,
+    name,
+    cells: values.map((value) => (value === null ? NOTHING : format(value))),
+    rank,
+  };
+}
+
+/** Two heading lines, a rule, and the rows. */
+function draw(columns: readonly Column[], style: PageStyle): string[] {
+  const table = new Table({
+    chars: NO_BORDERS,
+    colAligns: columns.map((column) => (column.left ? 'left' : 'right')),
+    style: { 'padding-left': GAP, 'padding-right': 0, head: [], border: [] },
+  });
+  const groups: { content: string; colSpan: number; hAlign: 'center' | 'right' }[] = [];
+  for (const [i, column] of columns.entries()) {
+    const last = groups.at(-1);
+    if (last && column.group !== '' && columns[i - 1]!.group === column.group) {
+      groups[groups.length - 1] = { content: column.group, colSpan: last.colSpan + 1, hAlign: 'center' };
+    } else {
+      groups.push({ content: column.group, colSpan: 1, hAlign: 'right' });
+    }
+  }
+  table.push(groups);
+  table.push(columns.map((column) => column.head));
+  for (let row = 0; row < columns[0]!.cells.length; row++)
+    table.push(columns.map((column) => column.cells[row]!));
+  const lines = table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd());
+  const rule = ' '.repeat(GAP) + '─'.repeat(Math.max(...lines.map(visibleLength)) - GAP);
+  const heading = lines.slice(0, 2).map((line) => paint(style, 'bold', line));
+  return [...heading, paint(style, 'dim', rule), ...lines.slice(2)];
+}
+
+const NO_BORDERS = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '',
+};
+
+/** Columns that a line takes; colour escapes take none. */
+function visibleLength(line: string): number {
+  return line.replaceAll(ESCAPE, '').length;
+}
+
+const ESCAPE = new RegExp(`${String.fromCharCode(27)}\\[\\d+m`, 'g');

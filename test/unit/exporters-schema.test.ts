@@ -1,0 +1,137 @@
+import { readFileSync } from 'node:fs';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { describe, expect, it } from 'vitest';
+import { FAILURE_CLASSES } from '../../src/core/record.ts';
+import { HISTOGRAM_NAMES } from '../../src/core/report.ts';
+import { makeCalmReport, makeReport, makeShapesReport, makeSkippedLevel } from '../fixtures/report.ts';
+
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+type Path = readonly (string | number)[];
+
+const schema = JSON.parse(
+  readFileSync(new URL('../../src/core/report.schema.json', import.meta.url), 'utf8'),
+);
+const validate = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(schema);
+
+const TEXT = JSON.stringify(makeReport());
+
+function document(): Json {
+  return JSON.parse(TEXT) as Json;
+}
+
+/** Objects whose keys are the user's, or a class of failures that may be left out. */
+const OPEN = ['extraBody', 'tags', 'slurm', 'definitions', 'chunkTokensBy', 'failures'];
+
+/** Paths of all fields of closed objects in `value`. */
+function fields(value: Json, path: Path = []): Path[] {
+  if (Array.isArray(value)) return value.flatMap((item, i) => fields(item, [...path, i]));
+  if (value === null || typeof value !== 'object') return [];
+  const open = OPEN.includes(String(path.at(-1)));
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const field = [...path, key];
+    const below = path.includes('extraBody') || key === 'extraBody' ? [] : fields(inner, field);
+    return open ? below : [field, ...below];
+  });
+}
+
+/** A fresh document where `change` was done to the object that holds the field. */
+function changed(path: Path, change: (holder: { [key: string]: Json }, key: string) => void): Json {
+  const root = document();
+  let holder = root;
+  for (const step of path.slice(0, -1)) holder = (holder as { [key: string]: Json })[step]!;
+  change(holder as { [key: string]: Json }, String(path.at(-1)));
+  return root;
+}
+
+const PATHS = fields(document());
+
+describe('report.schema.json', () => {
+  it('accepts reports of all kinds', () => {
+    for (const report of [makeReport(), makeCalmReport(), makeShapesReport(), makeReport({ levels: [] })]) {
+      validate(report);
+      expect(validate.errors).toBeNull();
+    }
+  });
+
+  it('accepts null wherever the report says it may be', () => {
+    const base = makeReport();
+    const report = makeReport({
+      status: 'complete',
+      statusDetail: null,
+      finishedUtc: null,
+      spec: { ...base.spec, model: null, gpus: null },
+      target: {
+        ...base.target,
+        modelsListed: null,
+        metricsUrl: null,
+        canary: { ttftMs: null, e2eMs: 12, usage: false },
+      },
+      prompts: { ...base.prompts, template: { source: 'none', hash: null, tokens: null, by: 'unknown' } },
+      provenance: { ...base.provenance, git: null, slurm: null },
+      levels: [makeSkippedLevel({ witness: null, audit: null })],
+    });
+    validate(report);
+    expect(validate.errors).toBeNull();
+  });
+
+  it('covers some hundred fields of the fixture', () => {
+    expect(PATHS.length).toBeGreaterThan(600);
+  });
+
+  it('refuses a report that lacks any one field', () => {
+    const accepted = PATHS.filter((path) => validate(changed(path, (holder, key) => delete holder[key])));
+    expect(accepted).toEqual([]);
+  });
+
+  it('refuses any field of another type', () => {
+    const accepted = PATHS.filter((path) =>
+      validate(
+        changed(path, (holder, key) => {
+          holder[key] = typeof holder[key] === 'boolean' ? 'yes' : true;
+        }),
+      ),
+    );
+    expect(accepted).toEqual([]);
+  });
+
+  it('refuses any field more', () => {
+    const accepted = PATHS.filter((path) =>
+      validate(
+        changed(path, (holder) => {
+          holder['surprise'] = 1;
+        }),
+      ),
+    );
+    expect(accepted).toEqual([]);
+  });
+
+  it.each([
+    ['another schema version', ['schema'], 2],
+    ['an unknown status', ['status'], 'done'],
+    ['a local time', ['origin', 'utc'], '2026-11-23 14:02'],
+    ['an unknown percentile', ['levels', 0, 'ttftMs', 'thin'], ['p98']],
+    ['a ratio above 1', ['levels', 1, 'failureRatio'], 1.5],
+    ['a share above 1', ['levels', 0, 'steady', 'shareRatio'], 2],
+    ['lengths above what was asked', ['prompts', 'rangeRatio'], 1.2],
+    ['half a request', ['levels', 1, 'requests', 'good'], 0.5],
+    ['an unknown class of failures', ['levels', 1, 'failures'], { sad: { count: 1, first: 'x' } }],
+    ['a steady window without its numbers', ['levels', 0, 'steady'], { reason: null }],
+    ['an unknown verdict', ['levels', 0, 'validity', 'verdict'], 'fine'],
+    ['a tag that is no text', ['tags'], { gpus: 8 }],
+    ['a count that is null', ['levels', 3, 'ttftMs', 'count'], null],
+  ] as [string, Path, Json][])('refuses %s', (_what, path, value) => {
+    expect(
+      validate(
+        changed(path, (holder, key) => {
+          holder[key] = value;
+        }),
+      ),
+    ).toBe(false);
+    expect(validate.errors?.length).toBeGreaterThan(0);
+  });
+
+  it('names the failure classes and histograms that the code has', () => {
+    expect(Object.keys(schema.$defs.failures.properties)).toEqual([...FAILURE_CLASSES]);
+    expect(Object.keys(schema.$defs.level.properties.histograms.properties)).toEqual([...HISTOGRAM_NAMES]);
+  });
+});

@@ -1,0 +1,339 @@
+import { describe, expect, it } from 'vitest';
+import type { LevelReport, Report } from '../../src/core/report.ts';
+import { columnFigures, figure, latencyUnit, percent } from '../../src/exporters/figures.ts';
+import { summaryTable } from '../../src/exporters/summary-table.ts';
+import { renderReport } from '../../src/exporters/terminal.ts';
+import {
+  makeCalmReport,
+  makeFailingLevel,
+  makePartialLevel,
+  makeReport,
+  makeShapesReport,
+  makeSkippedLevel,
+  makeThinLevel,
+} from '../fixtures/report.ts';
+
+const ESCAPE = String.fromCharCode(27);
+const WIDE = { colour: false, width: 120, histograms: false };
+
+/** The page with each wrapped note on one line. */
+function page(report: Report, width = 120): string {
+  return renderReport(report, { ...WIDE, width }).replace(/\n {14}(?=\S)/g, ' ');
+}
+
+function withLevels(...levels: LevelReport[]): Report {
+  return makeReport({ levels });
+}
+
+/** Cells of the table's row that starts with `concurrency`. */
+function row(report: Report, concurrency: string, width = 120): string[] {
+  const { lines } = summaryTable(report, { colour: false, width });
+  return lines
+    .find((line) => line.trim().startsWith(`${concurrency} `))!
+    .trim()
+    .split(/ {2,}/);
+}
+
+describe('figures', () => {
+  it('shows three significant digits and no fewer than the whole part', () => {
+    expect([0.08123, 9.876, 99.96, 123.4, 12_345.6, 0].map(figure)).toEqual([
+      '0.0812',
+      '9.88',
+      '100',
+      '123',
+      '12,346',
+      '0',
+    ]);
+  });
+
+  it('gives one number of decimals to a column', () => {
+    const format = columnFigures([41.23, 318.4, 3_120]);
+    expect([41.23, 318.4, 3_120].map(format)).toEqual(['41.2', '318.4', '3,120.0']);
+  });
+
+  it('never rounds a small value of a wide column to nothing', () => {
+    expect(columnFigures([0.0123, 98_765])(0.0123)).toBe('0.0123');
+  });
+
+  it('never calls nearly all all, nor nearly nothing nothing', () => {
+    expect([0, 0.0001, 0.0234, 0.5, 0.995, 0.99999, 1].map(percent)).toEqual([
+      '0 %',
+      '<0.1 %',
+      '2.3 %',
+      '50 %',
+      '99.5 %',
+      '>99.9 %',
+      '100 %',
+    ]);
+  });
+
+  it('shows long latencies in seconds and short ones in ms, never mixed', () => {
+    expect(latencyUnit([180, 6_104]).unit).toBe('ms');
+    expect(latencyUnit([11_471, 31_420, null]).unit).toBe('s');
+    expect(latencyUnit([null]).unit).toBe('ms');
+  });
+});
+
+describe('summaryTable', () => {
+  it('has a row per level, with the numbers of the report in the units of the heading', () => {
+    const { lines } = summaryTable(makeReport(), { colour: false, width: 200 });
+    expect(lines[0]).toMatch(/good +TTFT ms +ITL ms +TPOT ms +E2E s +output tok\/s +total/);
+    expect(lines[1]).toMatch(
+      /conc +\/sent +p50 +p99 +p50 +p99 +p50 +p50 +p99 +all +\/user +\/GPU +tok\/s +notes/,
+    );
+    expect(row(makeReport(), '16')).toEqual([
+      ...['16', '500/512', '318', '~1,323', '13.6', '44.2', '14.5', '14.9', '~16.7'],
+      ...['1,028.8', '69.0', '514.4', '5,144'],
+    ]);
+  });
+
+  it('marks percentiles that stand on too few samples, and only those', () => {
+    expect(row(makeReport(), '1').slice(2, 4)).toEqual(['180', '~196']);
+    expect(row(makeReport(), '64').slice(2, 4)).toEqual(['1,403', '6,104']);
+    expect(summaryTable(makeCalmReport(), WIDE).marked).toBe(false);
+  });
+
+  it('says what a level was, and shows no number for one that was skipped', () => {
+    expect(row(makeReport(), '64').at(-1)).toBe('partial');
+    const skipped = row(makeReport(), '128');
+    expect(skipped.at(-1)).toBe('skipped');
+    expect(new Set(skipped.slice(1, -1))).toEqual(new Set(['–']));
+  });
+
+  it('shows tokens per GPU only where a GPU count was given', () => {
+    expect(summaryTable(makeReport(), WIDE).lines[1]).toContain('/GPU');
+    expect(summaryTable(makeCalmReport(), WIDE).lines[1]).not.toContain('/GPU');
+  });
+
+  it('names shapes when there are several, and token ITL when chunks carry several tokens', () => {
+    const { lines } = summaryTable(makeShapesReport(), WIDE);
+    expect(lines.join('\n')).toContain('token ITL ms');
+    expect(lines.filter((line) => line.includes('8,000×200'))).toHaveLength(1);
+    expect(lines.find((line) => line.includes('1,000×1,000'))).toContain(' 7.16  23.3 ');
+    expect(summaryTable(makeCalmReport(), WIDE).lines.join('\n')).not.toContain('×');
+  });
+
+  it.each([140, 120, 100, 80, 60])('fits %i columns, keeping what matters most', (width) => {
+    for (const report of [makeReport(), makeCalmReport(), makeShapesReport()]) {
+      const { lines, dropped } = summaryTable(report, { colour: false, width });
+      // The columns that always stay need 75 where levels have shapes.
+      const least = report.levels[2]?.isl === 8000 ? 75 : width;
+      for (const line of lines) expect(line.length).toBeLessThanOrEqual(Math.max(width, least));
+      expect(lines.join('\n')).toMatch(/TTFT.*ITL.*output tok\/s/s);
+      if (width === 140) expect(dropped).toEqual([]);
+      if (width === 80) expect(dropped[0]).toBe('total tok/s');
+    }
+  });
+});
+
+describe('renderReport', () => {
+  it('is calm when all is well', () => {
+    const text = page(makeCalmReport());
+    expect(text).not.toMatch(/^!/m);
+    expect(text).not.toMatch(/DEVIATION|WARNING|fail|~/);
+    expect(text).toContain("ISL 4,000, OSL 1,000: all 2,048 of each proven by the server's usage");
+    expect(text).toContain("0 prompt tokens came from the server's cache");
+    expect(text).toContain("the server's own counters agree on requests, input tokens and output tokens");
+    expect(text.split('\n').length).toBeLessThan(22);
+  });
+
+  it('says each thing once', () => {
+    for (const report of [makeReport(), makeCalmReport()]) {
+      const lines = page(report)
+        .split('\n')
+        .filter((line) => line.trim() !== '');
+      expect(new Set(lines).size).toBe(lines.length);
+    }
+    expect(page(makeReport()).match(/662/g)).toHaveLength(1);
+  });
+
+  it('names run, model, server, address, lengths, GPUs and tags once, at the top', () => {
+    const head = page(makeReport()).split('\n').slice(0, 4).join(' ');
+    expect(head).toContain('qwen3-sweep  interrupted: SIGINT at concurrency 64');
+    expect(head).toContain('Qwen/Qwen3-32B on vllm at http://10.0.0.1:8000, openai-chat');
+    expect(head).toContain('ISL 4,000, OSL 1,000, closed loop, 2 GPUs, 2026-11-23 14:02 UTC, 16 m 29 s');
+    expect(head).toContain('gpu=H100 SXM, 80 GB');
+  });
+
+  it('counts failures by class, with the first message of each', () => {
+    const text = page(makeReport());
+    expect(text).toContain('12 error-event at concurrency 16: Internal server error');
+    expect(text).toContain('8 timeout at concurrency 64: no data for 60 s after 412 chunks');
+    expect(text).toContain('2 http at concurrency 64: 503 Service Unavailable: no available worker');
+    expect(text).toContain('concurrency 16: 1 of 32 warm-up requests failed');
+  });
+
+  it('adds up the same failure of several levels', () => {
+    const text = page(withLevels(makeFailingLevel(), makeFailingLevel({ point: 2, concurrency: 32 })));
+    expect(text).toContain('24 error-event at concurrency 16, 32: Internal server error');
+  });
+
+  it('is loud about lengths that differ', () => {
+    const text = page(makeReport());
+    expect(text).toMatch(
+      /^! lengths +DEVIATION at concurrency 16: 3 of 500 outputs are not the 1,000 tokens asked; OSL counted: 998 to 1,000$/m,
+    );
+    expect(text).toContain("ISL 4,000: all 1,206 proven by the server's usage");
+    expect(text).toContain("OSL 1,000: the other 1,203 proven by the server's usage");
+  });
+
+  it('is loud about lengths that nobody counted, and tells who counted the others', () => {
+    const level = makeThinLevel({
+      islProof: {
+        asked: 4000,
+        counted: { min: 4000, mean: 4000, max: 4000 },
+        provenByUsage: 0,
+        deviations: 0,
+        unknown: 0,
+      },
+      oslProof: {
+        asked: 1000,
+        counted: { min: 1000, mean: 1000, max: 1000 },
+        provenByUsage: 5,
+        deviations: 0,
+        unknown: 4,
+      },
+    });
+    const text = page(withLevels(level));
+    expect(text).toMatch(
+      /^! lengths +UNKNOWN at concurrency 1: nobody counted 4 of 16 outputs; token rates leave them out$/m,
+    );
+    expect(text).toContain("ISL 4,000: all 16 as asked by the local tokenizer's count alone");
+    expect(text).toContain(
+      'OSL 1,000: the other 12 as asked: 5 counted by the server, the others by the local tokenizer',
+    );
+  });
+
+  it('warns of a warm cache above one percent of the input', () => {
+    expect(page(makeReport())).toContain(
+      'WARNING at concurrency 64: 115,920 prompt tokens (4.2 % of the input)',
+    );
+    const few = page(withLevels(makeThinLevel({ cachedTokens: 320 })));
+    expect(few).not.toContain('WARNING');
+    expect(few).toContain("320 prompt tokens (0.5 % of the input) came from the server's cache");
+    expect(page(withLevels(makeThinLevel({ cachedTokens: null })))).toContain(
+      'the server did not say how many',
+    );
+  });
+
+  it('tells of partial levels, missing text, waste and the steady window', () => {
+    const text = page(makeReport());
+    expect(text).toContain('concurrency 64: cut off after 700 of 1,024 requests');
+    expect(text).toContain('concurrency 64: 4 good requests showed no text');
+    expect(text).toContain('7,524 output tokens came from requests that failed');
+    expect(text).toContain('87.1 at concurrency 1 (94 %); 1,052 at concurrency 16 (96 %)');
+    expect(text).toContain('no window at concurrency 64: window of 1.7 median E2E is shorter than 2');
+  });
+
+  it('gives the verdict on the harness and warnings of the run a loud line', () => {
+    const text = page(makeReport());
+    expect(text).toMatch(
+      /^! harness +CLIENT-BOUND at concurrency 64: the harness's event loop was busy 93 % of the time$/m,
+    );
+    expect(text).toMatch(/^! warning +the server refused the field "ignore_eos"; it was left out$/m);
+    expect(text).toContain(
+      'concurrency 1, 16: no bottleneck: event loop at most 12 % busy, sends at most 0.42 ms late at p99',
+    );
+  });
+
+  it('tells small differences of the server, and leaves those of the verdict to the verdict', () => {
+    expect(page(makeReport())).toContain(
+      'concurrency 16: the server counted 504,221 output tokens, this run 504,209',
+    );
+    const reason = 'the server counted 9000 requests, this run 16';
+    const text = page(
+      withLevels(
+        makeThinLevel({
+          witness: {
+            source: 'x',
+            inputTokens: null,
+            outputTokens: null,
+            requests: { server: 9_000, ours: 16 },
+            reason: null,
+          },
+          validity: { verdict: 'suspect', reasons: [reason] },
+        }),
+      ),
+    );
+    expect(text).toContain(`SUSPECT: ${reason}`);
+    expect(text).not.toContain('9,000');
+  });
+
+  it('does not let estimated lengths pass as exact', () => {
+    const report = makeReport({
+      levels: [makeThinLevel()],
+      prompts: { ...makeReport().prompts, estimates: true },
+    });
+    expect(page(report)).toContain("which is not the model's tokenizer: the server proved the lengths");
+    const level = makeThinLevel({ islProof: { ...makeThinLevel().islProof, provenByUsage: 0 } });
+    expect(page({ ...report, levels: [level] })).toMatch(/^! prompts .*lengths are ESTIMATES/m);
+  });
+
+  it('explains thin percentiles and dropped columns only where there are some', () => {
+    expect(page(makeReport())).toMatch(/^ {2}~ +fewer requests stand behind this p99 than it needs \(662\)/m);
+    expect(page(makeReport())).not.toContain('left out for the width');
+    expect(page(makeReport(), 80)).toMatch(
+      /left out for the width, as all else in summary.csv: total tok\/s, TPOT p50/,
+    );
+  });
+
+  it('keeps every line within the page', () => {
+    for (const width of [80, 100, 120, 160]) {
+      for (const report of [makeReport(), makeCalmReport(), makeShapesReport()]) {
+        const lines = renderReport(report, { colour: false, width, histograms: true }).split('\n');
+        for (const line of lines) expect(line.length, line).toBeLessThanOrEqual(width);
+        for (const line of lines) expect(line).toBe(line.trimEnd());
+      }
+    }
+  });
+
+  it('has colours only when asked, and says the same without them', () => {
+    const plain = renderReport(makeReport(), { ...WIDE, histograms: true });
+    const coloured = renderReport(makeReport(), { ...WIDE, histograms: true, colour: true });
+    expect(plain).not.toContain(ESCAPE);
+    expect(coloured).toContain(ESCAPE);
+    expect(coloured.replaceAll(new RegExp(`${ESCAPE}\\[\\d+m`, 'g'), '').replace(/ +$/gm, '')).toBe(plain);
+  });
+
+  it('lets no text from outside write to the terminal', () => {
+    const evil = `${ESCAPE}[2J\u0007bad\r\nnews`;
+    const report = makeReport({
+      name: evil,
+      statusDetail: evil,
+      warnings: [evil],
+      tags: { key: evil },
+      levels: [makeFailingLevel({ failures: { http: { count: 1, first: evil } } })],
+    });
+    const text = renderReport(report, { ...WIDE, histograms: true });
+    expect([...text].filter((character) => character < ' ' && character !== '\n')).toEqual([]);
+    expect(text).toContain('bad news');
+  });
+
+  it('needs nothing but ASCII when told so', () => {
+    for (const report of [makeReport(), makeCalmReport(), makeShapesReport()]) {
+      const text = renderReport(report, { ...WIDE, histograms: true, ascii: true });
+      expect([...text].filter((character) => character.charCodeAt(0) > 126)).toEqual([]);
+    }
+  });
+
+  it('adds histograms only when asked', () => {
+    expect(renderReport(makeReport(), WIDE)).not.toContain('█');
+    expect(renderReport(makeReport(), { ...WIDE, histograms: true })).toContain('█');
+  });
+
+  it('has a page for runs with nothing good in them', () => {
+    const failed = makePartialLevel({
+      ...makeSkippedLevel(),
+      status: 'complete',
+      requests: { sent: 8, good: 0, failed: 8, goodWithoutText: 0, warmup: 0, warmupFailed: 0, hold: 0 },
+      failures: { connect: { count: 8, first: 'connect ECONNREFUSED 127.0.0.1:9' } },
+    });
+    const text = page(makeReport({ status: 'failed', statusDetail: null, levels: [failed] }));
+    expect(text).toContain('8 connect at concurrency 128: connect ECONNREFUSED 127.0.0.1:9');
+    expect(text).not.toMatch(/NaN|Infinity|null|undefined|lengths {2}/);
+    expect(page(makeReport({ levels: [] }))).not.toMatch(/NaN|Infinity|null|undefined/);
+    expect(
+      page(makeReport({ status: 'running', finishedUtc: null, levels: [makeSkippedLevel()] })),
+    ).not.toMatch(/NaN/);
+  });
+});
