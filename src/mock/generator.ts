@@ -1,0 +1,230 @@
+import { randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import type { Clock } from '../core/clock.ts';
+import { errorText } from '../core/errors.ts';
+import { Random } from '../core/random.ts';
+import { type Answer, type AnswerPlan, StreamAnswer, WholeAnswer } from './answer.ts';
+import { ApiError, internalError } from './api-error.ts';
+import type { Engine, Ticket } from './engine.ts';
+import { createEngine } from './engines.ts';
+import { type Fault, parseFault } from './faults.ts';
+import { type Api, type GenerationRequest, parseGeneration } from './generation-request.ts';
+import { Metrics } from './metrics.ts';
+import type { MockOptions } from './options.ts';
+import { PrefixCache } from './prefix-cache.ts';
+import { sendError } from './reply.ts';
+import { SseWriter } from './sse-writer.ts';
+import { eosLength, OutputText } from './text.ts';
+import { Ticker } from './ticker.ts';
+import type { MockTokenizer } from './tokenizer.ts';
+
+/** A request whose body has been read. */
+export interface Incoming {
+  readonly api: Api;
+  readonly body: string;
+  /** The header x-mock-fault. */
+  readonly fault: string | null;
+  readonly arrivedAtMs: number;
+  readonly response: ServerResponse;
+}
+
+/** Longest time that requests are taken in at a stretch while output may be due. */
+const INTAKE_MS = 1;
+
+/** Takes requests for output, runs them through the engine and writes their answers. */
+export class Generator {
+  readonly #options: MockOptions;
+  readonly #tokenizer: MockTokenizer;
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #engine: Engine;
+  readonly #ticker: Ticker;
+  readonly #metrics = new Metrics();
+  readonly #prefixes = new PrefixCache();
+  readonly #output: OutputText;
+  readonly #isAscii: boolean;
+  readonly #faultDice: Random;
+  #incoming: Incoming[] = [];
+  #intake: NodeJS.Immediate | null = null;
+  #touched: Answer[] = [];
+
+  constructor(options: MockOptions, tokenizer: MockTokenizer, clock: Pick<Clock, 'now'>) {
+    this.#options = options;
+    this.#tokenizer = tokenizer;
+    this.#clock = clock;
+    this.#engine = createEngine(options.timing, clock);
+    this.#output = new OutputText(options.text, tokenizer.words);
+    this.#isAscii = this.#output.isAscii && Buffer.byteLength(options.model) === options.model.length;
+    // Tokenizers are slow until they have seen their words; without this the first requests would be late.
+    tokenizer.countPrompt([{ role: 'user', content: tokenizer.words.join(' ') }]);
+    this.#faultDice = new Random('fault', options.timing.seed);
+    this.#ticker = new Ticker(
+      clock,
+      () => {
+        this.#engine.advance();
+        this.#flush();
+      },
+      () => this.#engine.nextAtMs,
+    );
+  }
+
+  metricsText(): string {
+    return this.#metrics.text(this.#engine.gauges, this.#options.timing.kvTokens);
+  }
+
+  /** Queues a request. The work is done once all sockets that are readable now have had their turn. */
+  take(incoming: Incoming): void {
+    this.#incoming.push(incoming);
+    this.#intake ??= setImmediate(this.#takeIn);
+  }
+
+  stop(): void {
+    this.#ticker.stop();
+    if (this.#intake !== null) clearImmediate(this.#intake);
+    this.#incoming = [];
+  }
+
+  readonly #takeIn = (): void => {
+    const untilMs = this.#clock.now() + INTAKE_MS;
+    let taken = 0;
+    while (taken < this.#incoming.length && (taken === 0 || this.#clock.now() < untilMs))
+      this.#start(this.#incoming[taken++]!);
+    this.#incoming = this.#incoming.slice(taken);
+    this.#intake = this.#incoming.length > 0 ? setImmediate(this.#takeIn) : null;
+    this.#flush();
+    this.#ticker.wake();
+  };
+
+  #start(incoming: Incoming): void {
+    const { response } = incoming;
+    if (response.destroyed) return;
+    try {
+      const fault = this.#faultOf(incoming);
+      if (this.#failsAtOnce(fault, response)) return;
+      this.#generate(
+        incoming,
+        parseGeneration(incoming.api, incoming.body, this.#options, this.#tokenizer),
+        fault,
+      );
+    } catch (error) {
+      const apiError =
+        error instanceof ApiError ? error : new ApiError(500, errorText(error), 'internal_server_error', 500);
+      sendError(response, apiError);
+    }
+  }
+
+  #faultOf({ fault: asked }: Incoming): Fault | null {
+    if (asked !== null) {
+      const fault = parseFault(asked);
+      if (fault === null) throw new ApiError(400, `x-mock-fault: "${asked}" is no fault`);
+      return fault;
+    }
+    const { fault, faultRatio } = this.#options;
+    return fault !== null && this.#faultDice.float() < faultRatio ? fault : null;
+  }
+
+  /** Does the faults that need no output. */
+  #failsAtOnce(fault: Fault | null, response: ServerResponse): boolean {
+    switch (fault?.kind) {
+      case 'http-500':
+        sendError(response, internalError());
+        return true;
+      case 'http-429':
+        response.setHeader('retry-after', '1');
+        sendError(
+          response,
+          new ApiError(429, 'Rate limit reached', 'rate_limit_error', 'rate_limit_exceeded'),
+        );
+        return true;
+      case 'http-503':
+        sendError(response, new ApiError(503, 'Service is overloaded', 'service_unavailable_error', 503));
+        return true;
+      case 'reset':
+        response.socket?.resetAndDestroy();
+        return true;
+      case 'hang':
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #generate(incoming: Incoming, request: GenerationRequest, fault: Fault | null): void {
+    const { response, arrivedAtMs } = incoming;
+    const plan = this.#plan(request, response, fault);
+    if (fault?.kind === 'close') response.shouldKeepAlive = false;
+    const answer = request.stream ? this.#stream(plan) : new WholeAnswer(plan);
+    this.#metrics.requests++;
+    this.#metrics.promptTokens += request.promptTokens;
+    this.#metrics.cachedTokens += plan.cachedTokens;
+    answer.begin();
+    if (response.writableEnded) return;
+    let over = false;
+    const ticket: Ticket = this.#engine.submit({
+      arrivedAtMs,
+      promptTokens: request.promptTokens,
+      cachedTokens: plan.cachedTokens,
+      outputTokens: plan.outputTokens,
+      maxTokens: request.maxTokens,
+      emit: (tokens, last) => {
+        if (over) return;
+        this.#metrics.generationTokens += tokens;
+        over = !answer.emit(tokens, last);
+        if (!over) this.#touched.push(answer);
+        else if (!last) this.#engine.cancel(ticket);
+      },
+    });
+    response.once('close', () => {
+      over = true;
+      this.#engine.cancel(ticket);
+    });
+  }
+
+  #plan(request: GenerationRequest, response: ServerResponse, fault: Fault | null): AnswerPlan {
+    const { timing, prefixCache, eosMeanTokens } = this.#options;
+    const { promptText, promptTokens, maxTokens, minTokens, ignoreEos } = request;
+    const known = prefixCache && promptText !== '' ? this.#prefixes.visit(promptText) / promptText.length : 0;
+    const ends =
+      eosMeanTokens === null || ignoreEos
+        ? Number.POSITIVE_INFINITY
+        : eosLength(eosMeanTokens, timing.seed, promptText);
+    const outputTokens = Math.min(maxTokens, Math.max(minTokens, ends, 1));
+    return {
+      request,
+      response,
+      options: this.#options,
+      fault,
+      id: `${request.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${randomUUID()}`,
+      createdS: Math.floor(Date.now() / 1_000),
+      // The last token is always computed, as in engines.
+      cachedTokens: Math.min(Math.floor(promptTokens * known), Math.max(0, promptTokens - 1)),
+      outputTokens,
+      finishReason: outputTokens < maxTokens ? 'stop' : 'length',
+      output: this.#output,
+      textStart: this.#output.start(timing.seed, promptText),
+    };
+  }
+
+  #stream(plan: AnswerPlan): StreamAnswer {
+    const { response, options } = plan;
+    response.writeHead(200, {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache',
+    });
+    response.flushHeaders();
+    return new StreamAnswer(
+      plan,
+      new SseWriter(
+        response,
+        options.framing,
+        this.#isAscii,
+        new Random('split', options.timing.seed, this.#metrics.requests),
+      ),
+    );
+  }
+
+  #flush(): void {
+    const touched = this.#touched;
+    this.#touched = [];
+    for (const answer of touched) answer.flush();
+  }
+}

@@ -1,0 +1,130 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { BenchError, EXIT, errorText } from '../core/errors.ts';
+import { ApiError } from './api-error.ts';
+import type { Api } from './generation-request.ts';
+import { Generator } from './generator.ts';
+import type { MockOptions } from './options.ts';
+import { send, sendError } from './reply.ts';
+import { processClock } from './ticker.ts';
+import type { MockTokenizer } from './tokenizer.ts';
+
+export { MOCK_DEFAULTS, MOCK_FLAGS, type MockOptions, parseMockOptions } from './options.ts';
+export type { MockTokenizer } from './tokenizer.ts';
+
+export interface MockServer {
+  readonly url: string;
+  readonly port: number;
+  /** Ends all connections, whatever is under way on them. */
+  close(): Promise<void>;
+}
+
+const MOST_BODY_BYTES = 64 * 1024 * 1024;
+const KEEP_ALIVE_MS = 600_000;
+const BACKLOG = 4_096;
+
+const GENERATIONS: Readonly<Record<string, Api>> = {
+  '/v1/chat/completions': 'chat',
+  '/v1/completions': 'completions',
+};
+
+/** Starts the mock server. Throws a BenchError (exit 2) when it cannot listen where it should. */
+export async function startMock(options: MockOptions, tokenizer: MockTokenizer): Promise<MockServer> {
+  const generator = new Generator(options, tokenizer, processClock);
+  const server = createServer(
+    { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true },
+    (request, response) => route(request, response, options, generator),
+  );
+  server.headersTimeout = 0;
+  const port = await listen(server, options);
+  const host = options.host.includes(':') ? `[${options.host}]` : options.host;
+  return {
+    url: `http://${host}:${port}`,
+    port,
+    close: () =>
+      new Promise((resolve) => {
+        generator.stop();
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function listen(server: Server, { host, port }: MockOptions): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => {
+      reject(
+        new BenchError(
+          EXIT.usage,
+          `the mock server cannot listen on ${host}:${port} (${errorText(error)})`,
+          'choose another --port, or 0 for any free one',
+        ),
+      );
+    });
+    server.listen({ host, port, backlog: BACKLOG }, () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+function route(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: MockOptions,
+  generator: Generator,
+): void {
+  const path = request.url!.split('?', 1)[0]!;
+  const requestId = request.headers['x-request-id'];
+  if (typeof requestId === 'string') response.setHeader('x-request-id', requestId);
+  const api = GENERATIONS[path];
+  const page = PAGES[path];
+  if (api !== undefined && request.method === 'POST') {
+    receive(request, response, api, generator);
+    return;
+  }
+  // A body that nobody reads would keep the connection from its next request.
+  request.resume();
+  if (page !== undefined && (request.method === 'GET' || request.method === 'HEAD')) {
+    page(response, options, generator);
+  } else if (page === undefined && api === undefined) {
+    sendError(response, new ApiError(404, `no such path: ${path}`, 'not_found_error'));
+  } else {
+    response.setHeader('allow', api === undefined ? 'GET, HEAD' : 'POST');
+    sendError(response, new ApiError(405, `${request.method} is not allowed on ${path}`));
+  }
+}
+
+type Page = (response: ServerResponse, options: MockOptions, generator: Generator) => void;
+
+const PAGES: Readonly<Record<string, Page>> = {
+  '/health': (response) => send(response, 200, 'application/json', '{"status":"healthy"}'),
+  '/live': (response) => send(response, 200, 'application/json', '{"status":"live"}'),
+  '/metrics': (response, _options, generator) =>
+    send(response, 200, 'text/plain; version=0.0.4; charset=utf-8', generator.metricsText()),
+  '/v1/models': (response, options) => {
+    const model = { id: options.model, object: 'model', created: 0, owned_by: 'bench-mock' };
+    send(response, 200, 'application/json', JSON.stringify({ object: 'list', data: [model] }));
+  },
+};
+
+function receive(request: IncomingMessage, response: ServerResponse, api: Api, generator: Generator): void {
+  const arrivedAtMs = processClock.now();
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  request.on('data', (part: Buffer) => {
+    bytes += part.length;
+    if (bytes <= MOST_BODY_BYTES) parts.push(part);
+  });
+  request.on('end', () => {
+    if (bytes > MOST_BODY_BYTES) {
+      sendError(response, new ApiError(413, `the body is larger than ${MOST_BODY_BYTES} bytes`));
+      return;
+    }
+    const fault = request.headers['x-mock-fault'];
+    generator.take({
+      api,
+      body: Buffer.concat(parts).toString('utf8'),
+      fault: typeof fault === 'string' ? fault : null,
+      arrivedAtMs,
+      response,
+    });
+  });
+}
