@@ -1,0 +1,264 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type RequestRecord, recordFromJson } from '../../src/core/record.ts';
+import type { LevelReport, Report } from '../../src/core/report.ts';
+import { DEEPSEEK_DIR, type DynamoStack, dynamoMissing, startDynamo } from './dynamo.ts';
+
+const main = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../dist/main.js');
+const ISL = 4_000;
+const OSL = 1_000;
+const LEVELS = [1, 2, 4, 8];
+const PER_LEVEL = 4;
+
+/** The request that is streamed once before a run; its record is not among the run's. */
+const CANARY = { text: 'Tell me a story as if we were playing dungeons and dragons.', tokens: 30 };
+/** Requests with one output token each, by which the server's chat template is measured. */
+const CALIBRATION_PROBES = 2;
+
+const missing = dynamoMissing();
+if (missing !== null) {
+  if (process.env['CI']) throw new Error(`the real-component suite needs Dynamo: ${missing}`);
+  console.warn(`\n*** NOT RUN: sweeps against a real Dynamo. ${missing} ***\n`);
+}
+
+/** What the frontend says that it has served so far. */
+interface Served {
+  readonly requests: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+}
+
+describe.skipIf(missing !== null)('bench sweep against a real Dynamo', () => {
+  let work: string;
+  let stack: DynamoStack;
+
+  beforeAll(async () => {
+    if (!existsSync(main)) throw new Error(`no ${main}: run npm run build first`);
+    work = mkdtempSync(path.join(tmpdir(), 'bench-dynamo-'));
+    stack = await startDynamo({ workDir: work });
+  });
+
+  afterAll(async () => {
+    await stack?.stop();
+    if (work) rmSync(work, { recursive: true, force: true });
+  });
+
+  it('asks for exactly ISL and OSL with the model’s tokenizer, and the server counted the same', async () => {
+    const canaryPromptTokens = await promptTokensOf(stack, CANARY.text);
+    const before = await served(stack);
+    const out = path.join(work, 'tokenizer');
+    const run = await sweep(stack, out, ['--tokenizer', DEEPSEEK_DIR]);
+    expect(run.code, run.output).toBe(0);
+
+    const { report, records } = readRun(out);
+    expectExact(report, records);
+    expect(report.prompts.template.by).toBe('computed');
+    const delta = subtract(await settled(stack, before.requests + records.length + 1), before);
+    expect(delta).toEqual({
+      requests: records.length + 1,
+      inputTokens: total(records, (record) => record.isl.counted!) + canaryPromptTokens,
+      outputTokens: total(records, (record) => record.osl.counted!) + CANARY.tokens,
+    });
+  });
+
+  it('is as exact without a tokenizer: the server calibrates the prompts', async () => {
+    const before = await served(stack);
+    const out = path.join(work, 'calibrated');
+    const run = await sweep(stack, out, []);
+    expect(run.code, run.output).toBe(0);
+
+    const { report, records } = readRun(out);
+    expectExact(report, records);
+    expect(report.prompts.template.by).toBe('calibrated');
+    const others = 1 + CALIBRATION_PROBES;
+    const delta = subtract(await settled(stack, before.requests + records.length + others), before);
+    expect(delta.requests).toBe(records.length + others);
+    expect(delta.outputTokens).toBe(
+      total(records, (record) => record.osl.counted!) + CANARY.tokens + CALIBRATION_PROBES,
+    );
+  });
+});
+
+describe.skipIf(missing !== null)('bench sweep against a Dynamo that loses its decode worker', () => {
+  let work: string;
+  let stack: DynamoStack | undefined;
+
+  beforeAll(() => {
+    work = mkdtempSync(path.join(tmpdir(), 'bench-dynamo-'));
+  });
+
+  afterEach(async () => {
+    await stack?.stop();
+    rmSync(work, { recursive: true, force: true });
+  });
+
+  it('tells requests cut in mid-stream from good ones', async () => {
+    const running = await startDynamo({ workDir: work });
+    stack = running;
+    const before = await served(running);
+    const out = path.join(work, 'killed');
+    const flags = ['--concurrency', '4', '--requests', '32', '--warmup', '0', '--tokenizer', DEEPSEEK_DIR];
+    const ended = bench([
+      'sweep',
+      '--url',
+      running.url,
+      '--isl',
+      String(ISL),
+      '--osl',
+      String(OSL),
+      ...flags,
+      '--out',
+      out,
+    ]);
+    // The canary and the first requests are through; the next ones stream when the worker goes.
+    await Promise.race([settled(running, before.requests + 1 + 4, 60_000), ended]);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await running.killDecode();
+
+    const run = await ended;
+    expect(run.code, run.output).toBe(1);
+    const { report, records } = readRun(out);
+    const level = report.levels[0]!;
+    expect(records).toHaveLength(32);
+    const good = records.filter((record) => record.outcome === 'good');
+    expect(good.length).toBeGreaterThanOrEqual(4);
+    for (const record of good) expect(record.osl).toEqual({ asked: OSL, counted: OSL, by: 'usage' });
+    const cut = records.filter((record) => record.outcome === 'error-event');
+    expect(cut.length).toBeGreaterThanOrEqual(1);
+    for (const record of cut) expect(record.status).toBe(200);
+    expect(cut.some((record) => record.chunkUs.length > 0)).toBe(true);
+    const classes = new Set(records.map((record) => record.outcome));
+    for (const outcome of classes) expect(['good', 'error-event', 'http', 'reset']).toContain(outcome);
+    expect(level.requests).toMatchObject({ sent: 32, good: good.length, failed: 32 - good.length });
+    expect(level.outputTokens).toBe(good.length * OSL);
+    expect(level.failures['error-event']?.count).toBe(cut.length);
+  });
+});
+
+/** All records, warm-up included, have exactly the lengths asked for, by the server's own count. */
+function expectExact(report: Report, records: readonly RequestRecord[]): void {
+  const measured = records.filter((record) => record.phase === 'measured');
+  expect(measured).toHaveLength(total(LEVELS, (level) => level * PER_LEVEL));
+  for (const record of records) {
+    expect(record.outcome, record.detail ?? '').toBe('good');
+    expect(record.isl).toEqual({ asked: ISL, counted: ISL, by: 'usage' });
+    expect(record.osl).toMatchObject({ counted: record.osl.asked, by: 'usage' });
+  }
+  for (const record of measured) expect(record.osl.asked).toBe(OSL);
+
+  expect(report.status).toBe('complete');
+  expect(report.target.server).toBe('dynamo');
+  expect(report.levels.map((level) => level.concurrency)).toEqual(LEVELS);
+  for (const level of report.levels) expectLevel(level);
+}
+
+function expectLevel(level: LevelReport): void {
+  const requests = level.concurrency * PER_LEVEL;
+  expect(level.requests).toMatchObject({ sent: requests, good: requests, failed: 0 });
+  expect(level.inputTokens).toBe(requests * ISL);
+  expect(level.outputTokens).toBe(requests * OSL);
+  // The server's own counters, as the run read them between warm-up and the end of the level.
+  expect(level.witness).toMatchObject({
+    reason: null,
+    requests: { server: requests, ours: requests },
+    inputTokens: { server: requests * ISL, ours: requests * ISL },
+    outputTokens: { server: requests * OSL, ours: requests * OSL },
+  });
+}
+
+function sweep(
+  stack: DynamoStack,
+  out: string,
+  more: readonly string[],
+): Promise<{ code: number | null; output: string }> {
+  return bench([
+    ...['sweep', '--url', stack.url, '--isl', String(ISL), '--osl', String(OSL)],
+    ...['--concurrency', LEVELS.join(','), '--requests-per-concurrency', String(PER_LEVEL), '--pause', '1s'],
+    ...['--out', out, ...more],
+  ]);
+}
+
+/** Runs the built command to its end. */
+function bench(args: readonly string[]): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const keep = (text: unknown): void => {
+    output += String(text);
+  };
+  child.stdout.on('data', keep);
+  child.stderr.on('data', keep);
+  const end = (): void => {
+    child.kill('SIGKILL');
+  };
+  process.once('exit', end);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => {
+      process.off('exit', end);
+      resolve({ code, output });
+    });
+  });
+}
+
+function readRun(out: string): { report: Report; records: RequestRecord[] } {
+  const lines = readFileSync(path.join(out, 'records.ndjson'), 'utf8').trimEnd().split('\n');
+  return {
+    report: JSON.parse(readFileSync(path.join(out, 'report.json'), 'utf8')) as Report,
+    records: lines.map(recordFromJson),
+  };
+}
+
+async function promptTokensOf(stack: DynamoStack, text: string): Promise<number> {
+  const answer = await fetch(`${stack.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      model: stack.modelName,
+      messages: [{ role: 'user', content: text }],
+      max_tokens: 1,
+    }),
+  });
+  const body = (await answer.json()) as { usage: { prompt_tokens: number } };
+  return body.usage.prompt_tokens;
+}
+
+async function served(stack: DynamoStack): Promise<Served> {
+  const text = await stack.prometheus();
+  return {
+    requests: series(text, 'dynamo_frontend_output_sequence_tokens_count', stack.modelName),
+    inputTokens: series(text, 'dynamo_frontend_input_sequence_tokens_sum', stack.modelName),
+    outputTokens: series(text, 'dynamo_frontend_output_sequence_tokens_sum', stack.modelName),
+  };
+}
+
+/** What was served once so many requests have ended, or after the time given. */
+async function settled(stack: DynamoStack, requests: number, giveUpMs = 5_000): Promise<Served> {
+  const until = performance.now() + giveUpMs;
+  for (;;) {
+    const now = await served(stack);
+    if (now.requests >= requests || performance.now() > until) return now;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function series(text: string, name: string, model: string): number {
+  const start = `${name}{model="${model}"} `;
+  const line = text.split('\n').find((one) => one.startsWith(start));
+  return line === undefined ? 0 : Number(line.slice(start.length));
+}
+
+function subtract(to: Served, from: Served): Served {
+  return {
+    requests: to.requests - from.requests,
+    inputTokens: to.inputTokens - from.inputTokens,
+    outputTokens: to.outputTokens - from.outputTokens,
+  };
+}
+
+function total<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + value(item), 0);
+}
