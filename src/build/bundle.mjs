@@ -23,9 +23,13 @@ await build({
   legalComments: 'none',
   define: {
     BENCH_VERSION: JSON.stringify(JSON.parse(read('package.json')).version),
-    BENCH_EMBEDDED: JSON.stringify(Object.fromEntries(embedded.map((file) => [file, read(`datasets/${file}`)]))),
+    BENCH_EMBEDDED: JSON.stringify(
+      Object.fromEntries(embedded.map((file) => [file, read(`datasets/${file}`)])),
+    ),
   },
   // Packages in CommonJS ask for Node's own modules at run time.
-  banner: { js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
+  },
 });
 chmodSync(new URL('bench.mjs', root), 0o755);

@@ -6,4 +6,8 @@ declare const BENCH_VERSION: string | undefined;
 export const VERSION: string =
   typeof BENCH_VERSION === 'string'
     ? BENCH_VERSION
-    : (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+    : (
+        JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+          version: string;
+        }
+      ).version;

@@ -3,12 +3,19 @@ import { BenchError, EXIT, type ExitCode, errorText, usageError } from '../core/
 import { VERSION } from './about.ts';
 import { runCheck } from './check.ts';
 import { MOCK_OPTIONS, runMock } from './mock.ts';
-import { LOAD_OPTIONS, OUTPUT_OPTIONS, PROMPT_OPTIONS, RUN_OPTIONS, SWEEP_OPTIONS, TARGET_OPTIONS, withOptions } from './options.ts';
+import {
+  LOAD_OPTIONS,
+  OUTPUT_OPTIONS,
+  PROMPT_OPTIONS,
+  RUN_OPTIONS,
+  SWEEP_OPTIONS,
+  TARGET_OPTIONS,
+  withOptions,
+} from './options.ts';
 import { PROMPT_CHILD_VERB, runPromptChild } from './prompt-child.ts';
 import { PROMPTS_OPTIONS, runPrompts } from './prompts.ts';
 import { REPORT_OPTIONS, runReport } from './report.ts';
 import { runMeasure } from './sweep.ts';
-
 
 /** argv in, exit code out: the only place that catches. */
 export async function runApp(args: readonly string[]): Promise<ExitCode> {
@@ -34,7 +41,9 @@ function tell(error: unknown): ExitCode {
     return error.exitCode;
   }
   const stack = error instanceof Error ? (error.stack ?? errorText(error)) : errorText(error);
-  process.stderr.write(`bench: this is a bug of bench ${VERSION} (Node ${process.version}); please report it with the command and this text:\n${stack}\n`);
+  process.stderr.write(
+    `bench: this is a bug of bench ${VERSION} (Node ${process.version}); please report it with the command and this text:\n${stack}\n`,
+  );
   return EXIT.bug;
 }
 
@@ -42,15 +51,31 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
   const parser = yargs([...args])
     .scriptName('bench')
     .usage('$0 <command>\n\nMeasures how an LLM server answers under load, with prompts of exact length.')
-    .parserConfiguration({ 'camel-case-expansion': false, 'duplicate-arguments-array': false, 'greedy-arrays': false })
+    .parserConfiguration({
+      'camel-case-expansion': false,
+      'duplicate-arguments-array': false,
+      'greedy-arrays': false,
+    })
     .command(
       'sweep',
       'measure a shape at several concurrency levels',
       (y) =>
-        withOptions(y, { ...TARGET_OPTIONS, ...PROMPT_OPTIONS, ...LOAD_OPTIONS, ...SWEEP_OPTIONS, ...OUTPUT_OPTIONS })
+        withOptions(y, {
+          ...TARGET_OPTIONS,
+          ...PROMPT_OPTIONS,
+          ...LOAD_OPTIONS,
+          ...SWEEP_OPTIONS,
+          ...OUTPUT_OPTIONS,
+        })
           .example('$0 sweep --isl 4000 --osl 1000', 'levels 1, 2, 4 … 128 against http://localhost:8000')
-          .example('$0 sweep --isl 4000 --osl 1000 --tokenizer /models/r1 --concurrency 1,8,64 --gpus 8', 'with the model\'s tokenizer')
-          .example('$0 sweep --shape 1000x1000,8000x1000 --url http://head:8000 --tag stack=1p1d', 'two shapes, tagged')
+          .example(
+            '$0 sweep --isl 4000 --osl 1000 --tokenizer /models/r1 --concurrency 1,8,64 --gpus 8',
+            "with the model's tokenizer",
+          )
+          .example(
+            '$0 sweep --shape 1000x1000,8000x1000 --url http://head:8000 --tag stack=1p1d',
+            'two shapes, tagged',
+          )
           .example('$0 sweep --mock --isl 1000 --osl 100 --pause 0s', 'without any server'),
       async (argv) => set(await runMeasure(argv, 'sweep', args)),
     )
@@ -58,38 +83,69 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
       'run',
       'measure one point',
       (y) =>
-        withOptions(y, { ...TARGET_OPTIONS, ...PROMPT_OPTIONS, ...LOAD_OPTIONS, ...RUN_OPTIONS, ...OUTPUT_OPTIONS })
-          .example('$0 run --isl 1000 --osl 200 --concurrency 16 --requests 200', '200 requests, 16 at a time')
+        withOptions(y, {
+          ...TARGET_OPTIONS,
+          ...PROMPT_OPTIONS,
+          ...LOAD_OPTIONS,
+          ...RUN_OPTIONS,
+          ...OUTPUT_OPTIONS,
+        })
+          .example(
+            '$0 run --isl 1000 --osl 200 --concurrency 16 --requests 200',
+            '200 requests, 16 at a time',
+          )
           .example('$0 run --isl 1000 --osl 200 --concurrency 16 --duration 2m', 'for two minutes'),
-      async (argv) => set(await runMeasure({ ...argv, 'requests-per-concurrency': 4, skip: 0, pause: '0s', resume: undefined }, 'run', args)),
+      async (argv) =>
+        set(
+          await runMeasure(
+            { ...argv, 'requests-per-concurrency': 4, skip: 0, pause: '0s', resume: undefined },
+            'run',
+            args,
+          ),
+        ),
     )
     .command(
       'check',
       'ask a server for its models and stream one request',
-      (y) => withOptions(y, TARGET_OPTIONS).example('$0 check --url http://head:8000', 'is the stack really ready?'),
+      (y) =>
+        withOptions(y, TARGET_OPTIONS).example(
+          '$0 check --url http://head:8000',
+          'is the stack really ready?',
+        ),
       async (argv) => set(await runCheck(argv)),
     )
     .command(
       'prompts',
       'print or save the prompts of a run, with their counts',
       (y) =>
-        withOptions(y, PROMPTS_OPTIONS).example('$0 prompts --isl 4000 --count 2 --tokenizer /models/r1 --out prompts.jsonl', 'two prompts of 4,000 tokens'),
+        withOptions(y, PROMPTS_OPTIONS).example(
+          '$0 prompts --isl 4000 --count 2 --tokenizer /models/r1 --out prompts.jsonl',
+          'two prompts of 4,000 tokens',
+        ),
       async (argv) => set(await runPrompts(argv)),
     )
     .command(
       'report <dir>',
       'show the results of a run again',
       (y) =>
-        withOptions(y.positional('dir', { type: 'string', demandOption: true, describe: 'folder of a run, or its report.json' }), REPORT_OPTIONS).example(
-          '$0 report results/sample',
-          'the table of the run that comes with bench',
-        ),
+        withOptions(
+          y.positional('dir', {
+            type: 'string',
+            demandOption: true,
+            describe: 'folder of a run, or its report.json',
+          }),
+          REPORT_OPTIONS,
+        ).example('$0 report results/sample', 'the table of the run that comes with bench'),
       async (argv) => set(runReport({ ...argv, dir: String(argv['dir']) })),
     )
     .command(
       'mock',
       'serve a simulated model with a known schedule',
-      (y) => withOptions(y, MOCK_OPTIONS).example('$0 mock --ttft 200ms --step 10ms', 'every answer after 200 ms, a token each 10 ms'),
+      (y) =>
+        withOptions(y, MOCK_OPTIONS).example(
+          '$0 mock --ttft 200ms --step 10ms',
+          'every answer after 200 ms, a token each 10 ms',
+        ),
       async (argv) => set(await runMock(argv)),
     )
     .completion('completion', 'print a shell completion script')
@@ -102,7 +158,10 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
     .exitProcess(false)
     .fail((message, error) => {
       if (error) throw error;
-      throw usageError(message.split('\n', 1)[0]!.replace(/^Unknown arguments?: /, 'unknown option: '), 'see bench --help');
+      throw usageError(
+        message.split('\n', 1)[0]!.replace(/^Unknown arguments?: /, 'unknown option: '),
+        'see bench --help',
+      );
     });
   return parser as Argv;
 }

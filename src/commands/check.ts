@@ -1,7 +1,8 @@
 import { EXIT, type ExitCode } from '../core/errors.ts';
 import { startClock } from '../host/clock.ts';
+import { parseAccess, parseTimeouts } from './arguments.ts';
 import { Connection } from './connect.ts';
-import { parseAccess, parseTimeouts, type TargetArgs } from './options.ts';
+import type { TargetArgs } from './options.ts';
 
 /** `bench check`: what a server lists, and whether it streams. Exit 0 when it does, 3 when it does not. */
 export async function runCheck(args: TargetArgs): Promise<ExitCode> {
@@ -23,7 +24,10 @@ export async function runCheck(args: TargetArgs): Promise<ExitCode> {
       process.stdout.write(`${`${name}:`.padEnd(12)} ${value}\n`);
     };
     say('url', spec.urls.join(', '));
-    say('models', identified.modelsListed === null ? 'no list' : identified.modelsListed.join(', ') || 'none');
+    say(
+      'models',
+      identified.modelsListed === null ? 'no list' : identified.modelsListed.join(', ') || 'none',
+    );
     say('model', identified.model);
     say('server', `${identified.server.name} (${identified.serverBy === 'flag' ? 'as told' : 'probed'})`);
     for (const note of identified.notes) say('note', note);
@@ -31,9 +35,15 @@ export async function runCheck(args: TargetArgs): Promise<ExitCode> {
     const { record } = canary.finished;
     say('status', String(record.status));
     say('text', JSON.stringify(canary.text.slice(0, 120)));
-    say('usage', `${record.isl.counted ?? 'no'} prompt tokens, ${record.osl.counted ?? 'no'} completion tokens`);
+    say(
+      'usage',
+      `${record.isl.counted ?? 'no'} prompt tokens, ${record.osl.counted ?? 'no'} completion tokens`,
+    );
     say('finish', record.finishReason ?? 'no reason given');
-    say('TTFT', record.firstAtMs === null ? 'no visible text' : `${(record.firstAtMs - record.sentAtMs).toFixed(1)} ms`);
+    say(
+      'TTFT',
+      record.firstAtMs === null ? 'no visible text' : `${(record.firstAtMs - record.sentAtMs).toFixed(1)} ms`,
+    );
     say('E2E', `${(record.endAtMs - record.sentAtMs).toFixed(1)} ms`);
     if (canary.refusedFields.length > 0) say('refused', canary.refusedFields.join(', '));
     return EXIT.ok;

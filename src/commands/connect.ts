@@ -1,8 +1,8 @@
 import type { Clock } from '../core/clock.ts';
 import { BenchError, EXIT, usageError } from '../core/errors.ts';
-import { newRequestIds } from '../core/request-ids.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
 import type { TargetFacts } from '../core/report.ts';
+import { newRequestIds } from '../core/request-ids.ts';
 import type { Prompt, RunSpec } from '../core/spec.ts';
 import { Client } from '../endpoints/client.ts';
 import { Control, parseModels } from '../endpoints/control.ts';
@@ -12,7 +12,7 @@ import { recogniseServer, SERVERS, type ServerKind } from '../endpoints/servers.
 import { SocketWire } from '../endpoints/socket-wire.ts';
 import { UndiciWire } from '../endpoints/undici-wire.ts';
 import type { Wire } from '../endpoints/wire.ts';
-import type { TargetAccess } from './options.ts';
+import type { TargetAccess } from './arguments.ts';
 
 /** The guide's own request: a proof that tokens flow, not that a port is open. */
 const CANARY_TEXT = 'Tell me a story as if we were playing dungeons and dragons.';
@@ -59,20 +59,40 @@ export class Connection {
     this.#clock = clock;
     this.dialect = ENDPOINTS.find((kind) => kind.name === spec.endpoint)!;
     // Side calls are plain GETs: they get the credentials, not the headers of a stream.
-    const headers = access.headers.filter(([name]) => !['content-type', 'accept'].includes(name.toLowerCase()));
+    const headers = access.headers.filter(
+      ([name]) => !['content-type', 'accept'].includes(name.toLowerCase()),
+    );
     this.controls = access.targets.map(
       (target) => new Control({ target, tls: access.tls, headers, timeoutMs: SIDE_CALL_TIMEOUT_MS }),
     );
   }
 
   /** A client with wires of its own. */
-  client(options: { model: string; fields: ReadonlySet<OptionalField>; templateShare: number; onChunk?: (text: string, first: boolean) => void }): Client {
+  client(options: {
+    model: string;
+    fields: ReadonlySet<OptionalField>;
+    templateShare: number;
+    onChunk?: (text: string, first: boolean) => void;
+  }): Client {
     const { wire, connectionPerRequest, timeouts, extraBody } = this.#spec;
     const wires = this.#access.targets.map((target): Wire => {
-      const wireOptions = { target, clock: this.#clock, tls: this.#access.tls, connectTimeoutMs: timeouts.connectMs, connectionPerRequest };
+      const wireOptions = {
+        target,
+        clock: this.#clock,
+        tls: this.#access.tls,
+        connectTimeoutMs: timeouts.connectMs,
+        connectionPerRequest,
+      };
       return wire === 'socket' ? new SocketWire(wireOptions) : new UndiciWire(wireOptions);
     });
-    return new Client(wires, { clock: this.#clock, dialect: this.dialect, extraBody, headers: this.#access.headers, timeouts, ...options });
+    return new Client(wires, {
+      clock: this.#clock,
+      dialect: this.dialect,
+      extraBody,
+      headers: this.#access.headers,
+      timeouts,
+      ...options,
+    });
   }
 
   /**
@@ -85,7 +105,11 @@ export class Connection {
     );
     const url = this.controls[0]!.target.url;
     if (models!.status === null && metrics!.status === null && health!.status === null) {
-      throw new BenchError(EXIT.target, `no server answers at ${url}: ${models!.error}`, 'start it, or name it with --url');
+      throw new BenchError(
+        EXIT.target,
+        `no server answers at ${url}: ${models!.error}`,
+        'start it, or name it with --url',
+      );
     }
     const listed = models!.status === 200 ? parseModels(models!.body) : null;
     const notes: string[] = [];
@@ -98,7 +122,11 @@ export class Connection {
     const byFlag = SERVERS.find((kind) => kind.name === this.#spec.server);
     const probed = recogniseServer(signs);
     // An unknown server gets the fields of most engines; what it refuses is dropped by the canary.
-    const server = byFlag ?? probed ?? { ...SERVERS.find((kind) => kind.name === 'openai')!, fields: ['ignore_eos', 'min_tokens'] as const };
+    const server = byFlag ??
+      probed ?? {
+        ...SERVERS.find((kind) => kind.name === 'openai')!,
+        fields: ['ignore_eos', 'min_tokens'] as const,
+      };
     return {
       model,
       modelsListed: listed?.ids ?? null,
@@ -121,7 +149,8 @@ export class Connection {
       const { finished, text } = await this.ask(identified.model, fields, CANARY_TEXT, CANARY_TOKENS);
       const { record } = finished;
       if (record.outcome === 'good') return { finished, text, fields, refusedFields };
-      const refused = record.status === 400 || record.status === 422 ? refusedBy(record.detail ?? '', fields) : [];
+      const refused =
+        record.status === 400 || record.status === 422 ? refusedBy(record.detail ?? '', fields) : [];
       if (refused.length === 0) {
         throw new BenchError(
           EXIT.target,
@@ -135,7 +164,12 @@ export class Connection {
   }
 
   /** One request outside of any measurement, with the text it gave. */
-  async ask(model: string, fields: ReadonlySet<OptionalField>, text: string, tokens: number): Promise<{ finished: FinishedRequest; text: string }> {
+  async ask(
+    model: string,
+    fields: ReadonlySet<OptionalField>,
+    text: string,
+    tokens: number,
+  ): Promise<{ finished: FinishedRequest; text: string }> {
     let answer = '';
     const client = this.client({
       model,
@@ -145,9 +179,23 @@ export class Connection {
         answer += chunk;
       },
     });
-    const prompt: Prompt = { content: Buffer.from(JSON.stringify(text).slice(1, -1)), isl: 0, osl: tokens, promptTokens: null };
+    const prompt: Prompt = {
+      content: Buffer.from(JSON.stringify(text).slice(1, -1)),
+      isl: 0,
+      osl: tokens,
+      promptTokens: null,
+    };
     const finished = await client.send(
-      { ...newRequestIds('canary').next(), point: -1, concurrency: 1, phase: 'warmup', dueAtMs: this.#clock.now(), isl: 0, osl: tokens, promptTokens: null },
+      {
+        ...newRequestIds('canary').next(),
+        point: -1,
+        concurrency: 1,
+        phase: 'warmup',
+        dueAtMs: this.#clock.now(),
+        isl: 0,
+        osl: tokens,
+        promptTokens: null,
+      },
       prompt,
     );
     await client.close();
@@ -159,7 +207,12 @@ export class Connection {
   }
 }
 
-export function targetFacts(spec: ConnectSpec, identified: Identified, canary: Canary, controls: readonly Control[]): TargetFacts {
+export function targetFacts(
+  spec: ConnectSpec,
+  identified: Identified,
+  canary: Canary,
+  controls: readonly Control[],
+): TargetFacts {
   const { record } = canary.finished;
   return {
     urls: spec.urls,
@@ -178,20 +231,41 @@ export function targetFacts(spec: ConnectSpec, identified: Identified, canary: C
   };
 }
 
-function chooseModel(wanted: string | null, listed: readonly string[] | null, url: string, status: number | null, notes: string[]): string {
+function chooseModel(
+  wanted: string | null,
+  listed: readonly string[] | null,
+  url: string,
+  status: number | null,
+  notes: string[],
+): string {
   if (wanted !== null) {
-    if (listed === null) notes.push(`${url}/v1/models gave no list (status ${status ?? 'none'}); going by the canary`);
-    else if (!listed.includes(wanted)) notes.push(`"${wanted}" is not among the listed models (${listed.join(', ') || 'none'}); going by the canary`);
+    if (listed === null)
+      notes.push(`${url}/v1/models gave no list (status ${status ?? 'none'}); going by the canary`);
+    else if (!listed.includes(wanted))
+      notes.push(
+        `"${wanted}" is not among the listed models (${listed.join(', ') || 'none'}); going by the canary`,
+      );
     return wanted;
   }
   if (listed === null) {
-    throw new BenchError(EXIT.target, `${url}/v1/models gave no list (status ${status ?? 'none'})`, 'name the served model with --model');
+    throw new BenchError(
+      EXIT.target,
+      `${url}/v1/models gave no list (status ${status ?? 'none'})`,
+      'name the served model with --model',
+    );
   }
   if (listed.length === 0) {
-    throw new BenchError(EXIT.target, `${url} is up but lists no model yet`, 'wait until the workers have registered, or name one with --model');
+    throw new BenchError(
+      EXIT.target,
+      `${url} is up but lists no model yet`,
+      'wait until the workers have registered, or name one with --model',
+    );
   }
   if (listed.length > 1) {
-    throw usageError(`${url} serves ${listed.length} models: ${listed.join(', ')}`, 'choose one with --model');
+    throw usageError(
+      `${url} serves ${listed.length} models: ${listed.join(', ')}`,
+      'choose one with --model',
+    );
   }
   return listed[0]!;
 }

@@ -2,7 +2,7 @@ import type { RunSpec } from '../core/spec.ts';
 import { iteratePrompts } from '../datasets/index.ts';
 import { ENDPOINTS } from '../endpoints/index.ts';
 import { SERVERS } from '../endpoints/servers.ts';
-import type { TargetAccess } from './options.ts';
+import type { TargetAccess } from './arguments.ts';
 import { prepareJob } from './prompt-supply.ts';
 
 const SHOWN_PROMPT_CHARACTERS = 160;
@@ -11,7 +11,8 @@ const SHOWN_PROMPT_CHARACTERS = 160;
 export async function showPlan(spec: RunSpec, access: TargetAccess): Promise<string> {
   const points = spec.points.slice(spec.skip);
   const lines = points.map((point) => {
-    const load = point.requests === null ? `${(point.durationMs ?? 0) / 1_000} s` : `${point.requests} requests`;
+    const load =
+      point.requests === null ? `${(point.durationMs ?? 0) / 1_000} s` : `${point.requests} requests`;
     return `  C=${String(point.concurrency).padEnd(6)} ${point.isl}x${point.osl}  ${load}, ${point.warmup} warm-up`;
   });
   const server = SERVERS.find((kind) => kind.name === spec.server);
@@ -20,7 +21,10 @@ export async function showPlan(spec: RunSpec, access: TargetAccess): Promise<str
   const ask = { model: spec.model ?? '<the only listed model>', maxTokens: points[0]!.osl };
   const { before, after } = dialect.frame(ask, fields, spec.extraBody);
   const sample = await samplePrompt(spec);
-  const headers = access.headers.map(([name, value]) => `${name}: ${name.toLowerCase() === 'content-type' || name.toLowerCase() === 'accept' ? value : '***'}`);
+  const headers = access.headers.map(
+    ([name, value]) =>
+      `${name}: ${name.toLowerCase() === 'content-type' || name.toLowerCase() === 'accept' ? value : '***'}`,
+  );
   return [
     `plan: ${points.length} points against ${spec.urls.join(', ')}`,
     ...lines,
@@ -44,7 +48,9 @@ async function samplePrompt(spec: RunSpec): Promise<string> {
   for await (const made of iteratePrompts(job)) {
     const text = JSON.stringify(made.text).slice(1, -1);
     const share = made.promptTokens ?? made.isl;
-    return text.length <= SHOWN_PROMPT_CHARACTERS ? text : `${text.slice(0, SHOWN_PROMPT_CHARACTERS)}… (${share} tokens)`;
+    return text.length <= SHOWN_PROMPT_CHARACTERS
+      ? text
+      : `${text.slice(0, SHOWN_PROMPT_CHARACTERS)}… (${share} tokens)`;
   }
   return '';
 }

@@ -50,7 +50,9 @@ export class Interrupt {
     if (this.#code !== null) process.exit(code);
     this.#code = code;
     const seconds = this.#graceMs / 1_000;
-    this.#say(`interrupted: nothing more is sent; requests in flight have ${seconds} s to end (again to quit at once)`);
+    this.#say(
+      `interrupted: nothing more is sent; requests in flight have ${seconds} s to end (again to quit at once)`,
+    );
     this.#stop.abort();
     this.#timer = setTimeout(() => this.#cancel.abort(), this.#graceMs);
   }

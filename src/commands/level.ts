@@ -1,8 +1,9 @@
 import { ARRIVALS } from '../arrivals/index.ts';
 import { judgeLevel } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
-import { drive } from '../core/drive.ts';
 import { greatest, sum } from '../core/distribution.ts';
+import { drive } from '../core/drive.ts';
+import { usageError } from '../core/errors.ts';
 import type { RequestRecord } from '../core/record.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
 import type { LevelReport } from '../core/report.ts';
@@ -14,7 +15,6 @@ import type { ConnectionTally } from '../endpoints/wire.ts';
 import { Auditor } from '../host/audit.ts';
 import { openFileLimit } from '../host/environment.ts';
 import type { RunStore } from '../host/store.ts';
-import { usageError } from '../core/errors.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { Progress } from './progress.ts';
 import type { ServerWitness } from './witness.ts';
@@ -56,9 +56,13 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
 
   const driveHost = {
     clock,
-    prompts: { take: (index: number, phase: Prompt2Phase, n: number) => shortenWarmup(host.prompts.take(index, phase, n), phase) },
+    prompts: {
+      take: (index: number, phase: Prompt2Phase, n: number) =>
+        shortenWarmup(host.prompts.take(index, phase, n), phase),
+    },
     send: (plan: Parameters<Client['send']>[0], prompt: Prompt) => client.send(plan, prompt),
-    cancel: (which: (plan: Parameters<Client['send']>[0]) => boolean) => client.cancel('the level ended', which),
+    cancel: (which: (plan: Parameters<Client['send']>[0]) => boolean) =>
+      client.cancel('the level ended', which),
     name: () => host.ids.next(),
     finished: (request: FinishedRequest) => {
       finished.push(request);
@@ -75,7 +79,13 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
     const slots = Math.min(point.concurrency, point.warmup);
     await drive(
       point,
-      { phase: 'warmup', arrival: { slots, dueAtMs: () => null }, count: point.warmup, untilAtMs: Number.POSITIVE_INFINITY, hold: false },
+      {
+        phase: 'warmup',
+        arrival: { slots, dueAtMs: () => null },
+        count: point.warmup,
+        untilAtMs: Number.POSITIVE_INFINITY,
+        hold: false,
+      },
       driveHost,
       interrupt.stop,
     );

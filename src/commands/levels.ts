@@ -18,13 +18,19 @@ export function parseLevels(text: string): number[] {
     if (/^\d+$/.test(part)) {
       levels.push(Number(part));
     } else if (range) {
-      levels.push(...expandRange(Number(range[1]), Number(range[2]), range[3] ?? '+', Number(range[4] ?? 1), part));
+      levels.push(
+        ...expandRange(Number(range[1]), Number(range[2]), range[3] ?? '+', Number(range[4] ?? 1), part),
+      );
     } else {
-      throw usageError(`--concurrency: "${part}" is no level`, 'write 1,2,4,8 or 1..128x2 (times 2) or 8..32+8 (plus 8)');
+      throw usageError(
+        `--concurrency: "${part}" is no level`,
+        'write 1,2,4,8 or 1..128x2 (times 2) or 8..32+8 (plus 8)',
+      );
     }
   }
   const bad = levels.find((level) => level < 1 || level > 65_536);
-  if (bad !== undefined) throw usageError(`--concurrency: ${bad} is outside 1 to 65536`, 'give at least one request in flight');
+  if (bad !== undefined)
+    throw usageError(`--concurrency: ${bad} is outside 1 to 65536`, 'give at least one request in flight');
   const twice = levels.find((level, index) => levels.indexOf(level) !== index);
   if (twice !== undefined) throw usageError(`--concurrency: ${twice} is named twice`, 'name each level once');
   return levels;
@@ -32,9 +38,14 @@ export function parseLevels(text: string): number[] {
 
 function expandRange(from: number, to: number, operator: string, step: number, part: string): number[] {
   const grows = operator === 'x' ? step >= 2 && from >= 1 : step >= 1;
-  if (!grows || to < from) throw usageError(`--concurrency: "${part}" does not rise`, 'write it as 1..128x2 or 8..32+8');
+  if (!grows || to < from)
+    throw usageError(`--concurrency: "${part}" does not rise`, 'write it as 1..128x2 or 8..32+8');
   const levels: number[] = [];
-  for (let level = from; level <= to && levels.length < 10_000; level = operator === 'x' ? level * step : level + step) {
+  for (
+    let level = from;
+    level <= to && levels.length < 10_000;
+    level = operator === 'x' ? level * step : level + step
+  ) {
     levels.push(level);
   }
   return levels;
@@ -49,16 +60,26 @@ export interface Shape {
 export function parseShapes(text: string): Shape[] {
   return text.split(',').map((part) => {
     const match = /^\s*(\d+)x(\d+)\s*$/.exec(part);
-    if (!match) throw usageError(`--shape: "${part.trim()}" is no shape`, 'write input x output tokens, as in 4000x1000');
+    if (!match)
+      throw usageError(
+        `--shape: "${part.trim()}" is no shape`,
+        'write input x output tokens, as in 4000x1000',
+      );
     return checkShape({ isl: Number(match[1]), osl: Number(match[2]) }, '--shape');
   });
 }
 
 /** Checks lengths in tokens; `flag` names the option in the error. */
 export function checkShape(shape: Shape, flag: string): Shape {
-  for (const [name, tokens] of [['ISL', shape.isl], ['OSL', shape.osl]] as const) {
+  for (const [name, tokens] of [
+    ['ISL', shape.isl],
+    ['OSL', shape.osl],
+  ] as const) {
     if (!Number.isInteger(tokens) || tokens < 1 || tokens > 10_000_000) {
-      throw usageError(`${flag}: ${name} ${tokens} is outside 1 to 10000000`, 'give a whole number of tokens');
+      throw usageError(
+        `${flag}: ${name} ${tokens} is outside 1 to 10000000`,
+        'give a whole number of tokens',
+      );
     }
   }
   return shape;
@@ -85,7 +106,10 @@ export function makePoints(options: PointOptions): PointSpec[] {
         concurrency,
         isl: shape.isl,
         osl: shape.osl,
-        requests: options.durationMs !== null ? null : (options.requests ?? options.requestsPerConcurrency * concurrency),
+        requests:
+          options.durationMs !== null
+            ? null
+            : (options.requests ?? options.requestsPerConcurrency * concurrency),
         durationMs: options.durationMs,
         warmup: options.warmup ?? Math.min(concurrency, WARMUP_REQUESTS),
       });

@@ -1,21 +1,22 @@
 import { spawn } from 'node:child_process';
 import type { Options } from 'yargs';
 import { BenchError, EXIT, type ExitCode, usageError } from '../core/errors.ts';
-import { openTokenizer, renderChat } from '../datasets/index.ts';
-import { MOCK_FLAGS, parseMockOptions } from '../mock/options.ts';
-import { startMock } from '../mock/server.ts';
-import type { MockTokenizer } from '../mock/tokenizer.ts';
+import { openEmbeddedCounter } from '../datasets/index.ts';
+import { MOCK_FLAGS, parseMockOptions, startMock } from '../mock/server.ts';
 
 /** Options of `bench mock`, made from the mock's own table. */
 export const MOCK_OPTIONS: Record<string, Options> = Object.fromEntries(
-  MOCK_FLAGS.map(({ name, about, type, default: value }) => [name, { type, describe: about, ...(value === undefined ? {} : { default: value }) }]),
+  MOCK_FLAGS.map(({ name, about, type, default: value }) => [
+    name,
+    { type, describe: about, ...(value === undefined ? {} : { default: value }) },
+  ]),
 );
 
 const LISTENING = /listening on (\S+)/;
 
 /** `bench mock`: serves until a signal ends it. */
 export async function runMock(args: Record<string, unknown>): Promise<ExitCode> {
-  const server = await startMock(parseMockOptions(args), await embeddedTokenizer());
+  const server = await startMock(parseMockOptions(args), await openEmbeddedCounter());
   process.stdout.write(`mock server listening on ${server.url}\n`);
   await new Promise<void>((resolve) => {
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve());
@@ -23,13 +24,9 @@ export async function runMock(args: Record<string, unknown>): Promise<ExitCode> 
     if (process.connected) process.once('disconnect', () => resolve());
   });
   await server.close();
+  // An open channel to the parent would keep this process alive.
+  if (process.connected) process.disconnect();
   return EXIT.ok;
-}
-
-/** The mock counts with the tokenizer that prompts are made with by default. */
-async function embeddedTokenizer(): Promise<MockTokenizer> {
-  const tokenizer = await openTokenizer('embedded');
-  return tokenizer as unknown as MockTokenizer;
 }
 
 export interface MockProcess {
@@ -59,7 +56,11 @@ export async function startMockProcess(flags: string): Promise<MockProcess> {
     });
     child.once('close', (code) => {
       const line = stderr.trim().replace(/^bench: /, '') || `the mock server ended with exit code ${code}`;
-      reject(code === EXIT.usage ? usageError(`--mock-flags: ${line}`, 'see bench mock --help') : new BenchError(EXIT.target, line));
+      reject(
+        code === EXIT.usage
+          ? usageError(`--mock-flags: ${line}`, 'see bench mock --help')
+          : new BenchError(EXIT.target, line),
+      );
     });
   });
   return {

@@ -1,5 +1,5 @@
-import type { Phase, RequestRecord } from '../core/record.ts';
 import { quantile } from '../core/distribution.ts';
+import type { Phase, RequestRecord } from '../core/record.ts';
 import type { PointSpec } from '../core/spec.ts';
 import { formatDuration } from '../core/units.ts';
 
@@ -45,8 +45,14 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
     chunksBefore = chunks;
     drawnMs = now;
     const elapsedMs = now - startedMs;
-    const left = total !== null && ended > 0 ? `ETA ${formatDuration((elapsedMs / ended) * (total - ended))}` : formatDuration(elapsedMs);
-    const ttft = ttfts.length === 0 ? '' : `  TTFT p50 ${formatDuration(quantile(Float64Array.from(ttfts).sort(), 0.5))}`;
+    const left =
+      total !== null && ended > 0
+        ? `ETA ${formatDuration((elapsedMs / ended) * (total - ended))}`
+        : formatDuration(elapsedMs);
+    const ttft =
+      ttfts.length === 0
+        ? ''
+        : `  TTFT p50 ${formatDuration(quantile(Float64Array.from(ttfts).sort(), 0.5))}`;
     const bad = failed > 0 ? `  ${failed} failed` : '';
     const line = `${label}  ${ended}${total === null ? '' : `/${total}`} done  ${inFlight()} in flight  ${rate.toFixed(0)} chunks/s${ttft}${bad}  ${left}`;
     if (tty) stream.write(`\r\x1b[2K${line.slice(0, (stream.columns ?? 120) - 1)}`);

@@ -4,7 +4,13 @@ import type { Phase, RequestRecord } from '../core/record.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
 import type { PromptFacts } from '../core/report.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
-import { type Calibration, defaultCacheDir, fitCalibration, type PrepareJob, type Probe } from '../datasets/index.ts';
+import {
+  type Calibration,
+  defaultCacheDir,
+  fitCalibration,
+  type PrepareJob,
+  type Probe,
+} from '../datasets/index.ts';
 import type { Connection } from './connect.ts';
 import type { Progress } from './progress.ts';
 import { chunkTokensInChild, prepareInChild } from './prompt-child.ts';
@@ -51,7 +57,9 @@ export function prepareJob(spec: RunSpec, points: readonly PointSpec[], foreign:
     cacheDir: defaultCacheDir(process.env),
     calibration: null,
     foreignServer: foreign,
-    ...(typeof variables === 'object' && variables !== null ? { templateVariables: variables as Record<string, unknown> } : {}),
+    ...(typeof variables === 'object' && variables !== null
+      ? { templateVariables: variables as Record<string, unknown> }
+      : {}),
   };
 }
 
@@ -70,8 +78,13 @@ export async function preparePromptsFor(order: PromptOrder): Promise<PromptSuppl
     if (calibration === null) {
       progress.say('note: the server counts no prompt tokens, so nobody can tell what its template adds');
     }
-    prepared = await prepareInChild({ ...job, calibration: calibration ?? { slope: 1, interceptTokens: 0 } }, spoolPath, options);
-    if ('needsProbe' in prepared) throw new BenchError(EXIT.bug, 'prompts ask for a calibration that they were given');
+    prepared = await prepareInChild(
+      { ...job, calibration: calibration ?? { slope: 1, interceptTokens: 0 } },
+      spoolPath,
+      options,
+    );
+    if ('needsProbe' in prepared)
+      throw new BenchError(EXIT.bug, 'prompts ask for a calibration that they were given');
   }
   return { spoolPath, facts: prepared.facts, warnings: prepared.warnings };
 }
@@ -89,11 +102,19 @@ async function calibrate(order: PromptOrder, probes: readonly [Probe, Probe]): P
 }
 
 /** The records, with tokens per chunk told by the local tokenizer where the server did not tell them. */
-export async function chunkTokens(spec: RunSpec, requests: readonly FinishedRequest[], scratch: string): Promise<RequestRecord[]> {
+export async function chunkTokens(
+  spec: RunSpec,
+  requests: readonly FinishedRequest[],
+  scratch: string,
+): Promise<RequestRecord[]> {
   const open = requests.filter(({ text }) => text !== null);
   if (open.length === 0) return requests.map(({ record }) => record);
   const counts = await chunkTokensInChild(
-    open.map(({ record, text }) => ({ text: text!.bytes, ends: text!.ends, completionTokens: record.osl.counted })),
+    open.map(({ record, text }) => ({
+      text: text!.bytes,
+      ends: text!.ends,
+      completionTokens: record.osl.counted,
+    })),
     spec.prompts.tokenizer,
     scratch,
   );
@@ -101,7 +122,10 @@ export async function chunkTokens(spec: RunSpec, requests: readonly FinishedRequ
   return requests.map(({ record }) => {
     const tokens = counted.get(record.id);
     if (tokens === undefined) return record;
-    const osl = record.osl.counted === null ? { ...record.osl, counted: tokens.reduce((total, n) => total + n, 0), by: 'tokenizer' as const } : record.osl;
+    const osl =
+      record.osl.counted === null
+        ? { ...record.osl, counted: tokens.reduce((total, n) => total + n, 0), by: 'tokenizer' as const }
+        : record.osl;
     return { ...record, chunkTokens: tokens, chunkTokensBy: 'tokenizer' as const, osl };
   });
 }

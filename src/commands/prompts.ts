@@ -3,8 +3,9 @@ import type { InferredOptionTypes, Options } from 'yargs';
 import { EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
 import type { PromptSpec } from '../core/spec.ts';
 import { defaultCacheDir, iteratePrompts } from '../datasets/index.ts';
+import { newSalt } from './arguments.ts';
 import { checkShape } from './levels.ts';
-import { newSalt, PROMPT_OPTIONS } from './options.ts';
+import { PROMPT_OPTIONS } from './options.ts';
 
 const { isl, osl, tokenizer, text, seed, salt } = PROMPT_OPTIONS;
 
@@ -25,7 +26,8 @@ export const PROMPTS_OPTIONS = {
 /** `bench prompts`: one JSON line per prompt with its counts. */
 export async function runPrompts(args: InferredOptionTypes<typeof PROMPTS_OPTIONS>): Promise<ExitCode> {
   const shape = checkShape({ isl: args.isl, osl: args.osl }, '--isl/--osl');
-  if (!Number.isSafeInteger(args.count) || args.count < 1) throw usageError(`--count: ${args.count} is no whole number from 1 on`, 'give such a number');
+  if (!Number.isSafeInteger(args.count) || args.count < 1)
+    throw usageError(`--count: ${args.count} is no whole number from 1 on`, 'give such a number');
   const prompts: PromptSpec = {
     tokenizer: args.tokenizer ?? 'embedded',
     islCounts: args['isl-counts'] as PromptSpec['islCounts'],
@@ -57,6 +59,9 @@ function openOut(file: string): number {
   try {
     return openSync(file, 'w');
   } catch (error) {
-    throw usageError(`--out: cannot write ${file} (${errorText(error)})`, 'name a file in a folder that exists');
+    throw usageError(
+      `--out: cannot write ${file} (${errorText(error)})`,
+      'name a file in a folder that exists',
+    );
   }
 }

@@ -4,22 +4,26 @@ import type { InferredOptionTypes, Options } from 'yargs';
 import { EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
 import { REPORT_SCHEMA, type Report } from '../core/report.ts';
 import { EXPORTERS } from '../exporters/index.ts';
-import { renderReport } from '../exporters/terminal.ts';
+import { HISTOGRAM_CHOICES, type HistogramChoice, pageOf } from './page.ts';
 
 export const REPORT_OPTIONS = {
-  format: { choices: ['table', ...EXPORTERS.map((kind) => kind.name)], default: 'table', describe: 'what to print on stdout' },
-  histograms: { type: 'boolean', default: true, describe: 'text histograms below the table' },
+  format: {
+    choices: ['table', ...EXPORTERS.map((kind) => kind.name)],
+    default: 'table',
+    describe: 'what to print on stdout',
+  },
+  histograms: {
+    choices: HISTOGRAM_CHOICES,
+    default: 'heaviest',
+    describe: 'levels whose histograms are drawn',
+  },
 } as const satisfies Record<string, Options>;
 
 /** `bench report DIR`: renders a recorded run. */
 export function runReport(args: InferredOptionTypes<typeof REPORT_OPTIONS> & { dir: string }): ExitCode {
   const report = readReport(args.dir);
   const exporter = EXPORTERS.find((kind) => kind.name === args.format);
-  const { columns, isTTY } = process.stdout;
-  process.stdout.write(
-    exporter?.render(report) ??
-      renderReport(report, { colour: isTTY === true && !process.env['NO_COLOR'], width: columns ?? 120, histograms: args.histograms }),
-  );
+  process.stdout.write(exporter?.render(report) ?? pageOf(report, args.histograms as HistogramChoice));
   return EXIT.ok;
 }
 
@@ -29,14 +33,21 @@ export function readReport(place: string): Report {
   try {
     if (statSync(place).isDirectory()) file = path.join(place, 'report.json');
     const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
-    if (!Array.isArray(report.levels)) throw usageError(`${file} is no report of bench`, 'name the folder of a run');
+    if (!Array.isArray(report.levels))
+      throw usageError(`${file} is no report of bench`, 'name the folder of a run');
     if (report.schema !== REPORT_SCHEMA) {
-      throw usageError(`${file} has schema ${String(report.schema)}, this bench reads ${REPORT_SCHEMA}`, 'use the bench that wrote it');
+      throw usageError(
+        `${file} has schema ${String(report.schema)}, this bench reads ${REPORT_SCHEMA}`,
+        'use the bench that wrote it',
+      );
     }
     return report;
   } catch (error) {
     if (error instanceof SyntaxError || (error instanceof Error && 'code' in error)) {
-      throw usageError(`cannot read ${file} (${errorText(error)})`, 'name the folder of a run, as in results/sample');
+      throw usageError(
+        `cannot read ${file} (${errorText(error)})`,
+        'name the folder of a run, as in results/sample',
+      );
     }
     throw error;
   }

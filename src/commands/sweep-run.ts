@@ -3,18 +3,18 @@ import os from 'node:os';
 import path from 'node:path';
 import { DEFINITIONS } from '../core/definitions.ts';
 import { EXIT, type ExitCode, worstExit } from '../core/errors.ts';
-import { newRequestIds } from '../core/request-ids.ts';
 import type { LevelReport, PromptFacts, Provenance, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
+import { newRequestIds } from '../core/request-ids.ts';
 import type { RunSpec } from '../core/spec.ts';
 import { EXPORTERS } from '../exporters/index.ts';
 import type { RunClock } from '../host/clock.ts';
 import { SpoolReader } from '../host/spool.ts';
 import type { RunStore } from '../host/store.ts';
+import type { TargetAccess } from './arguments.ts';
 import { Connection, targetFacts } from './connect.ts';
 import { Interrupt } from './interrupt.ts';
 import { measureLevel } from './level.ts';
-import type { TargetAccess } from './options.ts';
 import { liveProgress, SILENT } from './progress.ts';
 import { chunkTokens, preparePromptsFor } from './prompt-supply.ts';
 import { ServerWitness } from './witness.ts';
@@ -42,7 +42,9 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
   const { access, clock, store, earlier } = job;
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'bench-'));
   let inFlight = (): number => 0;
-  const progress = job.quiet ? SILENT : liveProgress(process.stderr, job.spec.points.length, () => inFlight());
+  const progress = job.quiet
+    ? SILENT
+    : liveProgress(process.stderr, job.spec.points.length, () => inFlight());
   const interrupt = new Interrupt(job.spec.graceMs, (line) => progress.say(line));
   const connection = new Connection(job.spec, access, clock);
   interrupt.listen();
@@ -50,10 +52,21 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
     const identified = await connection.identify();
     for (const note of identified.notes) progress.say(`note: ${note}`);
     const spec: RunSpec = { ...job.spec, model: identified.model };
-    const todo = spec.points.slice(spec.skip).filter((point) => !earlier.some((level) => level.point === point.index));
+    const todo = spec.points
+      .slice(spec.skip)
+      .filter((point) => !earlier.some((level) => level.point === point.index));
     const [canary, supply] = await settleBoth(
       connection.canary(identified),
-      preparePromptsFor({ spec, points: todo, scratch, foreign: identified.foreign, connection, model: identified.model, signal: interrupt.stop, progress }),
+      preparePromptsFor({
+        spec,
+        points: todo,
+        scratch,
+        foreign: identified.foreign,
+        connection,
+        model: identified.model,
+        signal: interrupt.stop,
+        progress,
+      }),
     );
     store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
     const reader = new SpoolReader(supply.spoolPath);
@@ -64,10 +77,17 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
       onChunk: () => progress.chunk(),
     });
     inFlight = () => client.inFlight;
-    const draft = new ReportDraft(job, spec, targetFacts(spec, identified, canary, connection.controls), supply.facts);
+    const draft = new ReportDraft(
+      job,
+      spec,
+      targetFacts(spec, identified, canary, connection.controls),
+      supply.facts,
+    );
     draft.warnings.push(...identified.notes, ...supply.warnings);
     if (canary.refusedFields.length > 0) {
-      draft.warnings.push(`the server refused ${canary.refusedFields.join(', ')}: output lengths may fall short of what was asked`);
+      draft.warnings.push(
+        `the server refused ${canary.refusedFields.join(', ')}: output lengths may fall short of what was asked`,
+      );
     }
     for (const warning of draft.warnings) progress.say(`warning: ${warning}`);
     const series = identified.server.witness;
@@ -85,7 +105,8 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
         prompts: reader,
         ids,
         store,
-        witness: series !== null && identified.hasMetrics ? new ServerWitness(connection.controls, series) : null,
+        witness:
+          series !== null && identified.hasMetrics ? new ServerWitness(connection.controls, series) : null,
         interrupt,
         progress,
         countChunkTokens: (requests) => chunkTokens(spec, requests, scratch),
@@ -129,7 +150,12 @@ class ReportDraft {
 
   write(levels: readonly LevelReport[], status: Report['status'], statusDetail: string | null): Report {
     const { store, clock, provenance } = this.#job;
-    const disk = store.firstError === null ? [] : [`results could not all be written: ${store.firstError}; ${store.unsaved} records are missing on disk`];
+    const disk =
+      store.firstError === null
+        ? []
+        : [
+            `results could not all be written: ${store.firstError}; ${store.unsaved} records are missing on disk`,
+          ];
     const report: Report = {
       schema: REPORT_SCHEMA,
       name: this.#spec.name,
@@ -157,11 +183,23 @@ export function exitCodeOf(report: Report, signal: ExitCode | null): ExitCode {
   const sent = report.levels.reduce((total, level) => total + level.requests.sent, 0);
   const failed = report.levels.reduce((total, level) => total + level.requests.failed, 0);
   if (sent > 0 && failed === sent) codes.push(EXIT.target);
-  if (report.levels.some((level) => level.failureRatio > report.spec.maxFailureRatio)) codes.push(EXIT.verdict);
-  if (report.spec.requireExact && report.levels.some((level) => level.islProof.deviations + level.oslProof.deviations + level.islProof.unknown + level.oslProof.unknown > 0)) {
+  if (report.levels.some((level) => level.failureRatio > report.spec.maxFailureRatio))
+    codes.push(EXIT.verdict);
+  if (
+    report.spec.requireExact &&
+    report.levels.some(
+      (level) =>
+        level.islProof.deviations +
+          level.oslProof.deviations +
+          level.islProof.unknown +
+          level.oslProof.unknown >
+        0,
+    )
+  ) {
     codes.push(EXIT.verdict);
   }
-  if (report.spec.requireValid && report.levels.some((level) => level.validity.verdict !== 'valid')) codes.push(EXIT.invalid);
+  if (report.spec.requireValid && report.levels.some((level) => level.validity.verdict !== 'valid'))
+    codes.push(EXIT.invalid);
   return worstExit(codes);
 }
 
@@ -172,4 +210,3 @@ async function settleBoth<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
   if (second.status === 'rejected') throw second.reason;
   return [first.value, second.value];
 }
-

@@ -37,7 +37,8 @@ export class ServerWitness {
     const before = this.#before;
     if (before === null) return { ...none, reason: 'the server has no such counters' };
     const failed = records.filter((record) => record.outcome !== 'good').length;
-    if (failed > 0) return { ...none, reason: `${failed} requests did not end well, so their tokens are not known here` };
+    if (failed > 0)
+      return { ...none, reason: `${failed} requests did not end well, so their tokens are not known here` };
     if (records.some((record) => record.osl.by !== 'usage' || record.isl.by !== 'usage')) {
       return { ...none, reason: 'the server sent no usage to compare with' };
     }
@@ -54,8 +55,15 @@ export class ServerWitness {
         // A counter that was never raised may not have been exported before.
         return to === null ? null : { server: to - (before[key] ?? 0), ours: ours[key] };
       };
-      const witness = { source, inputTokens: pair('inputTokens'), outputTokens: pair('outputTokens'), requests: pair('requests') };
-      const settled = [witness.inputTokens, witness.outputTokens].every((pairNow) => pairNow === null || pairNow.server === pairNow.ours);
+      const witness = {
+        source,
+        inputTokens: pair('inputTokens'),
+        outputTokens: pair('outputTokens'),
+        requests: pair('requests'),
+      };
+      const settled = [witness.inputTokens, witness.outputTokens].every(
+        (pairNow) => pairNow === null || pairNow.server === pairNow.ours,
+      );
       if (settled || performance.now() > giveUpMs) return { ...witness, reason: null };
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
     }

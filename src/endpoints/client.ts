@@ -1,6 +1,6 @@
-import { type FinishedRequest, RecordBuilder, type RequestPlan } from '../core/record-builder.ts';
 import type { Clock } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
+import { type FinishedRequest, RecordBuilder, type RequestPlan } from '../core/record-builder.ts';
 import type { Prompt, TimeoutSpec } from '../core/spec.ts';
 import { type Delta, type Dialect, emptyDelta, type OptionalField } from './dialect.ts';
 import { httpFailure } from './failures.ts';
@@ -66,7 +66,11 @@ export class Client {
       });
       this.#active.add(exchange);
       this.#startTimer();
-      const request = { path: dialect.path, headers: [...headers, ['x-request-id', plan.requestId] as const], body };
+      const request = {
+        path: dialect.path,
+        headers: [...headers, ['x-request-id', plan.requestId] as const],
+        body,
+      };
       exchange.cancel = wire.send(request, exchange);
     });
   }
@@ -91,7 +95,9 @@ export class Client {
       frame = { before: Buffer.from(text.before), after: Buffer.from(text.after) };
       this.#frames.set(prompt.osl, frame);
     }
-    return frame.after.length === 0 ? frame.before : Buffer.concat([frame.before, prompt.content, frame.after]);
+    return frame.after.length === 0
+      ? frame.before
+      : Buffer.concat([frame.before, prompt.content, frame.after]);
   }
 
   /** One timer watches all requests, so that a time-out costs nothing per event. */
@@ -201,7 +207,11 @@ class Exchange implements ResponseSink {
       this.#options.dialect.read(data, delta);
     } catch (error) {
       if (type === 'error') builder.fail('error-event', data.slice(0, 300));
-      else builder.fail('malformed', `event is no JSON chunk (${errorText(error).slice(0, 120)}): ${data.slice(0, 120)}`);
+      else
+        builder.fail(
+          'malformed',
+          `event is no JSON chunk (${errorText(error).slice(0, 120)}): ${data.slice(0, 120)}`,
+        );
       return;
     }
     if (delta.error !== null || type === 'error') {

@@ -24,7 +24,11 @@ export class Control {
 
   constructor(options: ControlOptions) {
     this.#options = options;
-    this.#dispatcher = undiciDispatcher({ target: options.target, tls: options.tls, connectTimeoutMs: options.timeoutMs });
+    this.#dispatcher = undiciDispatcher({
+      target: options.target,
+      tls: options.tls,
+      connectTimeoutMs: options.timeoutMs,
+    });
   }
 
   get target(): Target {

@@ -29,7 +29,11 @@ export type OptionalField = 'ignore_eos' | 'min_tokens' | 'continuous_usage_stat
 export interface Dialect extends Kind {
   readonly path: string;
   /** The body around the JSON-escaped prompt text, which stands between `before` and `after`. */
-  frame(ask: Ask, fields: ReadonlySet<OptionalField>, extra: Readonly<Record<string, unknown>>): { before: string; after: string };
+  frame(
+    ask: Ask,
+    fields: ReadonlySet<OptionalField>,
+    extra: Readonly<Record<string, unknown>>,
+  ): { before: string; after: string };
   /** Reads one event's data into `delta`, which holds nothing of an earlier event afterwards. Throws SyntaxError on what is no chunk. */
   read(data: string, delta: Delta): void;
 }

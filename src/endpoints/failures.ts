@@ -1,6 +1,7 @@
 import type { WireFailure } from './wire.ts';
 
-const TLS_CODES = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO|HOSTNAME_MISMATCH|ERR_OSSL)/;
+const TLS_CODES =
+  /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO|HOSTNAME_MISMATCH|ERR_OSSL)/;
 const CONNECT_CODES = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -18,7 +19,8 @@ const CONNECT_CODES = new Set([
 /** Classes a socket's error; `connected` says whether the connection had been open. */
 export function socketFailure(error: NodeJS.ErrnoException, connected: boolean): WireFailure {
   const code = error.code ?? '';
-  const detail = code !== '' && !error.message.includes(code) ? `${code}: ${error.message}` : error.message || code;
+  const detail =
+    code !== '' && !error.message.includes(code) ? `${code}: ${error.message}` : error.message || code;
   if (TLS_CODES.test(code)) return { class: 'tls', detail };
   if (!connected || CONNECT_CODES.has(code)) return { class: 'connect', detail };
   return { class: 'reset', detail };
@@ -33,7 +35,11 @@ export function httpFailure(status: number, body: string): WireFailure {
 function firstLine(body: string): string {
   let text = body;
   try {
-    const parsed = JSON.parse(body) as { error?: { message?: unknown } | string; message?: unknown; detail?: unknown };
+    const parsed = JSON.parse(body) as {
+      error?: { message?: unknown } | string;
+      message?: unknown;
+      detail?: unknown;
+    };
     const error = parsed.error;
     const message = typeof error === 'object' ? error?.message : (error ?? parsed.message ?? parsed.detail);
     if (typeof message === 'string') text = message;

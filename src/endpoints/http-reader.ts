@@ -158,7 +158,12 @@ export class HttpResponseReader {
     for (let i = 1; i < lines.length; i++) {
       const line = lines[i]!;
       const colon = line.indexOf(':');
-      if (colon <= 0 || !/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(line.slice(0, colon)) || line.includes('\n') || line.includes('\r')) {
+      if (
+        colon <= 0 ||
+        !/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(line.slice(0, colon)) ||
+        line.includes('\n') ||
+        line.includes('\r')
+      ) {
         return this.#broken(`bad header line "${line.slice(0, 80)}"`, atMs);
       }
       const name = line.slice(0, colon).toLowerCase();

@@ -8,10 +8,12 @@ interface ChatChunk {
   readonly object?: unknown;
   readonly message?: unknown;
   readonly error?: unknown;
-  readonly choices?: readonly {
-    readonly delta?: ChatDelta | null;
-    readonly finish_reason?: unknown;
-  }[] | null;
+  readonly choices?:
+    | readonly {
+        readonly delta?: ChatDelta | null;
+        readonly finish_reason?: unknown;
+      }[]
+    | null;
   readonly usage?: {
     readonly prompt_tokens?: unknown;
     readonly completion_tokens?: unknown;
@@ -51,7 +53,9 @@ export const openaiChat: Dialect = {
     const mark = JSON.stringify(PLACE).slice(1, -1);
     const at = text.indexOf(mark);
     // Someone whose --extra-body brings its own messages sends those, whatever the prompt.
-    return at < 0 ? { before: text, after: '' } : { before: text.slice(0, at), after: text.slice(at + mark.length) };
+    return at < 0
+      ? { before: text, after: '' }
+      : { before: text.slice(0, at), after: text.slice(at + mark.length) };
   },
 
   read(data: string, delta: Delta): void {
@@ -109,7 +113,12 @@ function count(value: unknown): number {
 /** The message of an OpenAI error object, or the error as the server wrote it. */
 export function errorMessage(error: unknown): string {
   if (typeof error === 'string') return error;
-  if (typeof error === 'object' && error !== null && 'message' in error && typeof error.message === 'string') {
+  if (
+    typeof error === 'object' &&
+    error !== null &&
+    'message' in error &&
+    typeof error.message === 'string'
+  ) {
     return error.message;
   }
   return JSON.stringify(error);

@@ -176,7 +176,10 @@ class Connection {
     });
     if (options.connectTimeoutMs > 0) {
       this.#connectTimer = setTimeout(() => {
-        this.#fail({ class: 'timeout', detail: `connect: no connection within ${options.connectTimeoutMs} ms` });
+        this.#fail({
+          class: 'timeout',
+          detail: `connect: no connection within ${options.connectTimeoutMs} ms`,
+        });
       }, options.connectTimeoutMs);
     }
   }

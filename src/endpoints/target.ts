@@ -12,7 +12,15 @@ export function parseTarget(text: string): Target {
     if (!socketPath.startsWith('/')) {
       throw usageError(`--url: "${text}" has no absolute socket path`, 'write unix:/path/to/socket');
     }
-    return { url: `unix:${socketPath}`, tls: false, host: 'localhost', port: 80, socketPath, basePath: '', authority: 'localhost' };
+    return {
+      url: `unix:${socketPath}`,
+      tls: false,
+      host: 'localhost',
+      port: 80,
+      socketPath,
+      basePath: '',
+      authority: 'localhost',
+    };
   }
   const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `http://${trimmed}`;
   let url: URL;
@@ -22,13 +30,19 @@ export function parseTarget(text: string): Target {
     throw usageError(`--url: "${text}" is not a URL`, 'write it as http://host:port');
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw usageError(`--url: "${text}" has the scheme "${url.protocol}"`, 'use http://, https:// or unix:/path');
+    throw usageError(
+      `--url: "${text}" has the scheme "${url.protocol}"`,
+      'use http://, https:// or unix:/path',
+    );
   }
   if (url.username !== '' || url.password !== '') {
     throw usageError('--url: credentials in the URL would reach logs and files', 'use --api-key or --header');
   }
   if (url.search !== '' || url.hash !== '') {
-    throw usageError(`--url: "${text}" has a query or fragment`, 'give only scheme, host, port and base path');
+    throw usageError(
+      `--url: "${text}" has a query or fragment`,
+      'give only scheme, host, port and base path',
+    );
   }
   const tls = url.protocol === 'https:';
   const basePath = url.pathname.replace(/\/+$/, '').replace(/\/v1(\/chat\/completions)?$/, '');

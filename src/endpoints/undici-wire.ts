@@ -37,13 +37,17 @@ export function undiciDispatcher(options: {
   };
   // The wire owns the time-outs of a response; undici's would end a request a second way.
   const shared = { connect, headersTimeout: 0, bodyTimeout: 0, pipelining: 1 };
-  const proxied = ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'].some((name) => process.env[name]);
+  const proxied = ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'].some(
+    (name) => process.env[name],
+  );
   return proxied && target.socketPath === null ? new EnvHttpProxyAgent(shared) : new Agent(shared);
 }
 
 /** The origin that undici wants for a target; a unix socket is addressed as localhost. */
 export function targetOrigin(target: Target): string {
-  return target.socketPath !== null ? 'http://localhost' : `${target.tls ? 'https' : 'http'}://${target.authority}`;
+  return target.socketPath !== null
+    ? 'http://localhost'
+    : `${target.tls ? 'https' : 'http'}://${target.authority}`;
 }
 
 /** Measured streams through undici: for proxies, and as the second opinion on the socket wire in tests. */
@@ -83,7 +87,8 @@ export class UndiciWire implements Wire {
         if (status < 200) return;
         const map = new Map<string, string>();
         for (const [name, value] of Object.entries(headers)) {
-          if (value !== undefined) map.set(name.toLowerCase(), Array.isArray(value) ? value.join(', ') : value);
+          if (value !== undefined)
+            map.set(name.toLowerCase(), Array.isArray(value) ? value.join(', ') : value);
         }
         sink.head(status, map, atMs);
       },
@@ -106,7 +111,7 @@ export class UndiciWire implements Wire {
         origin: targetOrigin(target),
         path: `${target.basePath}${request.path}`,
         method: 'POST',
-        headers: request.headers.flatMap(([name, value]) => [name, value]),
+        headers: request.headers.flat(),
         body: request.body,
         ...(connectionPerRequest ? { reset: true } : {}),
       },
@@ -139,7 +144,8 @@ function undiciFailure(error: Error & { code?: string }, started: boolean): Wire
   if (error.name === 'HTTPParserError' || error.code === 'UND_ERR_HEADERS_OVERFLOW') {
     return { class: 'malformed', detail: `HTTP: ${error.message}` };
   }
-  if (error.code === 'UND_ERR_CONNECT_TIMEOUT') return { class: 'timeout', detail: `connect: ${error.message}` };
+  if (error.code === 'UND_ERR_CONNECT_TIMEOUT')
+    return { class: 'timeout', detail: `connect: ${error.message}` };
   const closed = error.code === 'UND_ERR_SOCKET' || error.message.includes('other side closed');
   if (started && closed && !('cause' in error && error.cause)) {
     return { class: 'truncated', detail: 'connection closed in the middle of the response' };

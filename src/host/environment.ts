@@ -5,7 +5,13 @@ import type { Provenance } from '../core/report.ts';
 
 /** Options whose value is a secret; `--header` values may be. */
 const SECRET_OPTIONS = new Set(['--api-key', '--header', '-H']);
-const SLURM_NAMES = ['SLURM_JOB_ID', 'SLURM_JOB_NODELIST', 'SLURM_JOB_NAME', 'SLURM_CLUSTER_NAME', 'SLURMD_NODENAME'];
+const SLURM_NAMES = [
+  'SLURM_JOB_ID',
+  'SLURM_JOB_NODELIST',
+  'SLURM_JOB_NAME',
+  'SLURM_CLUSTER_NAME',
+  'SLURMD_NODENAME',
+];
 
 /** The command line as it was typed, with the values of secret options replaced by `***`. */
 export function redactCommand(args: readonly string[]): string {
@@ -40,7 +46,9 @@ function quote(word: string): string {
 /** Where and with what this process runs. `version` is the harness's own. */
 export function readProvenance(args: readonly string[], version: string): Provenance {
   const cpus = os.cpus();
-  const slurm = Object.fromEntries(SLURM_NAMES.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+  const slurm = Object.fromEntries(
+    SLURM_NAMES.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+  );
   return {
     command: redactCommand(args),
     bench: version,
@@ -59,9 +67,16 @@ export function readProvenance(args: readonly string[], version: string): Proven
 /** State of the git checkout that the command was typed in, null outside of one. */
 function readGit(): Provenance['git'] {
   const git = (...words: string[]): string =>
-    execFileSync('git', words, { stdio: ['ignore', 'pipe', 'ignore'], timeout: 2_000, encoding: 'utf8' }).trim();
+    execFileSync('git', words, {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: 2_000,
+      encoding: 'utf8',
+    }).trim();
   try {
-    return { commit: git('rev-parse', 'HEAD'), dirty: git('status', '--porcelain', '--untracked-files=no') !== '' };
+    return {
+      commit: git('rev-parse', 'HEAD'),
+      dirty: git('status', '--porcelain', '--untracked-files=no') !== '',
+    };
   } catch {
     return null;
   }

@@ -83,8 +83,10 @@ export class SpoolWriter {
 
   /** Gives up: removes what was written. */
   discard(): void {
+    const isFile = fstatSync(this.#fd).isFile();
     closeSync(this.#fd);
-    unlinkSync(this.#path);
+    // What was opened may be a device, which is not ours to remove.
+    if (isFile) unlinkSync(this.#path);
   }
 
   #append(bytes: Uint8Array): void {

@@ -1,8 +1,22 @@
-import { appendFileSync, closeSync, copyFileSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import path from 'node:path';
-import { BenchError, EXIT, errorText, usageError } from '../core/errors.ts';
 import { greatest } from '../core/distribution.ts';
-import { recordFromJson, recordToJson, type RequestRecord } from '../core/record.ts';
+import { BenchError, EXIT, errorText, usageError } from '../core/errors.ts';
+import { type RequestRecord, recordFromJson, recordToJson } from '../core/record.ts';
 
 export const RECORDS_FILE = 'records.ndjson';
 const DISCARDED_FILE = 'records.discarded.ndjson';
@@ -38,13 +52,19 @@ export class RunStore {
   /** Makes a new folder. A folder that holds a run already is not overwritten (exit 2). */
   static create(directory: string): RunStore {
     if (existsSync(path.join(directory, RECORDS_FILE))) {
-      throw usageError(`--out: ${directory} already holds a run`, 'choose another folder, or go on with it: --resume');
+      throw usageError(
+        `--out: ${directory} already holds a run`,
+        'choose another folder, or go on with it: --resume',
+      );
     }
     try {
       mkdirSync(directory, { recursive: true });
       return new RunStore(directory, openSync(path.join(directory, RECORDS_FILE), 'ax'), 0);
     } catch (error) {
-      throw usageError(`--out: cannot write to ${directory} (${errorText(error)})`, 'choose a folder that can be written');
+      throw usageError(
+        `--out: cannot write to ${directory} (${errorText(error)})`,
+        'choose a folder that can be written',
+      );
     }
   }
 
@@ -55,12 +75,14 @@ export class RunStore {
    */
   static reopen(directory: string, keep: ReadonlySet<number>): { firstId: number; reopen: () => RunStore } {
     const file = path.join(directory, RECORDS_FILE);
-    if (!existsSync(file)) throw usageError(`--resume: ${directory} holds no ${RECORDS_FILE}`, 'name the folder of a run');
+    if (!existsSync(file))
+      throw usageError(`--resume: ${directory} holds no ${RECORDS_FILE}`, 'name the folder of a run');
     const { records } = readRecords(file);
     const reopen = (): RunStore => {
       const kept = records.filter((record) => keep.has(record.point));
       const discarded = records.filter((record) => !keep.has(record.point));
-      if (discarded.length > 0) appendFileSync(path.join(directory, DISCARDED_FILE), encodeRecords(discarded));
+      if (discarded.length > 0)
+        appendFileSync(path.join(directory, DISCARDED_FILE), encodeRecords(discarded));
       const lines = encodeRecords(kept);
       writeAtomic(file, lines);
       return new RunStore(directory, openSync(file, 'a'), lines.length);
@@ -173,7 +195,11 @@ export function readRecords(file: string): { records: RequestRecord[]; wholeByte
     try {
       records.push(recordFromJson(bytes.toString('utf8', start, end)));
     } catch (error) {
-      throw new BenchError(EXIT.usage, `${file}:${line}: not a request record (${errorText(error)})`, 'the file was changed by something else');
+      throw new BenchError(
+        EXIT.usage,
+        `${file}:${line}: not a request record (${errorText(error)})`,
+        'the file was changed by something else',
+      );
     }
     start = end + 1;
   }

@@ -18,7 +18,9 @@ const sources: Source[] = readdirSync(SRC, { recursive: true, encoding: 'utf8' }
   .filter((file) => file.endsWith('.ts'))
   .map((file) => {
     const text = readFileSync(path.join(SRC, file), 'utf8');
-    const imports = [...text.matchAll(/from '(\.[^']+)'/g)].map((match) => path.join(path.dirname(file), match[1]!));
+    const imports = [...text.matchAll(/from '(\.[^']+)'/g)].map((match) =>
+      path.join(path.dirname(file), match[1]!),
+    );
     return { file, room: file.split(path.sep)[0]!, text, imports };
   });
 
@@ -31,16 +33,28 @@ describe('the house', () => {
         .map((target) => `${file} imports ${target}/`),
     );
     expect(wrong).toEqual([]);
-    expect(sources.filter(({ room, imports }) => room === 'core' && imports.some((target) => !target.startsWith('core')))).toEqual([]);
+    expect(
+      sources.filter(
+        ({ room, imports }) => room === 'core' && imports.some((target) => !target.startsWith('core')),
+      ),
+    ).toEqual([]);
   });
 
   it('has a pure core: no clock, no process, no console, no Node module', () => {
     const code = (text: string): string => text.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
-    expect(sources.filter(({ room, text }) => room === 'core' && NOT_PURE.test(code(text))).map(({ file }) => file)).toEqual([]);
+    expect(
+      sources
+        .filter(({ room, text }) => room === 'core' && NOT_PURE.test(code(text)))
+        .map(({ file }) => file),
+    ).toEqual([]);
   });
 
   it('has no folder or file for odds and ends', () => {
-    expect(sources.map(({ file }) => file).filter((file) => /(^|\/)(utils?|common|helpers?|misc)(\/|\.)/.test(file))).toEqual([]);
+    expect(
+      sources
+        .map(({ file }) => file)
+        .filter((file) => /(^|\/)(utils?|common|helpers?|misc)(\/|\.)/.test(file)),
+    ).toEqual([]);
   });
 
   it('has no long file', () => {

@@ -1,7 +1,16 @@
 import fc from 'fast-check';
 import { decodeFromCompressedBase64 } from 'hdr-histogram-js';
 import { describe, expect, it } from 'vitest';
-import { encodeHistogram, exactStats, greatest, histogramOf, least, Pooled, quantile, thinPercentiles } from '../../src/core/distribution.ts';
+import {
+  encodeHistogram,
+  exactStats,
+  greatest,
+  histogramOf,
+  least,
+  Pooled,
+  quantile,
+  thinPercentiles,
+} from '../../src/core/distribution.ts';
 import golden from '../fixtures/golden-primitives.json' with { type: 'json' };
 
 describe('exact distributions', () => {

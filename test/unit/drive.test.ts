@@ -19,7 +19,12 @@ interface Trace {
 }
 
 /** Runs a load on a virtual clock against a server that takes `serviceMs(n)` for the nth request. */
-async function run(concurrency: number, load: Partial<PhaseLoad>, serviceMs: (n: number) => number, abortAtMs?: number): Promise<{ trace: Trace; clock: VirtualClock }> {
+async function run(
+  concurrency: number,
+  load: Partial<PhaseLoad>,
+  serviceMs: (n: number) => number,
+  abortAtMs?: number,
+): Promise<{ trace: Trace; clock: VirtualClock }> {
   const clock = new VirtualClock();
   const trace: Trace = { plans: [], ended: [], sentAtMs: [], most: 0 };
   const stop = new AbortController();
@@ -41,8 +46,14 @@ async function run(concurrency: number, load: Partial<PhaseLoad>, serviceMs: (n:
         const end = (code: number): void => {
           if (!open.delete(plan)) return;
           const cancelled = code < 0;
-          const record = makeRecord({ ...plan, sentAtMs, endAtMs: clock.now(), outcome: cancelled ? 'cancelled' : 'good' });
-          resolve({ record: { ...record, phase: plan.phase }, text: null });
+          const { phase } = plan;
+          const record = makeRecord({
+            phase,
+            sentAtMs,
+            endAtMs: clock.now(),
+            outcome: cancelled ? 'cancelled' : 'good',
+          });
+          resolve({ record, text: null });
         };
         open.set(plan, end);
         trace.most = Math.max(trace.most, open.size);
@@ -51,7 +62,14 @@ async function run(concurrency: number, load: Partial<PhaseLoad>, serviceMs: (n:
     },
   };
   if (abortAtMs !== undefined) clock.at(abortAtMs, () => stop.abort());
-  const whole: PhaseLoad = { phase: 'measured', arrival: closed.make(point(concurrency)), count: Number.POSITIVE_INFINITY, untilAtMs: Number.POSITIVE_INFINITY, hold: false, ...load };
+  const whole: PhaseLoad = {
+    phase: 'measured',
+    arrival: closed.make(point(concurrency)),
+    count: Number.POSITIVE_INFINITY,
+    untilAtMs: Number.POSITIVE_INFINITY,
+    hold: false,
+    ...load,
+  };
   const done = drive(point(concurrency), whole, host, stop.signal);
   await clock.runUntil(done);
   return { trace, clock };
@@ -94,7 +112,11 @@ describe('drive', () => {
     const { trace, clock } = await run(2, { count: 3, hold: true }, (n) => (n === 2 ? 250 : 100));
     expect(trace.plans.filter((plan) => plan.phase === 'measured')).toHaveLength(3);
     expect(trace.ended.filter((line) => line.startsWith('measured'))).toEqual(Array(3).fill('measured good'));
-    expect(trace.ended.filter((line) => line.startsWith('hold'))).toEqual(['hold good', 'hold good', 'hold cancelled']);
+    expect(trace.ended.filter((line) => line.startsWith('hold'))).toEqual([
+      'hold good',
+      'hold good',
+      'hold cancelled',
+    ]);
     expect(clock.now()).toBe(350);
   });
 });

@@ -28,7 +28,9 @@ function read(bytes: Buffer, cuts: readonly number[] = [], fin = false): Seen {
       seen.outcome = `${failure.class}: ${failure.detail}`;
     },
   });
-  const edges = [...new Set([0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length])].sort((a, b) => a - b);
+  const edges = [...new Set([0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length])].sort(
+    (a, b) => a - b,
+  );
   for (let i = 1; i < edges.length; i++) {
     // The reader may overwrite what it is lent, as the shared read buffer is.
     const piece = Buffer.from(bytes.subarray(edges[i - 1]!, edges[i]!));
@@ -45,20 +47,33 @@ const text = (value: string): Buffer => Buffer.from(value, 'latin1');
 describe('HttpResponseReader', () => {
   it('reads a chunked response with extensions and trailers', () => {
     const seen = read(
-      text('HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\nWiki\r\nA\r\npedia in c\r\n0\r\nX-Sum: 1\r\n\r\n'),
+      text(
+        'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\nWiki\r\nA\r\npedia in c\r\n0\r\nX-Sum: 1\r\n\r\n',
+      ),
     );
     expect(seen).toMatchObject({ status: 200, body: 'Wikipedia in c', outcome: 'end', keepAlive: true });
     expect(seen.headers['content-type']).toBe('text/event-stream');
   });
 
   it('reads content-length, and nothing at all', () => {
-    expect(read(text('HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nabc'))).toMatchObject({ status: 404, body: 'abc', outcome: 'end' });
-    expect(read(text('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'))).toMatchObject({ body: '', outcome: 'end' });
+    expect(read(text('HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nabc'))).toMatchObject({
+      status: 404,
+      body: 'abc',
+      outcome: 'end',
+    });
+    expect(read(text('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'))).toMatchObject({
+      body: '',
+      outcome: 'end',
+    });
     expect(read(text('HTTP/1.1 204 No Content\r\n\r\n'))).toMatchObject({ status: 204, outcome: 'end' });
   });
 
   it('skips 1xx answers', () => {
-    const seen = read(text('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
+    const seen = read(
+      text(
+        'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+      ),
+    );
     expect(seen).toMatchObject({ status: 200, body: 'ok', outcome: 'end' });
   });
 
@@ -69,9 +84,13 @@ describe('HttpResponseReader', () => {
   });
 
   it('honours connection: close and HTTP/1.0', () => {
-    expect(read(text('HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')).keepAlive).toBe(false);
+    expect(read(text('HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')).keepAlive).toBe(
+      false,
+    );
     expect(read(text('HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n')).keepAlive).toBe(false);
-    expect(read(text('HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n')).keepAlive).toBe(true);
+    expect(
+      read(text('HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n')).keepAlive,
+    ).toBe(true);
   });
 
   it.each([
@@ -99,8 +118,12 @@ describe('HttpResponseReader', () => {
 
   it('tells a connection that closed before an answer from one cut in the middle', () => {
     expect(read(text(''), [], true).outcome).toMatch(/^reset/);
-    expect(read(text('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc'), [], true).outcome).toMatch(/^truncated/);
-    expect(read(text('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'), [], true).outcome).toMatch(/^truncated/);
+    expect(read(text('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc'), [], true).outcome).toMatch(
+      /^truncated/,
+    );
+    expect(
+      read(text('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'), [], true).outcome,
+    ).toMatch(/^truncated/);
   });
 
   it('gives the same response however the bytes are cut', () => {
@@ -109,15 +132,30 @@ describe('HttpResponseReader', () => {
       fc.property(chunks, fc.array(fc.nat()), fc.boolean(), (bodies, cuts, upper) => {
         const whole = Buffer.concat(bodies).toString('latin1');
         const size = (n: number): string => (upper ? n.toString(16).toUpperCase() : n.toString(16));
-        const framed = bodies.map((body) => `${size(body.length)}\r\n${Buffer.from(body).toString('latin1')}\r\n`).join('');
+        const framed = bodies
+          .map((body) => `${size(body.length)}\r\n${Buffer.from(body).toString('latin1')}\r\n`)
+          .join('');
         const bytes = text(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${framed}0\r\n\r\n`);
-        expect(read(bytes, cuts)).toMatchObject({ status: 200, body: whole, outcome: 'end', keepAlive: true });
+        expect(read(bytes, cuts)).toMatchObject({
+          status: 200,
+          body: whole,
+          outcome: 'end',
+          keepAlive: true,
+        });
       }),
     );
   });
 
   it('survives any bytes: it ends, fails or waits, and never throws', () => {
-    const near = fc.constantFrom('HTTP/1.1 200 OK\r\n', 'Transfer-Encoding: chunked\r\n', '\r\n', '5\r\nhello\r\n', '0\r\n\r\n', '\n', 'x');
+    const near = fc.constantFrom(
+      'HTTP/1.1 200 OK\r\n',
+      'Transfer-Encoding: chunked\r\n',
+      '\r\n',
+      '5\r\nhello\r\n',
+      '0\r\n\r\n',
+      '\n',
+      'x',
+    );
     fc.assert(
       fc.property(fc.array(fc.oneof(near, fc.string())), fc.array(fc.nat()), (pieces, cuts) => {
         const bytes = text(pieces.join(''));

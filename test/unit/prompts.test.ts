@@ -81,6 +81,25 @@ async function prepare(options: Options): Promise<{ result: PreparedPrompts; sun
 
 const wordsIn = (text: string): number => text.split(' ').length;
 
+/** Counts WordPiece by hand: the longest entry first, from the left; one unknown token for what has none. */
+function wordPieceCount(text: string, entries: ReadonlySet<string>): number {
+  let tokens = 0;
+  for (const [piece] of text.matchAll(/[a-zA-Z0-9]+|[^a-zA-Z0-9\s]/g)) {
+    let pieces = 0;
+    for (let at = 0; at < piece.length; pieces++) {
+      let end = piece.length;
+      while (end > at && !entries.has((at === 0 ? '' : '##') + piece.slice(at, end))) end--;
+      if (end === at) {
+        pieces = 1;
+        break;
+      }
+      at = end;
+    }
+    tokens += pieces;
+  }
+  return tokens;
+}
+
 describe('prompts of random words', () => {
   it('have exactly ISL tokens with the template', async () => {
     const { result, sunk } = await prepare({ points: [point(5), point(12, 16, 1), point(333, 16, 2)] });
@@ -292,25 +311,6 @@ describe('an unknown template', () => {
 });
 
 describe('tokenizers without words of one token', () => {
-  /** Counts WordPiece by hand: the longest entry first, from the left; one unknown token for what has none. */
-  function wordPieceCount(text: string, entries: ReadonlySet<string>): number {
-    let tokens = 0;
-    for (const [piece] of text.matchAll(/[a-zA-Z0-9]+|[^a-zA-Z0-9\s]/g)) {
-      let pieces = 0;
-      for (let at = 0; at < piece.length; pieces++) {
-        let end = piece.length;
-        while (end > at && !entries.has((at === 0 ? '' : '##') + piece.slice(at, end))) end--;
-        if (end === at) {
-          pieces = 1;
-          break;
-        }
-        at = end;
-      }
-      tokens += pieces;
-    }
-    return tokens;
-  }
-
   const json = wordPieceJson(['the', 'light', 'and', 'ing', 'tone']);
   const entries = new Set(Object.keys((json as { model: { vocab: object } }).model.vocab));
   const tokenizer = folderWith({
@@ -369,6 +369,26 @@ describe('other kinds of vocabulary', () => {
     const { result, sunk } = await prepare({ tokenizer, points: [point(3), point(90, 16, 1)] });
     expect(result.facts.method).toBe('words');
     for (const { text, isl } of sunk) expect(wordsIn(text) + 2).toBe(isl);
+  });
+});
+
+describe('a check that does not hold', () => {
+  it('has each prompt encoded and corrected instead', async () => {
+    const json = wordPieceJson(madeUpWords(1_200));
+    const entries = new Set(Object.keys((json as { model: { vocab: object } }).model.vocab));
+    // A frame to look at, but it takes syllables out of some words.
+    const chat = CHAT.replace('| trim', "| replace('ba', '')");
+    const tokenizer = folderWith({
+      'tokenizer.json': json,
+      'tokenizer_config.json': { bos_token: '<s>', chat_template: chat },
+    });
+    const { result, sunk } = await prepare({ tokenizer, points: [point(60)] });
+    expect(result.facts.method).toBe('adjust');
+    expect(result.inexact).toBe(0);
+    expect(result.warnings).toEqual([expect.stringContaining('encoded and corrected')]);
+    for (const { text, isl } of sunk) {
+      expect(wordPieceCount(text.replaceAll('ba', ''), entries) + 2).toBe(isl);
+    }
   });
 });
 

@@ -102,15 +102,25 @@ describe('RecordBuilder', () => {
     b.fail('reset', 'ECONNRESET');
     b.fail('error-event', 'Internal server error');
     b.done = true;
-    expect(b.finish(111, 0).record).toMatchObject({ outcome: 'error-event', detail: 'Internal server error' });
+    expect(b.finish(111, 0).record).toMatchObject({
+      outcome: 'error-event',
+      detail: 'Internal server error',
+    });
   });
 
   it('counts input by the server, else by the tokenizer, less the template where the text alone counts', () => {
     const byServer = builder();
     byServer.promptTokens = 4_003;
-    expect(byServer.finish(111, 3).record).toMatchObject({ isl: { asked: 4_000, counted: 4_000, by: 'usage' }, promptTokens: 4_003 });
+    expect(byServer.finish(111, 3).record).toMatchObject({
+      isl: { asked: 4_000, counted: 4_000, by: 'usage' },
+      promptTokens: 4_003,
+    });
     expect(builder().finish(111, 0).record.isl).toEqual({ asked: 4_000, counted: 4_003, by: 'tokenizer' });
-    expect(builder({ promptTokens: null }).finish(111, 0).record.isl).toEqual({ asked: 4_000, counted: null, by: 'none' });
+    expect(builder({ promptTokens: null }).finish(111, 0).record.isl).toEqual({
+      asked: 4_000,
+      counted: null,
+      by: 'none',
+    });
   });
 
   it('survives the way to disk and back', () => {
@@ -121,7 +131,12 @@ describe('RecordBuilder', () => {
     b.done = true;
     const { record } = b.finish(121.5, 0);
     const line = recordToJson(record);
-    expect(JSON.parse(line)).toMatchObject({ id: 7, firstAtMs: 110.123, chunkUs: [10_123, 9_877], chunkTokens: [1, 1] });
+    expect(JSON.parse(line)).toMatchObject({
+      id: 7,
+      firstAtMs: 110.123,
+      chunkUs: [10_123, 9_877],
+      chunkTokens: [1, 1],
+    });
     expect(recordFromJson(line)).toEqual({ ...record, firstAtMs: 110.123 });
     expect(() => recordFromJson('{"id":1}')).toThrow(SyntaxError);
   });

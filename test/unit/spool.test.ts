@@ -122,6 +122,8 @@ describe('files that fail', () => {
     const close = (): void => writer.close(SALTING);
     expect(close).toThrow(BenchError);
     expect(close).toThrow(/^the disk is full: .*\/dev\/full$/);
+    writer.discard();
+    expect(existsSync('/dev/full')).toBe(true);
   });
 
   it('tell a folder that is not there', () => {

@@ -7,7 +7,10 @@ import { steadyWindow } from '../../src/core/window.ts';
 import golden from '../fixtures/golden-streams.json' with { type: 'json' };
 import { makeRecord } from '../fixtures/records.ts';
 
-function summarize(records: readonly RequestRecord[], change: { concurrency?: number; gpus?: number } = {}): LevelReport {
+function summarize(
+  records: readonly RequestRecord[],
+  change: { concurrency?: number; gpus?: number } = {},
+): LevelReport {
   return summarizeLevel({
     point: 0,
     concurrency: change.concurrency ?? 1,
@@ -27,7 +30,10 @@ describe('summarizeLevel', () => {
   it('agrees with the golden vector of five streams', () => {
     const level = summarize(
       golden.requests.map((request) =>
-        makeRecord({ sentAtMs: request.start * 1_000, gapsMs: [request.ttft, ...request.itl].map((s) => s * 1_000) }),
+        makeRecord({
+          sentAtMs: request.start * 1_000,
+          gapsMs: [request.ttft, ...request.itl].map((s) => s * 1_000),
+        }),
       ),
     );
     const { expected } = golden;
@@ -43,11 +49,21 @@ describe('summarizeLevel', () => {
   });
 
   it('computes throughput from first send to last end, of good requests alone', () => {
-    const level = summarize([
-      makeRecord({ sentAtMs: 1_000, gapsMs: [500, 100, 100] }),
-      makeRecord({ sentAtMs: 1_200, gapsMs: [600, 100, 100] }),
-      makeRecord({ sentAtMs: 1_300, endAtMs: 3_000, outcome: 'truncated', detail: 'cut', gapsMs: [100, 100], osl: { asked: 3, counted: null, by: 'none' } }),
-    ], { gpus: 4 });
+    const level = summarize(
+      [
+        makeRecord({ sentAtMs: 1_000, gapsMs: [500, 100, 100] }),
+        makeRecord({ sentAtMs: 1_200, gapsMs: [600, 100, 100] }),
+        makeRecord({
+          sentAtMs: 1_300,
+          endAtMs: 3_000,
+          outcome: 'truncated',
+          detail: 'cut',
+          gapsMs: [100, 100],
+          osl: { asked: 3, counted: null, by: 'none' },
+        }),
+      ],
+      { gpus: 4 },
+    );
     expect(level).toMatchObject({
       durationS: 2,
       requests: { sent: 3, good: 2, failed: 1 },
@@ -100,7 +116,11 @@ describe('summarizeLevel', () => {
   it('keeps warm-up and hold out of every number but their count', () => {
     const measured = makeRecord({ sentAtMs: 1_000 });
     const alone = summarize([measured]);
-    const level = summarize([makeRecord({ phase: 'warmup', outcome: 'reset' }), measured, makeRecord({ phase: 'hold', sentAtMs: 5_000 })]);
+    const level = summarize([
+      makeRecord({ phase: 'warmup', outcome: 'reset' }),
+      measured,
+      makeRecord({ phase: 'hold', sentAtMs: 5_000 }),
+    ]);
     expect(level.requests).toMatchObject({ sent: 1, warmup: 1, warmupFailed: 1, hold: 1 });
     expect({ ...level, requests: null }).toEqual({ ...alone, requests: null });
   });
@@ -111,7 +131,13 @@ describe('summarizeLevel', () => {
       makeRecord({ isl: { asked: 100, counted: 100, by: 'tokenizer' } }),
       makeRecord({ isl: { asked: 100, counted: null, by: 'none' } }),
     ]);
-    expect(level.islProof).toMatchObject({ asked: 100, provenByUsage: 1, deviations: 1, unknown: 1, counted: { min: 100, max: 101 } });
+    expect(level.islProof).toMatchObject({
+      asked: 100,
+      provenByUsage: 1,
+      deviations: 1,
+      unknown: 1,
+      counted: { min: 100, max: 101 },
+    });
   });
 
   it('puts tokens into the second of their arrival', () => {
@@ -120,7 +146,12 @@ describe('summarizeLevel', () => {
   });
 
   it('says nothing of nothing', () => {
-    expect(summarize([])).toMatchObject({ durationS: null, outputTokensPerS: null, achievedConcurrency: null, failureRatio: 0 });
+    expect(summarize([])).toMatchObject({
+      durationS: null,
+      outputTokensPerS: null,
+      achievedConcurrency: null,
+      failureRatio: 0,
+    });
   });
 });
 
@@ -144,7 +175,12 @@ describe('steadyWindow', () => {
       reason: 'window of 1.5 median E2E is shorter than 2: more requests per slot would open it',
     });
     expect(steadyWindow(closedLoop.slice(0, 2), 2).reason).toMatch(/no more requests \(2\) than slots \(2\)/);
-    expect(steadyWindow(closedLoop.map((record) => ({ ...record, outcome: 'reset' as const })), 2).reason).toMatch(/no good request/);
+    expect(
+      steadyWindow(
+        closedLoop.map((record) => ({ ...record, outcome: 'reset' as const })),
+        2,
+      ).reason,
+    ).toMatch(/no good request/);
   });
 });
 
@@ -164,14 +200,22 @@ describe('judgeLevel', () => {
   });
 
   it('names a busy loop, late sends and a held-up loop', () => {
-    expect(judgeLevel(level, { ...calm, eventLoopUtilizationRatio: 0.97 }, null).verdict).toBe('client-bound');
-    expect(judgeLevel(level, { ...calm, sendLagMs: { ...level.ttftMs, p99: 8 } }, null)).toMatchObject({ verdict: 'suspect' });
-    expect(judgeLevel(level, { ...calm, eventLoopDelayMs: { p50: 0, p99: 7, max: 9 } }, null).reasons[0]).toContain('7.0 ms');
+    expect(judgeLevel(level, { ...calm, eventLoopUtilizationRatio: 0.97 }, null).verdict).toBe(
+      'client-bound',
+    );
+    expect(judgeLevel(level, { ...calm, sendLagMs: { ...level.ttftMs, p99: 8 } }, null)).toMatchObject({
+      verdict: 'suspect',
+    });
+    expect(
+      judgeLevel(level, { ...calm, eventLoopDelayMs: { p50: 0, p99: 7, max: 9 } }, null).reasons[0],
+    ).toContain('7.0 ms');
   });
 
   it('believes the second witness beyond one in a thousand', () => {
     const witness = { source: 's', inputTokens: null, requests: null, reason: null };
-    expect(judgeLevel(level, calm, { ...witness, outputTokens: { server: 10_005, ours: 10_000 } }).verdict).toBe('valid');
+    expect(
+      judgeLevel(level, calm, { ...witness, outputTokens: { server: 10_005, ours: 10_000 } }).verdict,
+    ).toBe('valid');
     expect(judgeLevel(level, calm, { ...witness, outputTokens: { server: 10_020, ours: 10_000 } })).toEqual({
       verdict: 'suspect',
       reasons: ['the server counted 10020 output tokens, this run 10000'],

@@ -1,0 +1,169 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { errorText, usageError } from '../core/errors.ts';
+import type { RunSpec, TimeoutSpec } from '../core/spec.ts';
+import { parseDurationMs } from '../core/units.ts';
+import { parseTarget } from '../endpoints/target.ts';
+import type { Target, TlsMaterial } from '../endpoints/wire.ts';
+import { checkShape, makePoints, parseLevels, parseShapes } from './levels.ts';
+import type { MeasureArgs, TargetArgs } from './options.ts';
+
+/** Everything about a target that must not reach a file. */
+export interface TargetAccess {
+  readonly targets: readonly Target[];
+  readonly headers: readonly (readonly [string, string])[];
+  readonly tls: TlsMaterial | null;
+}
+
+export function parseAccess(args: TargetArgs): TargetAccess {
+  const headers: (readonly [string, string])[] = [
+    ['Content-Type', 'application/json'],
+    ['Accept', 'text/event-stream'],
+  ];
+  const apiKey = args['api-key'] ?? process.env['OPENAI_API_KEY'];
+  if (apiKey) headers.push(['Authorization', `Bearer ${apiKey}`]);
+  for (const header of args.header) {
+    const match = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*[:=]\s*(.*)$/.exec(header);
+    if (!match)
+      throw usageError('--header: a header has no "Name: value" form', 'write --header "X-Team: serving"');
+    if (/[\r\n]/.test(match[2]!))
+      throw usageError(`--header: the value of ${match[1]} has a line break`, 'give it on one line');
+    headers.push([match[1]!, match[2]!]);
+  }
+  const read = (flag: 'cacert' | 'cert' | 'key'): Buffer | null => {
+    const file = args[flag];
+    if (file === undefined) return null;
+    try {
+      return readFileSync(file);
+    } catch (error) {
+      throw usageError(`--${flag}: cannot read ${file} (${errorText(error)})`, 'name a readable PEM file');
+    }
+  };
+  const tls = { ca: read('cacert'), cert: read('cert'), key: read('key') };
+  if ((tls.cert === null) !== (tls.key === null))
+    throw usageError('--cert and --key go together', 'give both or none');
+  return {
+    targets: args.url.map(parseTarget),
+    headers,
+    tls: tls.ca || tls.cert ? tls : null,
+  };
+}
+
+/** argv into the one spec, checked; what it says is trusted from here on. Exit 2 on bad values. */
+export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string): RunSpec {
+  const shapes =
+    args.shape !== undefined ? parseShapes(args.shape) : [checkShape(oneShape(args), '--isl/--osl')];
+  if (args.requests !== undefined && args.duration !== undefined)
+    throw usageError('--requests and --duration exclude each other', 'give one of them');
+  const rangeRatio = inRange(args['range-ratio'], 0, 1, '--range-ratio');
+  const points = makePoints({
+    shapes,
+    levels: parseLevels(String(args.concurrency)),
+    requestsPerConcurrency: whole(args['requests-per-concurrency'], 1, '--requests-per-concurrency'),
+    requests: args.requests === undefined ? null : whole(args.requests, 1, '--requests'),
+    durationMs:
+      args.duration === undefined
+        ? null
+        : positive(parseDurationMs(args.duration, '--duration'), '--duration'),
+    warmup: args.warmup === undefined ? null : whole(args.warmup, 0, '--warmup'),
+  });
+  const skip = whole(args.skip, 0, '--skip');
+  if (skip >= points.length)
+    throw usageError(`--skip: ${skip} leaves none of ${points.length} points`, 'skip fewer');
+  return {
+    schema: 1,
+    name: args.name ?? verb,
+    urls: access.targets.map((target) => target.url),
+    model: args.model ?? null,
+    endpoint: args.endpoint,
+    server: args.server,
+    arrival: args.arrival,
+    dataset: args.dataset,
+    points,
+    skip,
+    pauseMs: parseDurationMs(args.pause, '--pause'),
+    graceMs: parseDurationMs(args.grace, '--grace'),
+    holdLoad: args['hold-load'],
+    wire: args.wire as RunSpec['wire'],
+    connectionPerRequest: args['connection-per-request'],
+    timeouts: parseTimeouts(args),
+    prompts: {
+      tokenizer: args.tokenizer ?? 'embedded',
+      islCounts: args['isl-counts'] as RunSpec['prompts']['islCounts'],
+      rangeRatio,
+      text: args.text as RunSpec['prompts']['text'],
+      seed: whole(args.seed, 0, '--seed'),
+      salt: args.salt ?? newSalt(),
+    },
+    extraBody: parseExtraBody(args['extra-body']),
+    headerNames: access.headers.map(([name]) => name),
+    gpus: args.gpus === undefined ? null : whole(args.gpus, 1, '--gpus'),
+    tags: parseTags(args.tag),
+    requireExact: args['require-exact'],
+    requireValid: args['require-valid'],
+    maxFailureRatio: inRange(args['max-failure-ratio'], 0, 1, '--max-failure-ratio'),
+  };
+}
+
+/** The four `--timeout-*` options in milliseconds. */
+export function parseTimeouts(args: TargetArgs): TimeoutSpec {
+  return {
+    connectMs: parseDurationMs(args['timeout-connect'], '--timeout-connect'),
+    firstMs: parseDurationMs(args['timeout-first'], '--timeout-first'),
+    idleMs: parseDurationMs(args['timeout-idle'], '--timeout-idle'),
+    totalMs: parseDurationMs(args['timeout-total'], '--timeout-total'),
+  };
+}
+
+/** Twelve random hex digits: two runs that share them are a one in 2⁴⁸ chance. */
+export function newSalt(): string {
+  return randomBytes(6).toString('hex');
+}
+
+function oneShape(args: MeasureArgs): { isl: number; osl: number } {
+  if (args.isl === undefined || args.osl === undefined) {
+    throw usageError('the shape is missing', 'say --isl 4000 --osl 1000, or --shape 4000x1000');
+  }
+  return { isl: args.isl, osl: args.osl };
+}
+
+function parseExtraBody(text: string | undefined): Record<string, unknown> {
+  if (text === undefined) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw usageError(`--extra-body: not JSON (${errorText(error)})`, `write --extra-body '{"top_p": 0.9}'`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw usageError('--extra-body: not a JSON object', `write --extra-body '{"top_p": 0.9}'`);
+  }
+  return value as Record<string, unknown>;
+}
+
+function parseTags(tags: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    tags.map((tag) => {
+      const at = tag.indexOf('=');
+      if (at < 1) throw usageError(`--tag: "${tag}" is no key=value`, 'write --tag cluster=gb200');
+      return [tag.slice(0, at), tag.slice(at + 1)];
+    }),
+  );
+}
+
+function whole(value: number, low: number, flag: string): number {
+  if (!Number.isSafeInteger(value) || value < low)
+    throw usageError(`${flag}: ${value} is no whole number from ${low} on`, 'give such a number');
+  return value;
+}
+
+function inRange(value: number, low: number, high: number, flag: string): number {
+  if (!(value >= low && value <= high))
+    throw usageError(`${flag}: ${value} is outside ${low} to ${high}`, 'give a number in that range');
+  return value;
+}
+
+function positive(value: number, flag: string): number {
+  if (value <= 0) throw usageError(`${flag}: nothing would be sent in 0 s`, 'give a duration above 0');
+  return value;
+}
