@@ -18,7 +18,8 @@ import { startClock } from '../../src/host/clock.ts';
 const WIRES = ['socket', 'undici'] as const;
 type WireName = (typeof WIRES)[number];
 const NO_TIMEOUTS = { connectMs: 0, firstMs: 0, idleMs: 0, totalMs: 0 };
-const tlsFile = (name: string): Buffer => readFileSync(path.join(import.meta.dirname, '../fixtures/tls', name));
+const tlsFile = (name: string): Buffer =>
+  readFileSync(path.join(import.meta.dirname, '../fixtures/tls', name));
 
 const open: { close: () => unknown }[] = [];
 afterEach(async () => {
@@ -26,7 +27,10 @@ afterEach(async () => {
 });
 
 /** A server that hands each whole request to `answer`, which writes raw bytes. */
-async function rawServer(answer: (socket: net.Socket, request: string) => void, options?: tls.TlsOptions): Promise<number> {
+async function rawServer(
+  answer: (socket: net.Socket, request: string) => void,
+  options?: tls.TlsOptions,
+): Promise<number> {
   const sockets = new Set<net.Socket>();
   const onSocket = (socket: net.Socket): void => {
     sockets.add(socket);
@@ -55,7 +59,11 @@ async function rawServer(answer: (socket: net.Socket, request: string) => void, 
   return (server.address() as net.AddressInfo).port;
 }
 
-function makeClient(name: WireName, url: string, change: { timeouts?: Partial<typeof NO_TIMEOUTS>; tls?: TlsMaterial; perRequest?: boolean } = {}): Client {
+function makeClient(
+  name: WireName,
+  url: string,
+  change: { timeouts?: Partial<typeof NO_TIMEOUTS>; tls?: TlsMaterial; perRequest?: boolean } = {},
+): Client {
   const clock = startClock();
   const timeouts = { ...NO_TIMEOUTS, ...change.timeouts };
   const options = {
@@ -83,14 +91,36 @@ function makeClient(name: WireName, url: string, change: { timeouts?: Partial<ty
 const ids = newRequestIds('w');
 
 async function ask(client: Client): Promise<RequestRecord> {
-  const plan = { ...ids.next(), point: 0, concurrency: 1, phase: 'measured' as const, dueAtMs: 0, isl: 3, osl: 4, promptTokens: null };
-  return (await client.send(plan, { content: Buffer.from('one two \\"three\\"'), isl: 3, osl: 4, promptTokens: null })).record;
+  const plan = {
+    ...ids.next(),
+    point: 0,
+    concurrency: 1,
+    phase: 'measured' as const,
+    dueAtMs: 0,
+    isl: 3,
+    osl: 4,
+    promptTokens: null,
+  };
+  return (
+    await client.send(plan, {
+      content: Buffer.from('one two \\"three\\"'),
+      isl: 3,
+      osl: 4,
+      promptTokens: null,
+    })
+  ).record;
 }
 
-const data = (value: unknown): string => `data: ${typeof value === 'string' ? value : JSON.stringify(value)}\n\n`;
-const token = (content: string): string => data({ id: 'c', choices: [{ index: 0, delta: { content }, finish_reason: null }], usage: null });
+const data = (value: unknown): string =>
+  `data: ${typeof value === 'string' ? value : JSON.stringify(value)}\n\n`;
+const token = (content: string): string =>
+  data({ id: 'c', choices: [{ index: 0, delta: { content }, finish_reason: null }], usage: null });
 const FINISH = data({ id: 'c', choices: [{ index: 0, delta: {}, finish_reason: 'length' }] });
-const USAGE = data({ id: 'c', choices: [], usage: { prompt_tokens: 9, completion_tokens: 4, prompt_tokens_details: { cached_tokens: 2 } } });
+const USAGE = data({
+  id: 'c',
+  choices: [],
+  usage: { prompt_tokens: 9, completion_tokens: 4, prompt_tokens_details: { cached_tokens: 2 } },
+});
 const DONE = data('[DONE]');
 const HEAD = 'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n';
 const chunked = (parts: readonly string[]): string =>
@@ -99,13 +129,37 @@ const WHOLE = chunked([token('α'), token('β 🎲'), token(' c'), token(' d'), 
 
 /** What must not depend on time, name or wire. */
 function essence(record: RequestRecord): unknown {
-  const { outcome, status, finishReason, responseId, osl, isl, cachedTokens, chunkUs, chunkTokens, chunkTokensBy } = record;
-  return { outcome, status, finishReason, responseId, osl, isl, cachedTokens, chunks: chunkUs.length, chunkTokens, chunkTokensBy };
+  const {
+    outcome,
+    status,
+    finishReason,
+    responseId,
+    osl,
+    isl,
+    cachedTokens,
+    chunkUs,
+    chunkTokens,
+    chunkTokensBy,
+  } = record;
+  return {
+    outcome,
+    status,
+    finishReason,
+    responseId,
+    osl,
+    isl,
+    cachedTokens,
+    chunks: chunkUs.length,
+    chunkTokens,
+    chunkTokensBy,
+  };
 }
 
 /** Writes `bytes` in pieces, each in a turn of its own. */
 async function writeCut(socket: net.Socket, bytes: Buffer, cuts: readonly number[]): Promise<void> {
-  const edges = [...new Set([0, ...cuts.map((cut) => cut % bytes.length), bytes.length])].sort((a, b) => a - b);
+  const edges = [...new Set([0, ...cuts.map((cut) => cut % bytes.length), bytes.length])].sort(
+    (a, b) => a - b,
+  );
   for (let i = 1; i < edges.length; i++) {
     socket.write(bytes.subarray(edges[i - 1]!, edges[i]!));
     await new Promise((resolve) => setImmediate(resolve));
@@ -120,7 +174,14 @@ describe.each(WIRES)('the %s wire', (name) => {
       socket.write(WHOLE);
     });
     const record = await ask(makeClient(name, `http://127.0.0.1:${port}/base/v1/`));
-    expect(record).toMatchObject({ outcome: 'good', status: 200, finishReason: 'length', responseId: 'c', cachedTokens: 2, promptTokens: 9 });
+    expect(record).toMatchObject({
+      outcome: 'good',
+      status: 200,
+      finishReason: 'length',
+      responseId: 'c',
+      cachedTokens: 2,
+      promptTokens: 9,
+    });
     expect(record.chunkUs).toHaveLength(4);
     expect([...record.chunkTokens!]).toEqual([1, 1, 1, 1]);
     expect(record.sentAtMs).toBeLessThanOrEqual(record.firstAtMs!);
@@ -157,15 +218,34 @@ describe.each(WIRES)('the %s wire', (name) => {
   });
 
   it.each<[string, string, (socket: net.Socket) => void]>([
-    ['http', 'status 429: slow down', (s) => s.write('HTTP/1.1 429 Too Many\r\nContent-Length: 33\r\n\r\n{"error":{"message":"slow down"}}')],
+    [
+      'http',
+      'status 429: slow down',
+      (s) => s.write('HTTP/1.1 429 Too Many\r\nContent-Length: 33\r\n\r\n{"error":{"message":"slow down"}}'),
+    ],
     ['http', 'status 503: not ready', (s) => s.end('HTTP/1.1 503 Unavailable\r\n\r\nnot ready\nsecond line')],
     ['reset', '', (s) => s.destroy()],
     ['truncated', '', (s) => s.end(`${HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\ndata:`)],
     ['truncated', 'after 1 chunks', (s) => s.write(chunked([token('a')]))],
-    ['error-event', 'Internal server error', (s) => s.write(chunked([token('a'), data({ error: { message: 'Internal server error', code: 500 } }), DONE]))],
-    ['error-event', 'engine died', (s) => s.write(chunked([token('a'), 'event: error\ndata: engine died\n\n', DONE]))],
+    [
+      'error-event',
+      'Internal server error',
+      (s) =>
+        s.write(
+          chunked([token('a'), data({ error: { message: 'Internal server error', code: 500 } }), DONE]),
+        ),
+    ],
+    [
+      'error-event',
+      'engine died',
+      (s) => s.write(chunked([token('a'), 'event: error\ndata: engine died\n\n', DONE])),
+    ],
     ['malformed', 'event is no JSON', (s) => s.write(chunked([token('a'), data('{"choices":['), DONE]))],
-    ['malformed', 'application/json instead', (s) => s.write('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}')],
+    [
+      'malformed',
+      'application/json instead',
+      (s) => s.write('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}'),
+    ],
     ['malformed', '', (s) => s.end('SSH-2.0-OpenSSH_9.2\r\n')],
     ['empty', 'without a single output token', (s) => s.write(chunked([DONE]))],
     ['empty', 'without any output', (s) => s.write(chunked([]))],
@@ -177,9 +257,17 @@ describe.each(WIRES)('the %s wire', (name) => {
   });
 
   it('takes a stream without [DONE], usage on the finish chunk, and usage null', async () => {
-    const finish = data({ id: 'c', choices: [{ delta: { content: '' }, finish_reason: 'stop' }], usage: { prompt_tokens: 3, completion_tokens: 2 } });
+    const finish = data({
+      id: 'c',
+      choices: [{ delta: { content: '' }, finish_reason: 'stop' }],
+      usage: { prompt_tokens: 3, completion_tokens: 2 },
+    });
     const port = await rawServer((socket) => socket.write(chunked([token('a'), token('b'), finish])));
-    expect(await ask(makeClient(name, `http://127.0.0.1:${port}`))).toMatchObject({ outcome: 'good', finishReason: 'stop', osl: { counted: 2, by: 'usage' } });
+    expect(await ask(makeClient(name, `http://127.0.0.1:${port}`))).toMatchObject({
+      outcome: 'good',
+      finishReason: 'stop',
+      osl: { counted: 2, by: 'usage' },
+    });
   });
 
   it('starts the clock at reasoning and tool calls, not at a role', async () => {
@@ -210,7 +298,11 @@ describe.each(WIRES)('the %s wire', (name) => {
 
   it.each([
     ['first', { firstMs: 60 }, ''],
-    ['idle', { idleMs: 60 }, `${HEAD}Transfer-Encoding: chunked\r\n\r\n${Buffer.byteLength(token('a')).toString(16)}\r\n${token('a')}\r\n`],
+    [
+      'idle',
+      { idleMs: 60 },
+      `${HEAD}Transfer-Encoding: chunked\r\n\r\n${Buffer.byteLength(token('a')).toString(16)}\r\n${token('a')}\r\n`,
+    ],
     ['total', { totalMs: 60 }, ''],
   ] as const)('gives up after the %s time-out', async (stage, timeouts, sent) => {
     const port = await rawServer((socket) => socket.write(sent));
@@ -237,10 +329,18 @@ describe.each(WIRES)('the %s wire', (name) => {
     const ca = { ca: tlsFile('ca.pem'), cert: null, key: null };
     expect((await ask(makeClient(name, `https://localhost:${port}`, { tls: ca }))).outcome).toBe('good');
 
-    const strict = await rawServer((socket) => socket.write(WHOLE), { ...server, requestCert: true, rejectUnauthorized: true });
+    const strict = await rawServer((socket) => socket.write(WHOLE), {
+      ...server,
+      requestCert: true,
+      rejectUnauthorized: true,
+    });
     const mutual = { ca: tlsFile('ca.pem'), cert: tlsFile('client.pem'), key: tlsFile('client.key') };
-    expect((await ask(makeClient(name, `https://localhost:${strict}`, { tls: mutual }))).outcome).toBe('good');
-    expect((await ask(makeClient(name, `https://localhost:${strict}`, { tls: ca }))).outcome).not.toBe('good');
+    expect((await ask(makeClient(name, `https://localhost:${strict}`, { tls: mutual }))).outcome).toBe(
+      'good',
+    );
+    expect((await ask(makeClient(name, `https://localhost:${strict}`, { tls: ca }))).outcome).not.toBe(
+      'good',
+    );
   });
 
   it('speaks through a unix socket', async () => {
