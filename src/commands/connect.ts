@@ -72,7 +72,7 @@ export class Connection {
     model: string;
     fields: ReadonlySet<OptionalField>;
     templateShare: number;
-    onChunk?: (text: string, first: boolean) => void;
+    onChunk?: (text: string, tokens: number) => void;
   }): Client {
     const { wire, connectionPerRequest, timeouts, extraBody } = this.#spec;
     const wires = this.#access.targets.map((target): Wire => {

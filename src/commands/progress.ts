@@ -11,8 +11,8 @@ export interface Progress {
   /** A line that stays. */
   say(line: string): void;
   phase(point: PointSpec, phase: Phase, total: number | null): void;
-  /** An output chunk came. */
-  chunk(): void;
+  /** Output came. */
+  tokens(count: number): void;
   ended(record: RequestRecord): void;
   done(): void;
 }
@@ -20,7 +20,7 @@ export interface Progress {
 export const SILENT: Progress = {
   say: () => undefined,
   phase: () => undefined,
-  chunk: () => undefined,
+  tokens: () => undefined,
   ended: () => undefined,
   done: () => undefined,
 };
@@ -32,8 +32,8 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
   let label = '';
   let total: number | null = null;
   let startedMs = 0;
-  let chunks = 0;
-  let chunksBefore = 0;
+  let tokens = 0;
+  let tokensBefore = 0;
   let drawnMs = 0;
   let ended = 0;
   let failed = 0;
@@ -41,8 +41,8 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
 
   const draw = (): void => {
     const now = performance.now();
-    const rate = ((chunks - chunksBefore) * 1_000) / Math.max(1, now - drawnMs);
-    chunksBefore = chunks;
+    const rate = ((tokens - tokensBefore) * 1_000) / Math.max(1, now - drawnMs);
+    tokensBefore = tokens;
     drawnMs = now;
     const elapsedMs = now - startedMs;
     const left =
@@ -54,7 +54,7 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
         ? ''
         : `  TTFT p50 ${formatDuration(quantile(Float64Array.from(ttfts).sort(), 0.5))}`;
     const bad = failed > 0 ? `  ${failed} failed` : '';
-    const line = `${label}  ${ended}${total === null ? '' : `/${total}`} done  ${inFlight()} in flight  ${rate.toFixed(0)} chunks/s${ttft}${bad}  ${left}`;
+    const line = `${label}  ${ended}${total === null ? '' : `/${total}`} done  ${inFlight()} in flight  ${rate.toFixed(0)} tok/s${ttft}${bad}  ${left}`;
     if (tty) stream.write(`\r\x1b[2K${line.slice(0, (stream.columns ?? 120) - 1)}`);
     else stream.write(`${line}\n`);
   };
@@ -75,16 +75,16 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
       total = count;
       startedMs = performance.now();
       drawnMs = startedMs;
-      chunks = 0;
-      chunksBefore = 0;
+      tokens = 0;
+      tokensBefore = 0;
       ended = 0;
       failed = 0;
       ttfts = [];
       timer = setInterval(draw, tty ? TTY_EVERY_MS : PLAIN_EVERY_MS);
       timer.unref();
     },
-    chunk() {
-      chunks++;
+    tokens(count) {
+      tokens += count;
     },
     ended(record) {
       ended++;

@@ -74,7 +74,7 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
       model: identified.model,
       fields: canary.fields,
       templateShare: spec.prompts.islCounts === 'content' ? (supply.facts.template.tokens ?? 0) : 0,
-      onChunk: () => progress.chunk(),
+      onChunk: (_text, tokens) => progress.tokens(tokens),
     });
     inFlight = () => client.inFlight;
     const draft = new ReportDraft(
@@ -90,6 +90,7 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
       );
     }
     for (const warning of draft.warnings) progress.say(`warning: ${warning}`);
+    if (supply.facts.estimates) progress.say(`note: ${estimateNote(supply.facts)}`);
     const series = identified.server.witness;
     const ids = newRequestIds(`bench-${spec.prompts.salt}`, job.firstId);
     const levels = [...earlier];
@@ -175,6 +176,15 @@ class ReportDraft {
     for (const exporter of EXPORTERS) store.document(exporter.file, exporter.render(report));
     return report;
   }
+}
+
+/** What is known of lengths that no local tokenizer of the model stands behind. */
+function estimateNote({ template }: PromptFacts): string {
+  const share =
+    template.tokens === null
+      ? 'its template is unknown'
+      : `its template adds ${template.tokens} tokens by its own count`;
+  return `no --tokenizer given: lengths are estimates until the server's usage proves each (${share})`;
 }
 
 /** The exit code that a finished run earned, by the table of core/errors. */

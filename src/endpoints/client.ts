@@ -17,8 +17,8 @@ export interface ClientOptions {
   readonly timeouts: TimeoutSpec;
   /** Tokens of the chat template, taken off the server's prompt count where ISL means the bare text. */
   readonly templateShare: number;
-  /** Called for each output chunk, for live progress. Must be cheap. */
-  readonly onChunk?: (text: string, first: boolean) => void;
+  /** Called for each output chunk with the tokens it carried (1 where the server does not say), for live progress. Must be cheap. */
+  readonly onChunk?: (text: string, tokens: number) => void;
 }
 
 /** A failed response's text is kept up to here, enough for its first line. */
@@ -223,14 +223,17 @@ class Exchange implements ResponseSink {
       return;
     }
     builder.responseId ??= delta.responseId;
+    const before = builder.completionTokens;
     if (delta.promptTokens >= 0) builder.promptTokens = delta.promptTokens;
     if (delta.completionTokens >= 0) builder.completionTokens = delta.completionTokens;
     if (delta.cachedTokens >= 0) builder.cachedTokens = delta.cachedTokens;
     if (delta.finishReason !== null) builder.finishReason = delta.finishReason;
-    if (delta.text !== '') {
-      this.#options.onChunk?.(delta.text, builder.chunks === 0);
-      builder.addChunk(this.#atMs, delta.text, delta.completionTokens);
-    }
+    if (delta.text === '') return;
+    this.#options.onChunk?.(
+      delta.text,
+      delta.completionTokens < 0 ? 1 : delta.completionTokens - Math.max(0, before),
+    );
+    builder.addChunk(this.#atMs, delta.text, delta.completionTokens);
   }
 
   #judgeErrorBody(body: string): void {

@@ -14,7 +14,7 @@ import type { MockOptions } from './options.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { sendError } from './reply.ts';
 import { SseWriter } from './sse-writer.ts';
-import { eosLength, OutputText } from './text.ts';
+import { eosLength, hashText, OutputText } from './text.ts';
 import { Ticker } from './ticker.ts';
 import type { MockTokenizer } from './tokenizer.ts';
 
@@ -28,14 +28,10 @@ export interface Incoming {
   readonly response: ServerResponse;
 }
 
-/** Longest time that requests are taken in at a stretch while output may be due. */
-const INTAKE_MS = 1;
-
 /** Takes requests for output, runs them through the engine and writes their answers. */
 export class Generator {
   readonly #options: MockOptions;
   readonly #tokenizer: MockTokenizer;
-  readonly #clock: Pick<Clock, 'now'>;
   readonly #engine: Engine;
   readonly #ticker: Ticker;
   readonly #metrics = new Metrics();
@@ -50,7 +46,6 @@ export class Generator {
   constructor(options: MockOptions, tokenizer: MockTokenizer, clock: Pick<Clock, 'now'>) {
     this.#options = options;
     this.#tokenizer = tokenizer;
-    this.#clock = clock;
     this.#engine = createEngine(options.timing, clock);
     this.#output = new OutputText(options.text, tokenizer.words);
     this.#isAscii = this.#output.isAscii && Buffer.byteLength(options.model) === options.model.length;
@@ -64,6 +59,7 @@ export class Generator {
         this.#flush();
       },
       () => this.#engine.nextAtMs,
+      () => this.#incoming.length === 0,
     );
   }
 
@@ -83,13 +79,11 @@ export class Generator {
     this.#incoming = [];
   }
 
+  /** One request a turn: those that come in meanwhile get their instant of arrival, and output is not held up. */
   readonly #takeIn = (): void => {
-    const untilMs = this.#clock.now() + INTAKE_MS;
-    let taken = 0;
-    while (taken < this.#incoming.length && (taken === 0 || this.#clock.now() < untilMs))
-      this.#start(this.#incoming[taken++]!);
-    this.#incoming = this.#incoming.slice(taken);
+    const incoming = this.#incoming.shift();
     this.#intake = this.#incoming.length > 0 ? setImmediate(this.#takeIn) : null;
+    if (incoming !== undefined) this.#start(incoming);
     this.#flush();
     this.#ticker.wake();
   };
@@ -183,10 +177,11 @@ export class Generator {
     const { timing, prefixCache, eosMeanTokens } = this.#options;
     const { promptText, promptTokens, maxTokens, minTokens, ignoreEos } = request;
     const known = prefixCache && promptText !== '' ? this.#prefixes.visit(promptText) / promptText.length : 0;
+    const textSeed = hashText(promptText);
     const ends =
       eosMeanTokens === null || ignoreEos
         ? Number.POSITIVE_INFINITY
-        : eosLength(eosMeanTokens, timing.seed, promptText);
+        : eosLength(eosMeanTokens, timing.seed, textSeed);
     const outputTokens = Math.min(maxTokens, Math.max(minTokens, ends, 1));
     return {
       request,
@@ -200,7 +195,7 @@ export class Generator {
       outputTokens,
       finishReason: outputTokens < maxTokens ? 'stop' : 'length',
       output: this.#output,
-      textStart: this.#output.start(timing.seed, promptText),
+      textStart: this.#output.start(timing.seed, textSeed),
     };
   }
 

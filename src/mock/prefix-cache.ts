@@ -18,8 +18,9 @@ export class PrefixCache {
     let known = 0;
     let unbroken = true;
     // Two 32-bit FNV-1a chains with different offsets make a 53-bit key; a block's key covers all before it.
-    let low = 0x811c9dc5;
-    let high = 0x9747b28c;
+    // The offsets are made signed so that the loop runs on small integers.
+    let low = 0x811c9dc5 | 0;
+    let high = 0x9747b28c | 0;
     for (let end = BLOCK_CHARS; end <= text.length; end += BLOCK_CHARS) {
       for (let i = end - BLOCK_CHARS; i < end; i++) {
         const code = text.charCodeAt(i);

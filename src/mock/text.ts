@@ -68,3 +68,10 @@ export function eosLength(mean: number, ...seed: readonly (string | number)[]): 
   const u = new Random('eos', ...seed).float();
   return 1 + Math.floor(Math.log(1 - u) / Math.log(1 - 1 / mean));
 }
+
+/** 32-bit FNV-1a over UTF-16 code units: the seed of what depends on a prompt. */
+export function hashText(text: string): number {
+  let hash = 0x811c9dc5 | 0;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash;
+}

@@ -20,15 +20,20 @@ export class Ticker {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #run: () => void;
   readonly #nextAtMs: () => number;
+  readonly #mayNap: () => boolean;
   readonly #lock = new Int32Array(new SharedArrayBuffer(4));
   #timer: NodeJS.Timeout | null = null;
   #immediate: NodeJS.Immediate | null = null;
 
-  /** `run` does all that is due; `nextAtMs` then says when more is, Infinity for nothing. */
-  constructor(clock: Pick<Clock, 'now'>, run: () => void, nextAtMs: () => number) {
+  /**
+   * `run` does all that is due; `nextAtMs` then says when more is, Infinity for nothing. `mayNap` is false
+   * while other work waits for a turn.
+   */
+  constructor(clock: Pick<Clock, 'now'>, run: () => void, nextAtMs: () => number, mayNap: () => boolean) {
     this.#clock = clock;
     this.#run = run;
     this.#nextAtMs = nextAtMs;
+    this.#mayNap = mayNap;
   }
 
   /** To be called when an earlier instant than before may be due. */
@@ -59,7 +64,7 @@ export class Ticker {
     this.#immediate = null;
     const waitMs = this.#nextAtMs() - this.#clock.now();
     if (waitMs <= 0) this.#run();
-    else if (waitMs > NAP_SLACK_MS && waitMs <= TIMER_SLACK_MS + SHORTEST_TIMER_MS) {
+    else if (waitMs > NAP_SLACK_MS && waitMs <= TIMER_SLACK_MS + SHORTEST_TIMER_MS && this.#mayNap()) {
       Atomics.wait(this.#lock, 0, 0, Math.min(waitMs - NAP_SLACK_MS, LONGEST_NAP_MS));
     }
     if (this.#timer === null && this.#immediate === null) this.#plan();
