@@ -1,21 +1,23 @@
-import yargs, { type Argv } from 'yargs';
+import yargs, { type Argv, type InferredOptionTypes, type Options } from 'yargs';
 import { BenchError, EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
 import { VERSION } from './about.ts';
 import { runCheck } from './check.ts';
 import { MOCK_OPTIONS, runMock } from './mock.ts';
 import {
+  withOptions as declareOptions,
   LOAD_OPTIONS,
   OUTPUT_OPTIONS,
   PROMPT_OPTIONS,
   RUN_OPTIONS,
   SWEEP_OPTIONS,
   TARGET_OPTIONS,
-  withOptions,
 } from './options.ts';
 import { PROMPT_CHILD_VERB, runPromptChild } from './prompt-child.ts';
 import { PROMPTS_OPTIONS, runPrompts } from './prompts.ts';
 import { REPORT_OPTIONS, runReport } from './report.ts';
 import { runMeasure } from './sweep.ts';
+
+const VERBS = ['sweep', 'run', 'check', 'prompts', 'report', 'mock'] as const;
 
 /** argv in, exit code out: the only place that catches. */
 export async function runApp(args: readonly string[]): Promise<ExitCode> {
@@ -48,7 +50,7 @@ function tell(error: unknown): ExitCode {
 }
 
 function makeParser(args: readonly string[], set: (code: ExitCode) => void): Argv {
-  const parser = yargs([...args])
+  const parser = yargs(joinMockFlags(args))
     .scriptName('bench')
     .usage('$0 <command>\n\nMeasures how an LLM server answers under load, with prompts of exact length.')
     .parserConfiguration({
@@ -158,10 +160,46 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
     .exitProcess(false)
     .fail((message, error) => {
       if (error) throw error;
-      throw usageError(
-        message.split('\n', 1)[0]!.replace(/^Unknown arguments?: /, 'unknown option: '),
-        'see bench --help',
-      );
+      throw wrongUsage(message, args);
     });
   return parser as Argv;
+}
+
+/** Options of which none that takes a value may stand without one. */
+function withOptions<T extends Record<string, Options>>(y: Argv, options: T): Argv<InferredOptionTypes<T>> {
+  const valued = Object.keys(options).filter((name) => options[name]!.type !== 'boolean');
+  return declareOptions(y, options).requiresArg(valued);
+}
+
+/** `--mock-flags "--step 5ms"` as one word: the parser takes a word that starts with dashes for an option. */
+function joinMockFlags(args: readonly string[]): string[] {
+  const at = args.indexOf('--mock-flags');
+  if (at < 0 || at + 1 >= args.length) return [...args];
+  return [...args.slice(0, at), `--mock-flags=${args[at + 1]!}`, ...args.slice(at + 2)];
+}
+
+/** What the parser says in several lines, as one line that names the option and the value. */
+function wrongUsage(message: string, args: readonly string[]): BenchError {
+  const verb = VERBS.find((name) => name === args[0]);
+  const hint = verb === undefined ? 'see bench --help' : `see bench ${verb} --help`;
+  const choice = /Argument: (\S+), Given: (.*), Choices: (.*)/.exec(message);
+  if (choice) {
+    const [, name, given, choices] = choice as unknown as [string, string, string, string];
+    return usageError(`--${name}: ${given} is not known`, `give one of ${choices.replaceAll('"', '')}`);
+  }
+  const missing = /^Not enough arguments following: (\S+)/.exec(message)?.[1];
+  if (missing !== undefined) return usageError(`--${missing}: its value is missing`, hint);
+  const required = /^Missing required arguments?: (.*)/.exec(message)?.[1];
+  if (required !== undefined) return usageError(`missing: ${required.replaceAll(/[^\s,]+/g, '--$&')}`, hint);
+  if (message.startsWith('Not enough non-option arguments') && verb === 'report')
+    return usageError('bench report: the folder of a run is missing', 'write bench report results/sample');
+  const similar = /^Did you mean (\S+)\?/.exec(message)?.[1];
+  if (similar !== undefined) return usageError(`unknown command: ${args[0]}`, `did you mean ${similar}?`);
+  const unknown = /^Unknown (?:arguments?|commands?): (.*)/.exec(message.split('\n', 1)[0]!)?.[1];
+  if (unknown === undefined) return usageError(message.split('\n', 1)[0]!, hint);
+  const words = unknown.split(', ').map((word) => {
+    const dashed = args.find((arg) => /^--?/.test(arg) && arg.replace(/^-+/, '').split('=', 1)[0] === word);
+    return dashed === undefined ? `"${word}"` : dashed.split('=', 1)[0]!;
+  });
+  return usageError(`unknown: ${words.join(', ')}`, hint);
 }
