@@ -50,7 +50,10 @@ function tell(error: unknown): ExitCode {
 }
 
 function makeParser(args: readonly string[], set: (code: ExitCode) => void): Argv {
-  const parser = yargs(joinMockFlags(args))
+  const words = joinMockFlags(args);
+  const withOptions = <T extends Record<string, Options>>(y: Argv, options: T) =>
+    addOptions(y, options, words);
+  const parser = yargs(words)
     .scriptName('bench')
     .usage('$0 <command>\n\nMeasures how an LLM server answers under load, with prompts of exact length.')
     .parserConfiguration({
@@ -165,10 +168,25 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
   return parser as Argv;
 }
 
-/** Options of which none that takes a value may stand without one. */
-function withOptions<T extends Record<string, Options>>(y: Argv, options: T): Argv<InferredOptionTypes<T>> {
+/** Declares options and refuses what the parser lets pass: a missing value, `--no-` before one, no number. */
+function addOptions<T extends Record<string, Options>>(
+  y: Argv,
+  options: T,
+  args: readonly string[],
+): Argv<InferredOptionTypes<T>> {
   const valued = Object.keys(options).filter((name) => options[name]!.type !== 'boolean');
-  return declareOptions(y, options).requiresArg(valued);
+  const check = (argv: Record<string, unknown>): true => {
+    for (const name of valued) {
+      const at = args.indexOf(`--${name}`);
+      if (at >= 0 && (args[at + 1] ?? '--').startsWith('--'))
+        throw usageError(`--${name}: its value is missing`, `write --${name} VALUE`);
+      if (args.includes(`--no-${name}`))
+        throw usageError(`--no-${name}: --${name} is no switch`, 'leave it out');
+      if (Number.isNaN(argv[name])) throw usageError(`--${name}: not a number`, 'give a number');
+    }
+    return true;
+  };
+  return declareOptions(y, options).check(check, false);
 }
 
 /** `--mock-flags "--step 5ms"` as one word: the parser takes a word that starts with dashes for an option. */
@@ -187,8 +205,6 @@ function wrongUsage(message: string, args: readonly string[]): BenchError {
     const [, name, given, choices] = choice as unknown as [string, string, string, string];
     return usageError(`--${name}: ${given} is not known`, `give one of ${choices.replaceAll('"', '')}`);
   }
-  const missing = /^Not enough arguments following: (\S+)/.exec(message)?.[1];
-  if (missing !== undefined) return usageError(`--${missing}: its value is missing`, hint);
   const required = /^Missing required arguments?: (.*)/.exec(message)?.[1];
   if (required !== undefined) return usageError(`missing: ${required.replaceAll(/[^\s,]+/g, '--$&')}`, hint);
   if (message.startsWith('Not enough non-option arguments') && verb === 'report')

@@ -15,20 +15,33 @@ export interface TargetAccess {
   readonly tls: TlsMaterial | null;
 }
 
+/** Headers that the wire sets itself. */
+const WIRE_HEADERS = new Set(['content-length', 'transfer-encoding', 'connection', 'host', 'x-request-id']);
+
+/** `--url`, `--header`, `--api-key` and the TLS files, read and checked. Exit 2 on bad values, which are not shown. */
 export function parseAccess(args: TargetArgs): TargetAccess {
-  const headers: (readonly [string, string])[] = [
-    ['Content-Type', 'application/json'],
-    ['Accept', 'text/event-stream'],
-  ];
+  const headers = new Map<string, readonly [string, string]>();
+  const set = (name: string, value: string, flag: string): void => {
+    if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) {
+      throw usageError(
+        `${flag}: the value of ${name} has a character that no header can carry`,
+        'use printable characters on one line',
+      );
+    }
+    headers.set(name.toLowerCase(), [name, value]);
+  };
+  set('Content-Type', 'application/json', '--header');
+  set('Accept', 'text/event-stream', '--header');
   const apiKey = args['api-key'] ?? process.env['OPENAI_API_KEY'];
-  if (apiKey) headers.push(['Authorization', `Bearer ${apiKey}`]);
+  if (apiKey) set('Authorization', `Bearer ${apiKey}`, '--api-key');
   for (const header of args.header) {
-    const match = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*[:=]\s*(.*)$/.exec(header);
+    const match = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*[:=]\s*(.*)$/s.exec(header);
     if (!match)
       throw usageError('--header: a header has no "Name: value" form', 'write --header "X-Team: serving"');
-    if (/[\r\n]/.test(match[2]!))
-      throw usageError(`--header: the value of ${match[1]} has a line break`, 'give it on one line');
-    headers.push([match[1]!, match[2]!]);
+    if (WIRE_HEADERS.has(match[1]!.toLowerCase())) {
+      throw usageError(`--header: ${match[1]} is set by bench itself`, 'leave it out');
+    }
+    set(match[1]!, match[2]!, '--header');
   }
   const read = (flag: 'cacert' | 'cert' | 'key'): Buffer | null => {
     const file = args[flag];
@@ -44,7 +57,7 @@ export function parseAccess(args: TargetArgs): TargetAccess {
     throw usageError('--cert and --key go together', 'give both or none');
   return {
     targets: args.url.map(parseTarget),
-    headers,
+    headers: [...headers.values()],
     tls: tls.ca || tls.cert ? tls : null,
   };
 }

@@ -52,11 +52,14 @@ export class Connection {
   readonly #spec: ConnectSpec;
   readonly #access: TargetAccess;
   readonly #clock: Clock;
+  readonly #signal: AbortSignal | null;
 
-  constructor(spec: ConnectSpec, access: TargetAccess, clock: Clock) {
+  /** `signal` cancels requests outside of any measurement. */
+  constructor(spec: ConnectSpec, access: TargetAccess, clock: Clock, signal: AbortSignal | null = null) {
     this.#spec = spec;
     this.#access = access;
     this.#clock = clock;
+    this.#signal = signal;
     this.dialect = ENDPOINTS.find((kind) => kind.name === spec.endpoint)!;
     // Side calls are plain GETs: they get the credentials, not the headers of a stream.
     const headers = access.headers.filter(
@@ -185,6 +188,8 @@ export class Connection {
       osl: tokens,
       promptTokens: null,
     };
+    const cancel = (): void => client.cancel('interrupted');
+    this.#signal?.addEventListener('abort', cancel);
     const finished = await client.send(
       {
         ...newRequestIds('canary').next(),
@@ -198,6 +203,7 @@ export class Connection {
       },
       prompt,
     );
+    this.#signal?.removeEventListener('abort', cancel);
     await client.close();
     return { finished, text: answer };
   }

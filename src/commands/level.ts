@@ -77,6 +77,7 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
   if (point.warmup > 0) {
     progress.phase(point, 'warmup', point.warmup);
     const slots = Math.min(point.concurrency, point.warmup);
+    await client.open(slots);
     await drive(
       point,
       {
@@ -92,8 +93,8 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
   }
   const warmed = finished.length;
   await host.witness?.before();
-  const opened = await client.open(point.concurrency);
   client.takeTallies();
+  const opened = await client.open(point.concurrency);
 
   progress.phase(point, 'measured', point.requests);
   const auditor = new Auditor();

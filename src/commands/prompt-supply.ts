@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { BenchError, EXIT } from '../core/errors.ts';
+import { BenchError, EXIT, errorText } from '../core/errors.ts';
 import type { Phase, RequestRecord } from '../core/record.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
 import type { PromptFacts } from '../core/report.ts';
@@ -106,18 +106,25 @@ export async function chunkTokens(
   spec: RunSpec,
   requests: readonly FinishedRequest[],
   scratch: string,
+  warn: (warning: string) => void,
 ): Promise<RequestRecord[]> {
   const open = requests.filter(({ text }) => text !== null);
   if (open.length === 0) return requests.map(({ record }) => record);
-  const counts = await chunkTokensInChild(
-    open.map(({ record, text }) => ({
-      text: text!.bytes,
-      ends: text!.ends,
-      completionTokens: record.osl.counted,
-    })),
-    spec.prompts.tokenizer,
-    scratch,
-  );
+  let counts: Uint32Array[];
+  try {
+    counts = await chunkTokensInChild(
+      open.map(({ record, text }) => ({
+        text: text!.bytes,
+        ends: text!.ends,
+        completionTokens: record.osl.counted,
+      })),
+      spec.prompts.tokenizer,
+      scratch,
+    );
+  } catch (error) {
+    warn(`tokens per chunk are unknown: ${errorText(error)}`);
+    return requests.map(({ record }) => record);
+  }
   const counted = new Map(open.map(({ record }, index) => [record.id, counts[index]!]));
   return requests.map(({ record }) => {
     const tokens = counted.get(record.id);

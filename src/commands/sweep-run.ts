@@ -2,11 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { DEFINITIONS } from '../core/definitions.ts';
-import { EXIT, type ExitCode, worstExit } from '../core/errors.ts';
+import { BenchError, EXIT, type ExitCode, worstExit } from '../core/errors.ts';
 import type { LevelReport, PromptFacts, Provenance, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
 import { newRequestIds } from '../core/request-ids.ts';
-import type { RunSpec } from '../core/spec.ts';
+import type { PointSpec, RunSpec } from '../core/spec.ts';
+import type { Client } from '../endpoints/client.ts';
 import { EXPORTERS } from '../exporters/index.ts';
 import type { RunClock } from '../host/clock.ts';
 import { SpoolReader } from '../host/spool.ts';
@@ -15,7 +16,7 @@ import type { TargetAccess } from './arguments.ts';
 import { Connection, targetFacts } from './connect.ts';
 import { Interrupt } from './interrupt.ts';
 import { measureLevel } from './level.ts';
-import { liveProgress, SILENT } from './progress.ts';
+import { liveProgress, type Progress, SILENT } from './progress.ts';
 import { chunkTokens, preparePromptsFor } from './prompt-supply.ts';
 import { ServerWitness } from './witness.ts';
 
@@ -37,101 +38,140 @@ export interface SweepResult {
   readonly exitCode: ExitCode;
 }
 
+/** What is made before the first measured request is sent. */
+interface Setup {
+  readonly client: Client;
+  readonly reader: SpoolReader;
+  readonly draft: ReportDraft;
+  readonly spec: RunSpec;
+  readonly todo: readonly PointSpec[];
+  readonly newWitness: () => ServerWitness | null;
+}
+
+interface SweepTools {
+  readonly connection: Connection;
+  readonly interrupt: Interrupt;
+  readonly progress: Progress;
+  /** Folder for files of this run's time. */
+  readonly scratch: string;
+}
+
 /** Runs all points of a sweep in order and rewrites the results after each. */
 export async function runSweep(job: SweepJob): Promise<SweepResult> {
-  const { access, clock, store, earlier } = job;
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'bench-'));
-  let inFlight = (): number => 0;
-  const progress = job.quiet
-    ? SILENT
-    : liveProgress(process.stderr, job.spec.points.length, () => inFlight());
+  let setup: Setup | null = null;
+  const inFlight = (): number => setup?.client.inFlight ?? 0;
+  const progress = job.quiet ? SILENT : liveProgress(process.stderr, job.spec.points.length, inFlight);
   const interrupt = new Interrupt(job.spec.graceMs, (line) => progress.say(line));
-  const connection = new Connection(job.spec, access, clock);
+  const connection = new Connection(job.spec, job.access, job.clock, interrupt.stop);
+  const tools = { connection, interrupt, progress, scratch };
   interrupt.listen();
   try {
-    const identified = await connection.identify();
-    for (const note of identified.notes) progress.say(`note: ${note}`);
-    const spec: RunSpec = { ...job.spec, model: identified.model };
-    const todo = spec.points
-      .slice(spec.skip)
-      .filter((point) => !earlier.some((level) => level.point === point.index));
-    const [canary, supply] = await settleBoth(
-      connection.canary(identified),
-      preparePromptsFor({
-        spec,
-        points: todo,
-        scratch,
-        foreign: identified.foreign,
-        connection,
-        model: identified.model,
-        signal: interrupt.stop,
-        progress,
-      }),
-    );
-    store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
-    const reader = new SpoolReader(supply.spoolPath);
-    const client = connection.client({
-      model: identified.model,
-      fields: canary.fields,
-      templateShare: spec.prompts.islCounts === 'content' ? (supply.facts.template.tokens ?? 0) : 0,
-      onChunk: (_text, tokens) => progress.tokens(tokens),
-    });
-    inFlight = () => client.inFlight;
-    const draft = new ReportDraft(
-      job,
-      spec,
-      targetFacts(spec, identified, canary, connection.controls),
-      supply.facts,
-    );
-    draft.warnings.push(...identified.notes, ...supply.warnings);
-    if (canary.refusedFields.length > 0) {
-      draft.warnings.push(
-        `the server refused ${canary.refusedFields.join(', ')}: output lengths may fall short of what was asked`,
-      );
+    try {
+      setup = await setUp(job, tools);
+    } catch (error) {
+      if (interrupt.code === null) throw error;
+      throw new BenchError(interrupt.code, 'interrupted before anything was measured');
     }
-    for (const warning of draft.warnings) progress.say(`warning: ${warning}`);
-    if (supply.facts.estimates) progress.say(`note: ${estimateNote(supply.facts)}`);
-    const series = identified.server.witness;
-    const ids = newRequestIds(`bench-${spec.prompts.salt}`, job.firstId);
-    const levels = [...earlier];
-    draft.write(levels, 'running', null);
-    let stopped: string | null = null;
-    for (const [nth, point] of todo.entries()) {
-      if (nth > 0) await clock.sleepUntil(clock.now() + spec.pauseMs, interrupt.stop);
-      if (interrupt.code !== null) break;
-      const level = await measureLevel(point, {
-        spec,
-        clock,
-        client,
-        prompts: reader,
-        ids,
-        store,
-        witness:
-          series !== null && identified.hasMetrics ? new ServerWitness(connection.controls, series) : null,
-        interrupt,
-        progress,
-        countChunkTokens: (requests) => chunkTokens(spec, requests, scratch),
-      });
-      levels.push(level);
-      levels.sort((a, b) => a.point - b.point);
-      draft.write(levels, 'running', null);
-      if (level.requests.sent > 0 && level.requests.good === 0 && interrupt.code === null) {
-        stopped = `no request of C=${point.concurrency} ended well, so the rest of the sweep was not run`;
-        break;
-      }
-    }
-    await client.close();
-    reader.close();
-    const report =
-      interrupt.code !== null
-        ? draft.write(levels, 'interrupted', 'interrupted by a signal')
-        : draft.write(levels, stopped === null ? 'complete' : 'failed', stopped);
-    return { report, exitCode: exitCodeOf(report, interrupt.code) };
+    return await runPoints(job, setup, tools);
   } finally {
     interrupt.unlisten();
+    setup?.reader.close();
+    await setup?.client.close();
     await connection.close();
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/** Finds out who serves, proves that it streams, and has the prompts made meanwhile. */
+async function setUp(
+  job: SweepJob,
+  { connection, interrupt, progress, scratch }: SweepTools,
+): Promise<Setup> {
+  const identified = await connection.identify();
+  for (const note of identified.notes) progress.say(`note: ${note}`);
+  const { model, foreign, server } = identified;
+  const spec: RunSpec = { ...job.spec, model };
+  const todo = spec.points
+    .slice(spec.skip)
+    .filter((point) => !job.earlier.some((level) => level.point === point.index));
+  const signal = interrupt.stop;
+  const [canary, supply] = await settleBoth(
+    connection.canary(identified),
+    preparePromptsFor({ spec, points: todo, scratch, foreign, connection, model, signal, progress }),
+  );
+  job.store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
+  const draft = new ReportDraft(
+    job,
+    spec,
+    targetFacts(spec, identified, canary, connection.controls),
+    supply.facts,
+  );
+  draft.warnings.push(...identified.notes, ...supply.warnings);
+  if (canary.refusedFields.length > 0) {
+    draft.warnings.push(
+      `the server refused ${canary.refusedFields.join(', ')}: output lengths may fall short of what was asked`,
+    );
+  }
+  for (const warning of draft.warnings) progress.say(`warning: ${warning}`);
+  if (supply.facts.estimates) progress.say(`note: ${estimateNote(supply.facts)}`);
+  const { witness } = server;
+  return {
+    spec,
+    todo,
+    draft,
+    reader: new SpoolReader(supply.spoolPath),
+    client: connection.client({
+      model,
+      fields: canary.fields,
+      templateShare: spec.prompts.islCounts === 'content' ? (supply.facts.template.tokens ?? 0) : 0,
+      onChunk: (_text, tokens) => progress.tokens(tokens),
+    }),
+    newWitness: () =>
+      witness !== null && identified.hasMetrics ? new ServerWitness(connection.controls, witness) : null,
+  };
+}
+
+async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promise<SweepResult> {
+  const { clock, store } = job;
+  const { spec, draft } = setup;
+  const { interrupt, progress, scratch } = tools;
+  const ids = newRequestIds(`bench-${spec.prompts.salt.replace(/[^\w.-]/g, '_')}`, job.firstId);
+  const levels = [...job.earlier];
+  draft.write(levels, 'running', null);
+  let stopped: string | null = null;
+  for (const [nth, point] of setup.todo.entries()) {
+    if (nth > 0) await clock.sleepUntil(clock.now() + spec.pauseMs, interrupt.stop);
+    if (interrupt.code !== null) break;
+    const level = await measureLevel(point, {
+      spec,
+      clock,
+      client: setup.client,
+      prompts: setup.reader,
+      ids,
+      store,
+      witness: setup.newWitness(),
+      interrupt,
+      progress,
+      countChunkTokens: (requests) =>
+        chunkTokens(spec, requests, scratch, (warning) => {
+          draft.warnings.push(warning);
+          progress.say(`warning: ${warning}`);
+        }),
+    });
+    levels.push(level);
+    levels.sort((a, b) => a.point - b.point);
+    draft.write(levels, 'running', null);
+    if (level.requests.sent > 0 && level.requests.good === 0 && interrupt.code === null) {
+      stopped = `no request of C=${point.concurrency} ended well, so the rest of the sweep was not run`;
+      break;
+    }
+  }
+  const report =
+    interrupt.code !== null
+      ? draft.write(levels, 'interrupted', 'interrupted by a signal')
+      : draft.write(levels, stopped === null ? 'complete' : 'failed', stopped);
+  return { report, exitCode: exitCodeOf(report, interrupt.code) };
 }
 
 /** The report as far as it is known, written to the run's folder in every format. */

@@ -10,10 +10,10 @@ import { VERSION } from './about.ts';
 import { newSalt, parseAccess, parseSpec } from './arguments.ts';
 import { showPlan } from './dry-run.ts';
 import { startMockProcess } from './mock.ts';
-import type { MeasureArgs } from './options.ts';
+import { type MeasureArgs, TARGET_OPTIONS } from './options.ts';
 import { pageOf } from './page.ts';
 import { readReport } from './report.ts';
-import { runSweep } from './sweep-run.ts';
+import { runSweep, type SweepResult } from './sweep-run.ts';
 
 /** `bench sweep` and `bench run`: from argv to results on disk and on stdout. */
 export async function runMeasure(
@@ -24,9 +24,9 @@ export async function runMeasure(
   const earlier = args.resume === undefined ? null : earlierRun(args.resume);
   const mock = args.mock && !args['dry-run'] ? await startMockProcess(args['mock-flags']) : null;
   try {
-    const urls = mock === null ? args.url : [mock.url];
-    const access = parseAccess({ ...args, url: urls });
-    const asked = parseSpec(args, access, verb);
+    const told = earlier === null ? args : { ...args, ...asEarlier(earlier.spec, args) };
+    const access = parseAccess({ ...told, url: mock === null ? told.url : [mock.url] });
+    const asked = parseSpec(told, access, verb);
     if (verb === 'run' && asked.points.length > 1)
       throw usageError(`bench run measures one point, not ${asked.points.length}`, 'use bench sweep');
     if (args['dry-run']) {
@@ -49,27 +49,43 @@ export async function runMeasure(
       path.join('results', `${clock.origin.utc.replace(/[-:]|\.\d+/g, '')}-${spec.name}`);
     const store = earlier === null ? RunStore.create(directory) : earlier.reopen();
     store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
-    const { report, exitCode } = await runSweep({
-      spec,
-      access,
-      clock,
-      provenance: readProvenance(argv, VERSION),
-      store,
-      quiet: args.quiet,
-      earlier: earlier?.levels ?? [],
-      firstId: earlier?.firstId ?? 0,
-    });
+    let result: SweepResult;
+    try {
+      result = await runSweep({
+        spec,
+        access,
+        clock,
+        provenance: readProvenance(argv, VERSION),
+        store,
+        quiet: args.quiet,
+        earlier: earlier?.levels ?? [],
+        firstId: earlier?.firstId ?? 0,
+      });
+    } catch (error) {
+      store.closeUnused();
+      throw error;
+    }
+    const { report, exitCode } = result;
     store.close();
     if (args.json) process.stdout.write(`${JSON.stringify(report)}\n`);
     else if (!args.quiet) process.stdout.write(`${pageOf(report, 'heaviest')}\nresults: ${directory}\n`);
-    if (store.unsaved > 0)
-      process.stderr.write(
-        `bench: ${store.unsaved} records could not be written to ${directory}: ${store.firstError}\n`,
+    if (store.firstError !== null) {
+      throw usageError(
+        `--out: results in ${directory} are not whole (${store.firstError}); ${store.unsaved} records are missing`,
+        'make room on that disk and go on with --resume, or choose another folder',
       );
+    }
     return exitCode;
   } finally {
     await mock?.stop();
   }
+}
+
+/** What a resumed run takes over from its spec, where the command line does not say otherwise. */
+function asEarlier(spec: RunSpec, args: MeasureArgs): Pick<MeasureArgs, 'url' | 'isl' | 'osl'> {
+  const [first] = spec.points;
+  const asDefault = args.url.length === 1 && args.url[0] === TARGET_OPTIONS.url.default[0];
+  return { url: asDefault ? [...spec.urls] : args.url, isl: first!.isl, osl: first!.osl };
 }
 
 interface EarlierRun {

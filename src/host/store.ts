@@ -8,6 +8,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -172,6 +173,19 @@ export class RunStore {
 
   close(): void {
     closeSync(this.#handle);
+  }
+
+  /** Closes a run that failed; a folder in which nothing was recorded is taken away again. */
+  closeUnused(): void {
+    this.close();
+    if (this.#bytes > 0 || this.#unsaved.length > 0 || existsSync(path.join(this.directory, 'report.json')))
+      return;
+    for (const name of [RECORDS_FILE, 'spec.json']) rmSync(path.join(this.directory, name), { force: true });
+    try {
+      rmdirSync(this.directory);
+    } catch {
+      // Something else is in there; it stays.
+    }
   }
 }
 
