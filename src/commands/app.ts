@@ -58,7 +58,6 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
     .usage('$0 <command>\n\nMeasures how an LLM server answers under load, with prompts of exact length.')
     .parserConfiguration({
       'camel-case-expansion': false,
-      'duplicate-arguments-array': false,
       'greedy-arrays': false,
     })
     .command(
@@ -159,7 +158,7 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
     .recommendCommands()
     .version(VERSION)
     .alias('help', 'h')
-    .wrap(Math.min(120, process.stdout.columns ?? 100))
+    .wrap(Math.min(120, process.stdout.columns || 100))
     .exitProcess(false)
     .fail((message, error) => {
       if (error) throw error;
@@ -168,7 +167,10 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
   return parser as Argv;
 }
 
-/** Declares options and refuses what the parser lets pass: a missing value, `--no-` before one, no number. */
+/**
+ * Declares options and refuses what the parser lets pass: a missing value, `--no-` before one, no number,
+ * and an option given twice that is no list.
+ */
 function addOptions<T extends Record<string, Options>>(
   y: Argv,
   options: T,
@@ -176,6 +178,10 @@ function addOptions<T extends Record<string, Options>>(
 ): Argv<InferredOptionTypes<T>> {
   const valued = Object.keys(options).filter((name) => options[name]!.type !== 'boolean');
   const check = (argv: Record<string, unknown>): true => {
+    const twice = Object.keys(options).find(
+      (name) => options[name]!.type !== 'array' && Array.isArray(argv[name]),
+    );
+    if (twice !== undefined) throw usageError(`--${twice}: given more than once`, 'give it once');
     for (const name of valued) {
       const at = args.indexOf(`--${name}`);
       if (at >= 0 && (args[at + 1] ?? '--').startsWith('--'))

@@ -18,6 +18,8 @@ import type { TargetAccess } from './arguments.ts';
 const CANARY_TEXT = 'Tell me a story as if we were playing dungeons and dragons.';
 const CANARY_TOKENS = 30;
 const SIDE_CALL_TIMEOUT_MS = 10_000;
+/** Shorter header values are words that an error may well hold by chance. */
+const LEAST_SECRET = 6;
 
 /** A server that was asked who it is. */
 export interface Identified {
@@ -53,6 +55,8 @@ export class Connection {
   readonly #access: TargetAccess;
   readonly #clock: Clock;
   readonly #signal: AbortSignal | null;
+  /** Longest first, so that none is left over inside of another. */
+  readonly #secrets: readonly string[];
 
   /** `signal` cancels requests outside of any measurement. */
   constructor(spec: ConnectSpec, access: TargetAccess, clock: Clock, signal: AbortSignal | null = null) {
@@ -65,6 +69,10 @@ export class Connection {
     const headers = access.headers.filter(
       ([name]) => !['content-type', 'accept'].includes(name.toLowerCase()),
     );
+    this.#secrets = headers
+      .flatMap(([, value]) => [value, value.replace(/^\S+\s+/, '')])
+      .filter((value) => value.length >= LEAST_SECRET)
+      .sort((a, b) => b.length - a.length);
     this.controls = access.targets.map(
       (target) => new Control({ target, tls: access.tls, headers, timeoutMs: SIDE_CALL_TIMEOUT_MS }),
     );
@@ -166,6 +174,14 @@ export class Connection {
     }
   }
 
+  /** The request, without the credentials that the server may have told back in its error. */
+  withoutSecrets(finished: FinishedRequest): FinishedRequest {
+    const { detail } = finished.record;
+    if (detail === null || !this.#secrets.some((secret) => detail.includes(secret))) return finished;
+    const clean = this.#secrets.reduce((text, secret) => text.replaceAll(secret, '***'), detail);
+    return { ...finished, record: { ...finished.record, detail: clean } };
+  }
+
   /** One request outside of any measurement, with the text it gave. */
   async ask(
     model: string,
@@ -205,7 +221,7 @@ export class Connection {
     );
     this.#signal?.removeEventListener('abort', cancel);
     await client.close();
-    return { finished, text: answer };
+    return { finished: this.withoutSecrets(finished), text: answer };
   }
 
   async close(): Promise<void> {

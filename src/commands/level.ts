@@ -35,6 +35,8 @@ export interface LevelHost {
   readonly witness: ServerWitness | null;
   readonly interrupt: Interrupt;
   readonly progress: Progress;
+  /** The request without credentials in its words. */
+  withoutSecrets(request: FinishedRequest): FinishedRequest;
   /** Tells tokens per chunk of the requests whose servers did not, by the local tokenizer. */
   countChunkTokens(requests: readonly FinishedRequest[]): Promise<RequestRecord[]>;
 }
@@ -64,7 +66,8 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
     cancel: (which: (plan: Parameters<Client['send']>[0]) => boolean) =>
       client.cancel('the level ended', which),
     name: () => host.ids.next(),
-    finished: (request: FinishedRequest) => {
+    finished: (ended: FinishedRequest) => {
+      const request = host.withoutSecrets(ended);
       finished.push(request);
       progress.ended(request.record);
       // Written between two turns of the loop, so that the next send does not wait for the disk.

@@ -55,7 +55,9 @@ export async function startMockProcess(flags: string): Promise<MockProcess> {
       if (match) resolve(match[1]!);
     });
     child.once('close', (code) => {
-      const line = stderr.trim().replace(/^bench: /, '') || `the mock server ended with exit code ${code}`;
+      // The server's own line; its hint is given anew below.
+      const [said = ''] = stderr.replace(/^bench: /, '').split('\n', 1);
+      const line = said || `the mock server ended with exit code ${code}`;
       reject(
         code === EXIT.usage
           ? usageError(`--mock-flags: ${line}`, 'see bench mock --help')

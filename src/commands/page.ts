@@ -11,7 +11,7 @@ export function pageOf(report: Report, histograms: HistogramChoice): string {
   const heaviest = report.levels.toSorted((a, b) => b.concurrency - a.concurrency)[0];
   return renderReport(report, {
     colour: isTTY === true && !process.env['NO_COLOR'],
-    width: columns ?? 120,
+    width: columns || 120,
     histograms: histograms !== 'none',
     ...(histograms === 'heaviest' && heaviest !== undefined ? { histogramPoints: [heaviest.point] } : {}),
   });

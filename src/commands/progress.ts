@@ -55,7 +55,7 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
         : `  TTFT p50 ${formatDuration(quantile(Float64Array.from(ttfts).sort(), 0.5))}`;
     const bad = failed > 0 ? `  ${failed} failed` : '';
     const line = `${label}  ${ended}${total === null ? '' : `/${total}`} done  ${inFlight()} in flight  ${rate.toFixed(0)} tok/s${ttft}${bad}  ${left}`;
-    if (tty) stream.write(`\r\x1b[2K${line.slice(0, (stream.columns ?? 120) - 1)}`);
+    if (tty) stream.write(`\r\x1b[2K${line.slice(0, (stream.columns || 120) - 1)}`);
     else stream.write(`${line}\n`);
   };
   const stop = (): void => {

@@ -59,6 +59,9 @@ interface SweepTools {
 /** Runs all points of a sweep in order and rewrites the results after each. */
 export async function runSweep(job: SweepJob): Promise<SweepResult> {
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'bench-'));
+  // A second signal ends the process without unwinding.
+  const clearScratch = (): void => rmSync(scratch, { recursive: true, force: true });
+  process.once('exit', clearScratch);
   let setup: Setup | null = null;
   const inFlight = (): number => setup?.client.inFlight ?? 0;
   const progress = job.quiet ? SILENT : liveProgress(process.stderr, job.spec.points.length, inFlight);
@@ -79,7 +82,8 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
     setup?.reader.close();
     await setup?.client.close();
     await connection.close();
-    rmSync(scratch, { recursive: true, force: true });
+    process.off('exit', clearScratch);
+    clearScratch();
   }
 }
 
@@ -135,7 +139,7 @@ async function setUp(
 async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promise<SweepResult> {
   const { clock, store } = job;
   const { spec, draft } = setup;
-  const { interrupt, progress, scratch } = tools;
+  const { connection, interrupt, progress, scratch } = tools;
   const ids = newRequestIds(`bench-${spec.prompts.salt.replace(/[^\w.-]/g, '_')}`, job.firstId);
   const levels = [...job.earlier];
   draft.write(levels, 'running', null);
@@ -153,6 +157,7 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
       witness: setup.newWitness(),
       interrupt,
       progress,
+      withoutSecrets: (request) => connection.withoutSecrets(request),
       countChunkTokens: (requests) =>
         chunkTokens(spec, requests, scratch, (warning) => {
           draft.warnings.push(warning);

@@ -21,6 +21,7 @@ import { type RequestRecord, recordFromJson, recordToJson } from '../core/record
 
 export const RECORDS_FILE = 'records.ndjson';
 const DISCARDED_FILE = 'records.discarded.ndjson';
+const NEWLINE = 0x0a;
 
 /** Writes `text` under a name so that a reader, or a crash, sees the old file or the new one, never a part. */
 export function writeAtomic(file: string, text: string | Uint8Array): void {
@@ -106,11 +107,11 @@ export class RunStore {
     this.#unsaved.push(...records);
     if (this.#unsaved.length === 0) return;
     const bytes = encodeRecords(this.#unsaved);
-    try {
-      writeAll(this.#handle, bytes);
-      this.#bytes += bytes.length;
-      this.#unsaved = [];
-    } catch (error) {
+    const { written, error } = writeSome(this.#handle, bytes);
+    const whole = error === null ? written : bytes.subarray(0, written).lastIndexOf(NEWLINE) + 1;
+    this.#bytes += whole;
+    this.#unsaved.splice(0, countLines(bytes.subarray(0, whole)));
+    if (error !== null) {
       this.firstError ??= errorText(error);
       this.#cutTornLine();
     }
@@ -135,7 +136,8 @@ export class RunStore {
       truncateSync(temporary, from);
       const handle = openSync(temporary, 'a');
       try {
-        writeAll(handle, lines);
+        const { error } = writeSome(handle, lines);
+        if (error !== null) throw error;
         fsyncSync(handle);
       } catch (error) {
         closeSync(handle);
@@ -193,9 +195,21 @@ function encodeRecords(records: readonly RequestRecord[]): Buffer {
   return Buffer.from(records.map((record) => `${recordToJson(record)}\n`).join(''));
 }
 
-function writeAll(handle: number, bytes: Buffer): void {
+/** Writes until all is written or the disk refuses. */
+function writeSome(handle: number, bytes: Buffer): { written: number; error: unknown } {
   let written = 0;
-  while (written < bytes.length) written += writeSync(handle, bytes, written);
+  try {
+    while (written < bytes.length) written += writeSync(handle, bytes, written);
+    return { written, error: null };
+  } catch (error) {
+    return { written, error };
+  }
+}
+
+function countLines(bytes: Buffer): number {
+  let lines = 0;
+  for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) lines++;
+  return lines;
 }
 
 /** Reads all whole records of a file; `wholeBytes` is where the last of them ends. */
@@ -204,7 +218,7 @@ export function readRecords(file: string): { records: RequestRecord[]; wholeByte
   const records: RequestRecord[] = [];
   let start = 0;
   for (let line = 1; ; line++) {
-    const end = bytes.indexOf(0x0a, start);
+    const end = bytes.indexOf(NEWLINE, start);
     if (end < 0) return { records, wholeBytes: start };
     try {
       records.push(recordFromJson(bytes.toString('utf8', start, end)));
