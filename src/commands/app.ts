@@ -37,7 +37,8 @@ export async function runApp(args: readonly string[]): Promise<ExitCode> {
   }
 }
 
-function tell(error: unknown): ExitCode {
+/** Tells an error on stderr, a known one in a line and its hint, a bug with its stack; gives the exit code. */
+export function tell(error: unknown): ExitCode {
   if (error instanceof BenchError && error.exitCode !== EXIT.bug) {
     process.stderr.write(`bench: ${error.message}${error.hint === null ? '' : `\n  ${error.hint}`}\n`);
     return error.exitCode;

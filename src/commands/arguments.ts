@@ -140,7 +140,8 @@ function oneShape(args: MeasureArgs): { isl: number; osl: number } {
   return { isl: args.isl, osl: args.osl };
 }
 
-function parseExtraBody(text: string | undefined): Record<string, unknown> {
+/** `--extra-body` as an object. Exit 2 when it is none. */
+export function parseExtraBody(text: string | undefined): Record<string, unknown> {
   if (text === undefined) return {};
   let value: unknown;
   try {
@@ -164,13 +165,15 @@ function parseTags(tags: readonly string[]): Record<string, string> {
   );
 }
 
-function whole(value: number, low: number, flag: string): number {
+/** `value` when it is a whole number from `low` on, else a usage error that names the flag. */
+export function whole(value: number, low: number, flag: string): number {
   if (!Number.isSafeInteger(value) || value < low)
     throw usageError(`${flag}: ${value} is no whole number from ${low} on`, 'give such a number');
   return value;
 }
 
-function inRange(value: number, low: number, high: number, flag: string): number {
+/** `value` when it is in [low, high], else a usage error that names the flag. */
+export function inRange(value: number, low: number, high: number, flag: string): number {
   if (!(value >= low && value <= high))
     throw usageError(`${flag}: ${value} is outside ${low} to ${high}`, 'give a number in that range');
   return value;

@@ -1,6 +1,6 @@
 import { EXIT, type ExitCode } from '../core/errors.ts';
 import { startClock } from '../host/clock.ts';
-import { parseAccess, parseTimeouts } from './arguments.ts';
+import { parseAccess, parseExtraBody, parseTimeouts } from './arguments.ts';
 import { Connection } from './connect.ts';
 import type { TargetArgs } from './options.ts';
 
@@ -15,7 +15,7 @@ export async function runCheck(args: TargetArgs): Promise<ExitCode> {
     wire: args.wire as 'socket' | 'undici',
     connectionPerRequest: args['connection-per-request'],
     timeouts: parseTimeouts(args),
-    extraBody: {},
+    extraBody: parseExtraBody(args['extra-body']),
   };
   const connection = new Connection(spec, access, startClock());
   try {

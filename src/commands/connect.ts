@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import { BenchError, EXIT, usageError } from '../core/errors.ts';
+import { BenchError, EXIT } from '../core/errors.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
 import type { TargetFacts } from '../core/report.ts';
 import { newRequestIds } from '../core/request-ids.ts';
@@ -8,11 +8,12 @@ import { Client } from '../endpoints/client.ts';
 import { Control, parseModels } from '../endpoints/control.ts';
 import type { Dialect, OptionalField } from '../endpoints/dialect.ts';
 import { ENDPOINTS } from '../endpoints/index.ts';
-import { recogniseServer, SERVERS, type ServerKind } from '../endpoints/servers.ts';
+import { recogniseServer, SERVERS, type ServerKind, UNKNOWN_SERVER_FIELDS } from '../endpoints/servers.ts';
 import { SocketWire } from '../endpoints/socket-wire.ts';
 import { UndiciWire } from '../endpoints/undici-wire.ts';
-import type { Wire } from '../endpoints/wire.ts';
+import type { Target, Wire } from '../endpoints/wire.ts';
 import type { TargetAccess } from './arguments.ts';
+import { chooseModel } from './model-choice.ts';
 
 /** The guide's own request: a proof that tokens flow, not that a port is open. */
 const CANARY_TEXT = 'Tell me a story as if we were playing dungeons and dragons.';
@@ -74,7 +75,14 @@ export class Connection {
       .filter((value) => value.length >= LEAST_SECRET)
       .sort((a, b) => b.length - a.length);
     this.controls = access.targets.map(
-      (target) => new Control({ target, tls: access.tls, headers, timeoutMs: SIDE_CALL_TIMEOUT_MS }),
+      (target) =>
+        new Control({
+          target,
+          tls: access.tls,
+          headers,
+          timeoutMs: SIDE_CALL_TIMEOUT_MS,
+          signal: signal ?? undefined,
+        }),
     );
   }
 
@@ -84,9 +92,12 @@ export class Connection {
     fields: ReadonlySet<OptionalField>;
     templateShare: number;
     onChunk?: (text: string, tokens: number) => void;
+    /** Speaks to this target alone. */
+    target?: Target;
   }): Client {
     const { wire, connectionPerRequest, timeouts, extraBody } = this.#spec;
-    const wires = this.#access.targets.map((target): Wire => {
+    const targets = options.target === undefined ? this.#access.targets : [options.target];
+    const wires = targets.map((target): Wire => {
       const wireOptions = {
         target,
         clock: this.#clock,
@@ -136,7 +147,7 @@ export class Connection {
     const server = byFlag ??
       probed ?? {
         ...SERVERS.find((kind) => kind.name === 'openai')!,
-        fields: ['ignore_eos', 'min_tokens'] as const,
+        fields: UNKNOWN_SERVER_FIELDS,
       };
     return {
       model,
@@ -159,7 +170,10 @@ export class Connection {
     for (;;) {
       const { finished, text } = await this.ask(identified.model, fields, CANARY_TEXT, CANARY_TOKENS);
       const { record } = finished;
-      if (record.outcome === 'good') return { finished, text, fields, refusedFields };
+      if (record.outcome === 'good') {
+        await this.#provePeers(identified.model, fields);
+        return { finished, text, fields, refusedFields };
+      }
       const refused =
         record.status === 400 || record.status === 422 ? refusedBy(record.detail ?? '', fields) : [];
       if (refused.length === 0) {
@@ -171,6 +185,20 @@ export class Connection {
       }
       for (const field of refused) fields.delete(field);
       refusedFields.push(...refused);
+    }
+  }
+
+  /** The other targets must stream as well, or a share of every level would fail. */
+  async #provePeers(model: string, fields: ReadonlySet<OptionalField>): Promise<void> {
+    for (const target of this.#access.targets.slice(1)) {
+      const { finished } = await this.ask(model, fields, CANARY_TEXT, CANARY_TOKENS, target);
+      const { outcome, detail } = finished.record;
+      if (outcome === 'good') continue;
+      throw new BenchError(
+        EXIT.target,
+        `${target.url} does not stream "${model}": ${outcome}: ${detail}`,
+        'leave it out, or see what `bench check` says of it',
+      );
     }
   }
 
@@ -188,11 +216,14 @@ export class Connection {
     fields: ReadonlySet<OptionalField>,
     text: string,
     tokens: number,
+    target: Target = this.#access.targets[0]!,
   ): Promise<{ finished: FinishedRequest; text: string }> {
+    if (this.#signal?.aborted) throw new BenchError(EXIT.interrupted, 'interrupted');
     let answer = '';
     const client = this.client({
       model,
       fields,
+      target,
       templateShare: 0,
       onChunk: (chunk) => {
         answer += chunk;
@@ -251,45 +282,6 @@ export function targetFacts(
       usage: record.osl.by === 'usage',
     },
   };
-}
-
-function chooseModel(
-  wanted: string | null,
-  listed: readonly string[] | null,
-  url: string,
-  status: number | null,
-  notes: string[],
-): string {
-  if (wanted !== null) {
-    if (listed === null)
-      notes.push(`${url}/v1/models gave no list (status ${status ?? 'none'}); going by the canary`);
-    else if (!listed.includes(wanted))
-      notes.push(
-        `"${wanted}" is not among the listed models (${listed.join(', ') || 'none'}); going by the canary`,
-      );
-    return wanted;
-  }
-  if (listed === null) {
-    throw new BenchError(
-      EXIT.target,
-      `${url}/v1/models gave no list (status ${status ?? 'none'})`,
-      'name the served model with --model',
-    );
-  }
-  if (listed.length === 0) {
-    throw new BenchError(
-      EXIT.target,
-      `${url} is up but lists no model yet`,
-      'wait until the workers have registered, or name one with --model',
-    );
-  }
-  if (listed.length > 1) {
-    throw usageError(
-      `${url} serves ${listed.length} models: ${listed.join(', ')}`,
-      'choose one with --model',
-    );
-  }
-  return listed[0]!;
 }
 
 /** The fields a refusal names; all that were optional when it names none of them. */

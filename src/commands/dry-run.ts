@@ -1,13 +1,13 @@
 import type { RunSpec } from '../core/spec.ts';
 import { iteratePrompts } from '../datasets/index.ts';
 import { ENDPOINTS } from '../endpoints/index.ts';
-import { SERVERS } from '../endpoints/servers.ts';
+import { SERVERS, UNKNOWN_SERVER_FIELDS } from '../endpoints/servers.ts';
 import type { TargetAccess } from './arguments.ts';
 import { prepareJob } from './prompt-supply.ts';
 
 const SHOWN_PROMPT_CHARACTERS = 160;
 
-/** What a run would do, and one request as it would be sent. Sends nothing; secrets are left out. */
+/** What a run would do, and one request as it would be sent to a server that nobody has probed. Sends nothing; secrets are left out. */
 export async function showPlan(spec: RunSpec, access: TargetAccess): Promise<string> {
   const points = spec.points.slice(spec.skip);
   const lines = points.map((point) => {
@@ -17,7 +17,7 @@ export async function showPlan(spec: RunSpec, access: TargetAccess): Promise<str
   });
   const server = SERVERS.find((kind) => kind.name === spec.server);
   const dialect = ENDPOINTS.find((kind) => kind.name === spec.endpoint)!;
-  const fields = new Set(server?.fields ?? []);
+  const fields = new Set(server?.fields ?? UNKNOWN_SERVER_FIELDS);
   const ask = { model: spec.model ?? '<the only listed model>', maxTokens: points[0]!.osl };
   const { before, after } = dialect.frame(ask, fields, spec.extraBody);
   const sample = await samplePrompt(spec);
@@ -26,7 +26,7 @@ export async function showPlan(spec: RunSpec, access: TargetAccess): Promise<str
       `${name}: ${name.toLowerCase() === 'content-type' || name.toLowerCase() === 'accept' ? value : '***'}`,
   );
   return [
-    `plan: ${points.length} points against ${spec.urls.join(', ')}`,
+    `plan: ${points.length} ${points.length === 1 ? 'point' : 'points'} against ${spec.urls.join(', ')}`,
     ...lines,
     `prompts: ${spec.prompts.text}, tokenizer ${spec.prompts.tokenizer}, seed ${spec.prompts.seed}, salt ${spec.prompts.salt}`,
     '',

@@ -2,11 +2,11 @@ import { ARRIVALS } from '../arrivals/index.ts';
 import { judgeLevel } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import { greatest, sum } from '../core/distribution.ts';
-import { drive } from '../core/drive.ts';
+import { type DriveHost, drive } from '../core/drive.ts';
 import { usageError } from '../core/errors.ts';
-import type { RequestRecord } from '../core/record.ts';
+import type { Phase, RequestRecord } from '../core/record.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
-import type { LevelReport } from '../core/report.ts';
+import type { Audit, LevelReport } from '../core/report.ts';
 import type { RequestIds } from '../core/request-ids.ts';
 import type { PointSpec, Prompt, PromptSource, RunSpec } from '../core/spec.ts';
 import { summarizeLevel } from '../core/summary.ts';
@@ -43,97 +43,41 @@ export interface LevelHost {
 
 /** Runs one point: warm-up, connections, the measured load, then its numbers. Records are on disk as they end. */
 export async function measureLevel(point: PointSpec, host: LevelHost): Promise<LevelReport> {
-  const { spec, client, clock, store, interrupt, progress } = host;
-  checkFileLimit(point.concurrency);
-  const finished: FinishedRequest[] = [];
-  const unwritten: RequestRecord[] = [];
+  const { store, client, interrupt, progress } = host;
+  const log = new LevelLog(host);
   const startBytes = store.bytes;
-  let flushing: NodeJS.Immediate | null = null;
-  const flush = (): void => {
-    flushing = null;
-    store.append(unwritten.splice(0));
-  };
+  // Records of an earlier level that a full disk refused would be written behind this point and cut off by an amendment.
+  const amendable = store.unsaved === 0;
   const cancelAll = (): void => client.cancel('interrupted');
   interrupt.cancel.addEventListener('abort', cancelAll);
-
-  const driveHost = {
-    clock,
-    prompts: {
-      take: (index: number, phase: Prompt2Phase, n: number) =>
-        shortenWarmup(host.prompts.take(index, phase, n), phase),
-    },
-    send: (plan: Parameters<Client['send']>[0], prompt: Prompt) => client.send(plan, prompt),
-    cancel: (which: (plan: Parameters<Client['send']>[0]) => boolean) =>
-      client.cancel('the level ended', which),
-    name: () => host.ids.next(),
-    finished: (ended: FinishedRequest) => {
-      const request = host.withoutSecrets(ended);
-      finished.push(request);
-      progress.ended(request.record);
-      // Written between two turns of the loop, so that the next send does not wait for the disk.
-      unwritten.push(request.record);
-      flushing ??= setImmediate(flush);
-    },
-  };
-  const arrival = ARRIVALS.find((kind) => kind.name === spec.arrival)!.make(point);
-
-  if (point.warmup > 0) {
-    progress.phase(point, 'warmup', point.warmup);
-    const slots = Math.min(point.concurrency, point.warmup);
-    await client.open(slots);
-    await drive(
-      point,
-      {
-        phase: 'warmup',
-        arrival: { slots, dueAtMs: () => null },
-        count: point.warmup,
-        untilAtMs: Number.POSITIVE_INFINITY,
-        hold: false,
-      },
-      driveHost,
-      interrupt.stop,
-    );
+  let audit: Audit;
+  let tallies: ConnectionTally[];
+  try {
+    tallies = await warmUp(point, host, log);
+    await host.witness?.before();
+    tallies.push(...(await client.open(point.concurrency)));
+    const auditor = new Auditor();
+    auditor.start();
+    await driveMeasured(point, host, log);
+    audit = auditor.stop(log.records('measured'));
+    tallies.push(...client.takeTallies());
+  } finally {
+    log.flush();
+    interrupt.cancel.removeEventListener('abort', cancelAll);
+    progress.done();
   }
-  const warmed = finished.length;
-  await host.witness?.before();
-  client.takeTallies();
-  const opened = await client.open(point.concurrency);
-
-  progress.phase(point, 'measured', point.requests);
-  const auditor = new Auditor();
-  auditor.start();
-  await drive(
-    point,
-    {
-      phase: 'measured',
-      arrival,
-      count: point.requests ?? Number.POSITIVE_INFINITY,
-      untilAtMs: point.durationMs === null ? Number.POSITIVE_INFINITY : clock.now() + point.durationMs,
-      hold: spec.holdLoad,
-    },
-    driveHost,
-    interrupt.stop,
-  );
-  if (flushing !== null) clearImmediate(flushing);
-  flush();
-  interrupt.cancel.removeEventListener('abort', cancelAll);
-  const audit = auditor.stop(finished.flatMap(({ record }) => (record.phase === 'measured' ? [record] : [])));
-  const tallies = [...opened, ...client.takeTallies()];
-  const loaded = finished.slice(warmed).map(({ record }) => record);
-  const witness = (await host.witness?.after(loaded)) ?? null;
-  progress.done();
-
-  const records = await host.countChunkTokens(finished);
-  if (finished.some(({ text }) => text !== null)) store.amend(startBytes, records);
+  const witness = (await host.witness?.after([...log.records('measured'), ...log.records('hold')])) ?? null;
+  const records = await host.countChunkTokens(log.finished);
+  if (amendable && log.finished.some(({ text }) => text !== null)) store.amend(startBytes, records);
   store.sync();
   const level = summarizeLevel({
     point: point.index,
     concurrency: point.concurrency,
     isl: point.isl,
     osl: point.osl,
-    status: interrupt.code === null ? 'complete' : 'partial',
+    status: wasCut(point, log.records('measured'), interrupt) ? 'partial' : 'complete',
     records,
-    gpus: spec.gpus,
+    gpus: host.spec.gpus,
     connections: sumTallies(tallies),
     witness,
     audit,
@@ -142,28 +86,120 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
   return { ...level, validity: judgeLevel(level, audit, witness) };
 }
 
-type Prompt2Phase = Parameters<PromptSource['take']>[1];
+/** The requests of a level that have ended, on their way to the disk. */
+class LevelLog {
+  readonly finished: FinishedRequest[] = [];
+  readonly #host: LevelHost;
+  #unwritten: RequestRecord[] = [];
+  #flushing: NodeJS.Immediate | null = null;
+
+  constructor(host: LevelHost) {
+    this.#host = host;
+  }
+
+  add(ended: FinishedRequest): void {
+    const request = this.#host.withoutSecrets(ended);
+    this.finished.push(request);
+    this.#host.progress.ended(request.record);
+    // Written between two turns of the loop, so that the next send does not wait for the disk.
+    this.#unwritten.push(request.record);
+    this.#flushing ??= setImmediate(() => this.flush());
+  }
+
+  flush(): void {
+    if (this.#flushing !== null) clearImmediate(this.#flushing);
+    this.#flushing = null;
+    this.#host.store.append(this.#unwritten);
+    this.#unwritten = [];
+  }
+
+  records(phase: Phase): RequestRecord[] {
+    return this.finished.flatMap(({ record }) => (record.phase === phase ? [record] : []));
+  }
+}
+
+async function warmUp(point: PointSpec, host: LevelHost, log: LevelLog): Promise<ConnectionTally[]> {
+  if (point.warmup === 0) return [];
+  const slots = Math.min(point.concurrency, point.warmup);
+  host.progress.phase(point, 'warmup', point.warmup);
+  const opened = await host.client.open(slots);
+  await drive(
+    point,
+    {
+      phase: 'warmup',
+      arrival: { slots, dueAtMs: () => null },
+      count: point.warmup,
+      untilAtMs: Number.POSITIVE_INFINITY,
+      hold: false,
+    },
+    driveHost(host, log),
+    host.interrupt.stop,
+  );
+  return [...opened, ...host.client.takeTallies()];
+}
+
+async function driveMeasured(point: PointSpec, host: LevelHost, log: LevelLog): Promise<void> {
+  const { spec, clock } = host;
+  host.progress.phase(point, 'measured', point.requests);
+  await drive(
+    point,
+    {
+      phase: 'measured',
+      arrival: ARRIVALS.find((kind) => kind.name === spec.arrival)!.make(point),
+      count: point.requests ?? Number.POSITIVE_INFINITY,
+      untilAtMs: point.durationMs === null ? Number.POSITIVE_INFINITY : clock.now() + point.durationMs,
+      hold: spec.holdLoad,
+    },
+    driveHost(host, log),
+    host.interrupt.stop,
+  );
+}
+
+function driveHost(host: LevelHost, log: LevelLog): DriveHost {
+  return {
+    clock: host.clock,
+    prompts: {
+      take: (index, phase, n) => shortenWarmup(host.prompts.take(index, phase, n), phase),
+    },
+    send: (plan, prompt) => host.client.send(plan, prompt),
+    cancel: (which) => host.client.cancel('the level ended', which),
+    name: () => host.ids.next(),
+    finished: (ended) => log.add(ended),
+  };
+}
+
+/** Whether a signal kept the level from what was planned; one that came after the last request did not. */
+function wasCut(point: PointSpec, measured: readonly RequestRecord[], interrupt: Interrupt): boolean {
+  if (interrupt.code === null) return false;
+  const planned = point.requests ?? Number.POSITIVE_INFINITY;
+  return measured.length < planned || measured.some((record) => record.outcome === 'cancelled');
+}
 
 /** Warm-up is there to open caches and connections, not to wait for long answers. */
-function shortenWarmup(prompt: Prompt, phase: Prompt2Phase): Prompt {
+function shortenWarmup(prompt: Prompt, phase: Phase): Prompt {
   return phase === 'warmup' ? { ...prompt, osl: Math.min(prompt.osl, WARMUP_OSL) } : prompt;
 }
 
-function checkFileLimit(concurrency: number): void {
+/** Refuses a run whose connections this process may not open (exit 2), before anything is sent. */
+export function checkFileLimit(points: readonly PointSpec[]): void {
   const limit = openFileLimit();
-  if (limit !== null && concurrency + SPARE_FILES > limit) {
+  const needed = greatest(points.map((point) => point.concurrency)) + SPARE_FILES;
+  if (limit !== null && needed > limit) {
     throw usageError(
-      `--concurrency: ${concurrency} connections need ${concurrency + SPARE_FILES} open files, the limit is ${limit}`,
-      `raise it first: ulimit -n ${2 ** Math.ceil(Math.log2(concurrency + SPARE_FILES))}`,
+      `--concurrency: ${needed - SPARE_FILES} connections need ${needed} open files, the limit is ${limit}`,
+      `raise it first: ulimit -n ${2 ** Math.ceil(Math.log2(needed))}`,
     );
   }
 }
 
 function sumTallies(tallies: readonly ConnectionTally[]): LevelReport['connections'] {
   const opened = sum(tallies.map((tally) => tally.opened));
+  const totalMs = sum(tallies.map((tally) => tally.totalMs));
+  // A wire that cannot time its connections gives no time at all.
+  const timed = opened > 0 && totalMs > 0;
   return {
     opened,
-    meanMs: opened === 0 ? null : sum(tallies.map((tally) => tally.totalMs)) / opened,
-    maxMs: opened === 0 ? null : greatest(tallies.map((tally) => tally.maxMs)),
+    meanMs: !timed ? null : totalMs / opened,
+    maxMs: !timed ? null : greatest(tallies.map((tally) => tally.maxMs)),
   };
 }

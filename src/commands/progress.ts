@@ -87,10 +87,15 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
       tokens += count;
     },
     ended(record) {
+      if (record.phase === 'hold') return;
       ended++;
       if (record.outcome !== 'good') failed++;
       if (record.firstAtMs !== null) ttfts.push(record.firstAtMs - record.sentAtMs);
     },
-    done: stop,
+    done() {
+      // Most levels end between two plain lines; each has one at its end.
+      if (!tty && timer !== null) draw();
+      stop();
+    },
   };
 }

@@ -148,6 +148,8 @@ async function runChild(job: ChildJob, { entry, signal, onProgress }: ChildOptio
   signal?.throwIfAborted();
   const child = spawn(process.execPath, [entry ?? process.argv[1]!, PROMPT_CHILD_VERB], {
     stdio: ['pipe', 'pipe', 'pipe'],
+    // Ctrl-C in a terminal reaches the whole group; the parent decides what becomes of its child.
+    detached: true,
   });
   const stop = (): void => {
     child.kill('SIGKILL');

@@ -75,11 +75,11 @@ export async function preparePromptsFor(order: PromptOrder): Promise<PromptSuppl
   let prepared = await prepareInChild(job, spoolPath, options);
   if ('needsProbe' in prepared) {
     const calibration = await calibrate(order, prepared.needsProbe);
-    if (calibration === null) {
-      progress.say('note: the server counts no prompt tokens, so nobody can tell what its template adds');
+    if (typeof calibration === 'string') {
+      progress.say(`note: nobody can tell what the server's template adds: ${calibration}`);
     }
     prepared = await prepareInChild(
-      { ...job, calibration: calibration ?? { slope: 1, interceptTokens: 0 } },
+      { ...job, calibration: typeof calibration === 'string' ? 'unknown' : calibration },
       spoolPath,
       options,
     );
@@ -89,14 +89,14 @@ export async function preparePromptsFor(order: PromptOrder): Promise<PromptSuppl
   return { spoolPath, facts: prepared.facts, warnings: prepared.warnings };
 }
 
-/** What the server counts for two texts of known length; null when it sends no usage. */
-async function calibrate(order: PromptOrder, probes: readonly [Probe, Probe]): Promise<Calibration | null> {
+/** What the server counts for two texts of known length, or why it does not tell. */
+async function calibrate(order: PromptOrder, probes: readonly [Probe, Probe]): Promise<Calibration | string> {
   const counts: number[] = [];
   for (const probe of probes) {
     const { finished } = await order.connection.ask(order.model, new Set(), probe.content, 1);
-    if (finished.record.outcome !== 'good' && finished.record.promptTokens === null) return null;
-    if (finished.record.promptTokens === null) return null;
-    counts.push(finished.record.promptTokens);
+    const { outcome, detail, promptTokens } = finished.record;
+    if (promptTokens !== null) counts.push(promptTokens);
+    else return outcome === 'good' ? 'it sends no usage' : `a probe ended with ${outcome}: ${detail}`;
   }
   return fitCalibration(probes, [counts[0]!, counts[1]!]);
 }

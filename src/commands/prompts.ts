@@ -3,7 +3,7 @@ import type { InferredOptionTypes, Options } from 'yargs';
 import { EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
 import type { PromptSpec } from '../core/spec.ts';
 import { defaultCacheDir, iteratePrompts } from '../datasets/index.ts';
-import { newSalt } from './arguments.ts';
+import { inRange, newSalt, whole } from './arguments.ts';
 import { checkShape } from './levels.ts';
 import { PROMPT_OPTIONS } from './options.ts';
 
@@ -31,9 +31,9 @@ export async function runPrompts(args: InferredOptionTypes<typeof PROMPTS_OPTION
   const prompts: PromptSpec = {
     tokenizer: args.tokenizer ?? 'embedded',
     islCounts: args['isl-counts'] as PromptSpec['islCounts'],
-    rangeRatio: args['range-ratio'],
+    rangeRatio: inRange(args['range-ratio'], 0, 1, '--range-ratio'),
     text: args.text as PromptSpec['text'],
-    seed: args.seed,
+    seed: whole(args.seed, 0, '--seed'),
     salt: args.salt ?? newSalt(),
   };
   const point = { index: 0, concurrency: 1, ...shape, requests: args.count, durationMs: null, warmup: 0 };
@@ -43,7 +43,8 @@ export async function runPrompts(args: InferredOptionTypes<typeof PROMPTS_OPTION
     prompts,
     points: [{ point, counts: { warmup: 0, measured: args.count, hold: 0 } }],
     cacheDir: defaultCacheDir(process.env),
-    calibration: null,
+    // Nobody is there to be probed; the bare text can be counted all the same.
+    calibration: prompts.islCounts === 'content' ? ('unknown' as const) : null,
     foreignServer: false,
   };
   for await (const made of iteratePrompts(job)) {

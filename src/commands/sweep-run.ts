@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { DEFINITIONS } from '../core/definitions.ts';
-import { BenchError, EXIT, type ExitCode, worstExit } from '../core/errors.ts';
+import { BenchError, EXIT, type ExitCode, errorText, worstExit } from '../core/errors.ts';
 import type { LevelReport, PromptFacts, Provenance, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
 import { newRequestIds } from '../core/request-ids.ts';
@@ -163,6 +163,9 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
           draft.warnings.push(warning);
           progress.say(`warning: ${warning}`);
         }),
+    }).catch((error: unknown) => {
+      draft.write(levels, 'failed', errorText(error));
+      throw error;
     });
     levels.push(level);
     levels.sort((a, b) => a.point - b.point);
@@ -196,12 +199,7 @@ class ReportDraft {
 
   write(levels: readonly LevelReport[], status: Report['status'], statusDetail: string | null): Report {
     const { store, clock, provenance } = this.#job;
-    const disk =
-      store.firstError === null
-        ? []
-        : [
-            `results could not all be written: ${store.firstError}; ${store.unsaved} records are missing on disk`,
-          ];
+    const disk = store.missing === null ? [] : [`not on disk: ${store.missing}`];
     const report: Report = {
       schema: REPORT_SCHEMA,
       name: this.#spec.name,

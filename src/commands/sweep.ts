@@ -1,6 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
+import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
 import type { LevelReport } from '../core/report.ts';
 import type { RunSpec } from '../core/spec.ts';
 import { startClock } from '../host/clock.ts';
@@ -9,8 +9,16 @@ import { RunStore } from '../host/store.ts';
 import { VERSION } from './about.ts';
 import { newSalt, parseAccess, parseSpec } from './arguments.ts';
 import { showPlan } from './dry-run.ts';
+import { checkFileLimit } from './level.ts';
 import { startMockProcess } from './mock.ts';
-import { type MeasureArgs, TARGET_OPTIONS } from './options.ts';
+import {
+  LOAD_OPTIONS,
+  type MeasureArgs,
+  OUTPUT_OPTIONS,
+  PROMPT_OPTIONS,
+  SWEEP_OPTIONS,
+  TARGET_OPTIONS,
+} from './options.ts';
 import { pageOf } from './page.ts';
 import { readReport } from './report.ts';
 import { runSweep, type SweepResult } from './sweep-run.ts';
@@ -21,6 +29,7 @@ export async function runMeasure(
   verb: 'sweep' | 'run',
   argv: readonly string[],
 ): Promise<ExitCode> {
+  if (args.resume !== undefined) refuseBesideResume(argv);
   const earlier = args.resume === undefined ? null : earlierRun(args.resume);
   const mock = args.mock && !args['dry-run'] ? await startMockProcess(args['mock-flags']) : null;
   try {
@@ -42,6 +51,7 @@ export async function runMeasure(
             headerNames: asked.headerNames,
             prompts: { ...earlier.spec.prompts, salt: newSalt() },
           };
+    checkFileLimit(spec.points);
     const clock = startClock(earlier?.origin);
     const directory =
       args.resume ??
@@ -69,16 +79,35 @@ export async function runMeasure(
     store.close();
     if (args.json) process.stdout.write(`${JSON.stringify(report)}\n`);
     else if (!args.quiet) process.stdout.write(`${pageOf(report, 'heaviest')}\nresults: ${directory}\n`);
-    if (store.firstError !== null) {
-      throw usageError(
-        `--out: results in ${directory} are not whole (${store.firstError}); ${store.unsaved} records are missing`,
-        'make room on that disk and go on with --resume, or choose another folder',
-      );
-    }
-    return exitCode;
+    if (store.missing === null) return exitCode;
+    process.stderr.write(
+      `bench: --out: results in ${directory} are not whole; not on disk: ${store.missing}\n` +
+        '  make room on that disk and go on with --resume, or choose another folder\n',
+    );
+    return worstExit([exitCode, EXIT.usage]);
   } finally {
     await mock?.stop();
   }
+}
+
+/** Options that may stand beside `--resume`: how to reach the server now, and how to tell. All else is the earlier run's. */
+const BESIDE_RESUME = new Set([
+  ...['resume', 'url', 'api-key', 'header', 'cacert', 'cert', 'key', 'mock', 'mock-flags'],
+  ...['quiet', 'json'],
+]);
+
+const MEASURE_NAMES = new Set(
+  [TARGET_OPTIONS, PROMPT_OPTIONS, LOAD_OPTIONS, SWEEP_OPTIONS, OUTPUT_OPTIONS].flatMap(Object.keys),
+);
+
+function refuseBesideResume(argv: readonly string[]): void {
+  const names = argv.flatMap((word) => /^--(?:no-)?([a-z-]+)/.exec(word)?.[1] ?? []);
+  const other = names.find((name) => !BESIDE_RESUME.has(name) && MEASURE_NAMES.has(name));
+  if (other === undefined) return;
+  throw usageError(
+    `--${other}: not beside --resume, which goes on with what the run was asked`,
+    'leave it out, or start a new run',
+  );
 }
 
 /** What a resumed run takes over from its spec, where the command line does not say otherwise. */
@@ -105,7 +134,7 @@ function earlierRun(directory: string): EarlierRun {
     );
   }
   const report = readReport(directory);
-  const spec = JSON.parse(readFileSync(path.join(directory, 'spec.json'), 'utf8')) as RunSpec;
+  const { spec } = report;
   const levels = report.levels.filter((level) => level.status === 'complete' && level.requests.good > 0);
   if (levels.length === spec.points.length - spec.skip)
     throw usageError(`--resume: the run in ${directory} is complete`, `show it: bench report ${directory}`);

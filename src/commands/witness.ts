@@ -26,8 +26,17 @@ export class ServerWitness {
     this.#series = series;
   }
 
+  /** Reads the counters once what was sent before has arrived in them: when two looks agree. */
   async before(): Promise<void> {
+    const giveUpMs = performance.now() + SETTLE_MS;
     this.#before = await this.#read();
+    while (this.#before !== null && performance.now() < giveUpMs) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      const again = await this.#read();
+      const same = JSON.stringify(again) === JSON.stringify(this.#before);
+      this.#before = again;
+      if (same) return;
+    }
   }
 
   /** `records` are all of the level that were sent after `before`. */
@@ -61,7 +70,7 @@ export class ServerWitness {
         outputTokens: pair('outputTokens'),
         requests: pair('requests'),
       };
-      const settled = [witness.inputTokens, witness.outputTokens].every(
+      const settled = [witness.inputTokens, witness.outputTokens, witness.requests].every(
         (pairNow) => pairNow === null || pairNow.server === pairNow.ours,
       );
       if (settled || performance.now() > giveUpMs) return { ...witness, reason: null };

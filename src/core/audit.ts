@@ -5,7 +5,7 @@ const BUSY_RATIO = 0.9;
 /** Send lag that no latency of interest hides behind. */
 const SEND_LAG_MS = 5;
 /** Token counts of the server and ours may differ by this share. */
-const WITNESS_RATIO = 0.001;
+export const WITNESS_RATIO = 0.001;
 
 /**
  * Whether a level's numbers can be trusted, from what the harness saw of itself and what the server's

@@ -81,7 +81,8 @@ export async function drive(
     freeAtMs.push(finished.record.endAtMs);
     if (phase === load.phase) open--;
     host.finished(finished);
-    if (load.hold && open === 0 && !quotaLeft()) host.cancel((other) => other.phase === 'hold');
+    if (load.hold && open === 0 && (signal.aborted || !quotaLeft()))
+      host.cancel((other) => other.phase === 'hold');
   };
 
   // Each task lines up its successor as it starts, so the limiter's queue never holds more than one.

@@ -80,7 +80,9 @@ export class RecordBuilder {
       this.#totalsComplete = false;
       this.#addText(index, text);
     } else {
-      this.#textComplete = false;
+      // One count may ride on the last text alone; from the second on the server counts for us.
+      if (this.#chunkTotals === null) this.#addText(index, text);
+      else this.#textComplete = false;
       this.#chunkTotals ??= new Uint32Array(this.#chunkAtMs.length);
       this.#chunkTotals[index] = completionTokens;
     }

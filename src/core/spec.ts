@@ -34,9 +34,9 @@ export interface PromptSpec {
 /** Time-outs in milliseconds; 0 means none. */
 export interface TimeoutSpec {
   readonly connectMs: number;
-  /** Send to the first byte of the response body. */
+  /** Send to the first chunk that carries output. */
   readonly firstMs: number;
-  /** Between two reads of a response. */
+  /** Between two events of a stream; comments are none. */
   readonly idleMs: number;
   readonly totalMs: number;
 }

@@ -22,8 +22,8 @@ export interface PrepareJob {
   readonly points: readonly PointPrompts[];
   /** Where word lists are kept between runs; null keeps none. */
   readonly cacheDir: string | null;
-  /** What the probes gave; null before they were sent. */
-  readonly calibration: Calibration | null;
+  /** What the probes gave: null before they were sent, `unknown` when they told nothing or cannot be sent. */
+  readonly calibration: Calibration | 'unknown' | null;
   /** The target is not our mock: the embedded tokenizer and its template say nothing about it. */
   readonly foreignServer: boolean;
   /** `chat_template_kwargs` of the request, which a template may read. */

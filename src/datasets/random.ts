@@ -42,7 +42,7 @@ export async function openRandomPrompts(
   const template = estimates ? null : loadChatTemplate(files, tokenizer.config, job.templateVariables);
   const { list, fresh } = wordListOf(tokenizer, job.cacheDir);
 
-  if (template === null && prompts.islCounts === 'prompt' && job.calibration === null) {
+  if (template === null && job.calibration === null) {
     return { needsProbe: makeProbes(job, tokenizer, list) };
   }
   return new RandomPrompts(job, { tokenizer, template, list, fresh, estimates });

@@ -27,7 +27,8 @@ export function shareOf(
   tokenizer: LoadedTokenizer,
 ): Share {
   if (template === null) {
-    if (job.calibration === null) return { by: 'unknown', tokens: null, slope: 1 };
+    if (job.calibration === null || job.calibration === 'unknown')
+      return { by: 'unknown', tokens: null, slope: 1 };
     const { slope, interceptTokens } = job.calibration;
     const isOne = Math.abs(slope - 1) < SLOPE_TOLERANCE;
     return {

@@ -21,6 +21,9 @@ export interface ClientOptions {
   readonly onChunk?: (text: string, tokens: number) => void;
 }
 
+/** So long may a connection stay open after the stream's own end mark. */
+const DONE_GRACE_MS = 1_000;
+
 /** A failed response's text is kept up to here, enough for its first line. */
 const ERROR_BODY_BYTES = 4_096;
 
@@ -30,11 +33,14 @@ export class Client {
   readonly #wires: readonly Wire[];
   readonly #frames = new Map<number, { before: Buffer; after: Buffer }>();
   readonly #active = new Set<Exchange>();
+  /** Requests in flight per wire. */
+  readonly #inLane: number[];
   #next = 0;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(wires: readonly Wire[], options: ClientOptions) {
     this.#wires = wires;
+    this.#inLane = wires.map(() => 0);
     this.#options = options;
   }
 
@@ -55,23 +61,25 @@ export class Client {
 
   /** Sends one request now. Never rejects: a failure is a record like any other. */
   send(plan: RequestPlan, prompt: Prompt): Promise<FinishedRequest> {
-    const wire = this.#wires[this.#next++ % this.#wires.length]!;
+    const lane = this.#freestLane();
     const { dialect, headers } = this.#options;
     const body = this.#body(prompt);
     return new Promise((resolve) => {
       const exchange = new Exchange(plan, this.#options, (finished) => {
         this.#active.delete(exchange);
+        this.#inLane[lane]!--;
         if (this.#active.size === 0) this.#stopTimer();
         resolve(finished);
       });
       this.#active.add(exchange);
+      this.#inLane[lane]!++;
       this.#startTimer();
       const request = {
         path: dialect.path,
         headers: [...headers, ['x-request-id', plan.requestId] as const],
         body,
       };
-      exchange.cancel = wire.send(request, exchange);
+      exchange.cancel = this.#wires[lane]!.send(request, exchange);
     });
   }
 
@@ -85,6 +93,17 @@ export class Client {
   async close(): Promise<void> {
     this.#stopTimer();
     await Promise.all(this.#wires.map((wire) => wire.close()));
+  }
+
+  /** In turn, but for a wire with more in flight than another: its open connections may all be taken. */
+  #freestLane(): number {
+    const turn = this.#next++;
+    let best = turn % this.#wires.length;
+    for (let i = 1; i < this.#wires.length; i++) {
+      const other = (turn + i) % this.#wires.length;
+      if (this.#inLane[other]! < this.#inLane[best]!) best = other;
+    }
+    return best;
   }
 
   #body(prompt: Prompt): Buffer {
@@ -104,8 +123,7 @@ export class Client {
   #startTimer(): void {
     if (this.#timer !== null) return;
     const { firstMs, idleMs, totalMs } = this.#options.timeouts;
-    const shortest = Math.min(...[firstMs, idleMs, totalMs].filter((ms) => ms > 0));
-    if (!Number.isFinite(shortest)) return;
+    const shortest = Math.min(DONE_GRACE_MS, ...[firstMs, idleMs, totalMs].filter((ms) => ms > 0));
     this.#timer = setInterval(
       () => {
         const now = this.#options.clock.now();
@@ -132,6 +150,7 @@ class Exchange implements ResponseSink {
   readonly #sse: SseReader;
   #atMs = 0;
   #lastReadAtMs = -1;
+  #lastEventAtMs = -1;
   #errorBody: Buffer[] | null = null;
   #errorBytes = 0;
   #contentType = '';
@@ -155,6 +174,9 @@ class Exchange implements ResponseSink {
   head(status: number, headers: ReadonlyMap<string, string>, atMs: number): void {
     this.#builder.status = status;
     this.#lastReadAtMs = atMs;
+    const coding = headers.get('content-encoding') ?? 'identity';
+    if (coding !== 'identity')
+      this.#builder.fail('malformed', `content-encoding ${coding} was not asked for`);
     this.#contentType = headers.get('content-type') ?? '';
     if (status !== 200 || this.#contentType.startsWith('application/json')) this.#errorBody = [];
   }
@@ -180,18 +202,24 @@ class Exchange implements ResponseSink {
   }
 
   fail(failure: WireFailure, atMs: number): void {
-    // A stream that had said [DONE] was whole; how its connection went down afterwards changes nothing.
-    if (!this.#builder.done) this.#builder.fail(failure.class, failure.detail);
-    this.#finish(atMs);
+    const { done, finishReason } = this.#builder;
+    // A stream that had come to its proper end was whole; how its connection went down changes nothing.
+    const whole = done || finishReason !== null;
+    if (!whole) this.#builder.fail(failure.class, failure.detail);
+    this.#finish(whole ? this.#lastReadAtMs : atMs);
   }
 
   checkTimeouts(now: number): void {
+    if (this.#builder.done && now - this.#lastReadAtMs > DONE_GRACE_MS) {
+      this.cancel({ class: 'timeout', detail: 'the connection stayed open after [DONE]' });
+      return;
+    }
     const { firstMs, idleMs, totalMs } = this.#options.timeouts;
     const waitedMs = now - this.#builder.sentAtMs;
     if (totalMs > 0 && waitedMs > totalMs) this.#timeout(`total: not finished within ${totalMs} ms`);
     else if (this.#builder.chunks === 0) {
       if (firstMs > 0 && waitedMs > firstMs) this.#timeout(`first: no output within ${firstMs} ms`);
-    } else if (idleMs > 0 && now - this.#lastReadAtMs > idleMs) {
+    } else if (idleMs > 0 && now - this.#lastEventAtMs > idleMs) {
       this.#timeout(`idle: nothing for ${idleMs} ms after ${this.#builder.chunks} chunks`);
     }
   }
@@ -201,6 +229,7 @@ class Exchange implements ResponseSink {
   }
 
   #event(data: string, type: string | null): void {
+    this.#lastEventAtMs = this.#atMs;
     const builder = this.#builder;
     const delta = this.#delta;
     try {

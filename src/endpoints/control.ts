@@ -8,6 +8,8 @@ export interface ControlOptions {
   readonly tls: TlsMaterial | null;
   readonly headers: readonly (readonly [string, string])[];
   readonly timeoutMs: number;
+  /** Ends calls under way. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface ControlAnswer {
@@ -37,12 +39,12 @@ export class Control {
 
   /** GETs a path below the target's base. Never rejects. */
   async get(path: string): Promise<ControlAnswer> {
-    const { target, headers, timeoutMs } = this.#options;
+    const { target, headers, timeoutMs, signal } = this.#options;
     try {
       const answer = await request(`${targetOrigin(target)}${target.basePath}${path}`, {
         dispatcher: this.#dispatcher,
         headers: Object.fromEntries(headers),
-        signal: AbortSignal.timeout(timeoutMs),
+        signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]),
       });
       return { status: answer.statusCode, body: await answer.body.text(), error: null };
     } catch (error) {

@@ -88,6 +88,10 @@ export const SERVERS: readonly ServerKind[] = [
   },
 ];
 
+/** Fields worth trying with a server that no sign tells. */
+export const UNKNOWN_SERVER_FIELDS: readonly OptionalField[] = ['ignore_eos', 'min_tokens'];
+
+/** The server that the signs tell, null when none does. */
 export function recogniseServer(signs: ServerSigns): ServerKind | null {
   return SERVERS.find((server) => server.recognise(signs)) ?? null;
 }

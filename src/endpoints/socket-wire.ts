@@ -46,7 +46,7 @@ export class SocketWire implements Wire {
     if (this.#options.connectionPerRequest) return this.takeTally();
     const now = this.#options.clock.now();
     for (const connection of this.#idle.splice(0)) {
-      if (now - connection.idleSinceMs < FRESH_MS) this.#idle.push(connection);
+      if (!connection.dead && now - connection.idleSinceMs < FRESH_MS) this.#idle.push(connection);
       else connection.destroy();
     }
     // A listen queue is often 128 long, so a thousand SYNs at once would be dropped and retried after a second.

@@ -1,3 +1,4 @@
+import { WITNESS_RATIO } from '../core/audit.ts';
 import type { LevelReport, Report, Witness } from '../core/report.ts';
 import { figure, grouped, percent } from './figures.ts';
 import { lengthNotes } from './length-notes.ts';
@@ -7,8 +8,6 @@ import { harmless } from './page-style.ts';
 
 /** A larger part of the input from the server's cache than this makes TTFT another measurement. */
 const CACHED_RATIO = 0.01;
-/** Counts further apart than this are no rounding at the edges of a level. */
-const WITNESS_RATIO = 0.001;
 /** More levels than this would make a wall of numbers. */
 const STEADY_LEVELS = 6;
 

@@ -15,26 +15,28 @@ const SLURM_NAMES = [
 
 /** The command line as it was typed, with the values of secret options replaced by `***`. */
 export function redactCommand(args: readonly string[]): string {
-  let secretNext = false;
+  let secretNext: string | null = null;
   const words = args.map((arg) => {
-    if (secretNext) {
-      secretNext = false;
-      return redactValue(arg);
+    if (secretNext !== null) {
+      const option = secretNext;
+      secretNext = null;
+      return redactValue(option, arg);
     }
     const equals = arg.indexOf('=');
     const name = equals < 0 ? arg : arg.slice(0, equals);
     if (!SECRET_OPTIONS.has(name)) return arg;
     if (equals < 0) {
-      secretNext = true;
+      secretNext = name;
       return arg;
     }
-    return `${name}=${redactValue(arg.slice(equals + 1))}`;
+    return `${name}=${redactValue(name, arg.slice(equals + 1))}`;
   });
   return ['bench', ...words.map(quote)].join(' ');
 }
 
-/** Of `Name: value` the name may be seen. */
-function redactValue(value: string): string {
+/** Of a header `Name: value` the name may be seen; of a key nothing. */
+function redactValue(option: string, value: string): string {
+  if (option === '--api-key') return '***';
   const name = /^[A-Za-z0-9-]+(?=\s*[:=])/.exec(value);
   return name ? `${name[0]}: ***` : '***';
 }

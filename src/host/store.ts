@@ -41,6 +41,8 @@ export class RunStore {
   readonly directory: string;
   #handle: number;
   #unsaved: RequestRecord[] = [];
+  /** Documents whose last state the disk refused. */
+  readonly #stale = new Set<string>();
   /** First error of the disk, null while all went well. */
   firstError: string | null = null;
   #bytes: number;
@@ -102,6 +104,12 @@ export class RunStore {
     return this.#unsaved.length;
   }
 
+  /** What of the run is not on disk, in words; null when all is. */
+  get missing(): string | null {
+    const parts = [...(this.#unsaved.length > 0 ? [`${this.#unsaved.length} records`] : []), ...this.#stale];
+    return parts.length === 0 ? null : `${parts.join(', ')} (${this.firstError})`;
+  }
+
   /** Appends a line per record. Never throws: what a full disk refuses is kept and tried again. */
   append(records: readonly RequestRecord[]): void {
     this.#unsaved.push(...records);
@@ -158,9 +166,11 @@ export class RunStore {
   document(name: string, text: string): boolean {
     try {
       writeAtomic(path.join(this.directory, name), text);
+      this.#stale.delete(name);
       return true;
     } catch (error) {
       this.firstError ??= errorText(error);
+      this.#stale.add(name);
       return false;
     }
   }

@@ -71,7 +71,7 @@ function jobOf(
       counts: { warmup: 0, measured: PER_POINT, hold: 0 },
     })),
     cacheDir,
-    calibration: null,
+    calibration: prompts.islCounts === 'content' ? 'unknown' : null,
     foreignServer: false,
     ...rest,
   };

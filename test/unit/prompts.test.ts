@@ -298,8 +298,13 @@ describe('an unknown template', () => {
     }
   });
 
-  it('does not matter when ISL counts the content', async () => {
-    const { result, sunk } = await prepare({ foreignServer: true, islCounts: 'content' });
+  it('does not change a text whose bare tokens are counted', async () => {
+    await expect(prepare({ foreignServer: true, islCounts: 'content' })).rejects.toThrow('asked for probes');
+    const { result, sunk } = await prepare({
+      foreignServer: true,
+      islCounts: 'content',
+      calibration: 'unknown',
+    });
     expect(sunk.every(({ text, promptTokens }) => wordsIn(text) === 50 && promptTokens === null)).toBe(true);
     expect(result.facts).toMatchObject({ estimates: true, template: { tokens: null, by: 'unknown' } });
   });
@@ -347,6 +352,7 @@ describe('tokenizers without words of one token', () => {
     const { result, sunk } = await prepare({
       tokenizer: folder,
       islCounts: 'content',
+      calibration: 'unknown',
       points: [point(31)],
       count: 3,
     });

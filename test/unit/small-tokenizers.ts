@@ -1,6 +1,12 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll } from 'vitest';
+
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
 
 /** Lower-case words without meaning, `count` of them: ba, be, bi … then with more syllables. */
 export function madeUpWords(count: number): string[] {
@@ -101,6 +107,7 @@ export function byteLevelJson(words: readonly string[], acrossSpaces: readonly s
 /** A new folder with these files; objects are written as JSON. */
 export function folderWith(files: Readonly<Record<string, object | string>>): string {
   const folder = mkdtempSync(join(tmpdir(), 'bench-tokenizer-'));
+  folders.push(folder);
   for (const [name, content] of Object.entries(files)) {
     const file = join(folder, name);
     mkdirSync(join(file, '..'), { recursive: true });

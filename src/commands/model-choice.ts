@@ -1,0 +1,44 @@
+import { BenchError, EXIT, usageError } from '../core/errors.ts';
+
+/**
+ * The served model: `--model`, whether listed or not, else the only one that is listed. What is odd about it
+ * goes into `notes`. Exit 3 when the server lists none, 2 when it lists several.
+ */
+export function chooseModel(
+  wanted: string | null,
+  listed: readonly string[] | null,
+  url: string,
+  status: number | null,
+  notes: string[],
+): string {
+  if (wanted !== null) {
+    if (listed === null)
+      notes.push(`${url}/v1/models gave no list (status ${status ?? 'none'}); going by the canary`);
+    else if (!listed.includes(wanted))
+      notes.push(
+        `"${wanted}" is not among the listed models (${listed.join(', ') || 'none'}); going by the canary`,
+      );
+    return wanted;
+  }
+  if (listed === null) {
+    throw new BenchError(
+      EXIT.target,
+      `${url}/v1/models gave no list (status ${status ?? 'none'})`,
+      'name the served model with --model',
+    );
+  }
+  if (listed.length === 0) {
+    throw new BenchError(
+      EXIT.target,
+      `${url} is up but lists no model yet`,
+      'wait until the workers have registered, or name one with --model',
+    );
+  }
+  if (listed.length > 1) {
+    throw usageError(
+      `${url} serves ${listed.length} models: ${listed.join(', ')}`,
+      'choose one with --model',
+    );
+  }
+  return listed[0]!;
+}
