@@ -39,6 +39,13 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
   let failed = 0;
   let ttfts: number[] = [];
 
+  const outcome = (): string => {
+    const ttft =
+      ttfts.length === 0
+        ? ''
+        : `  TTFT p50 ${formatDuration(quantile(Float64Array.from(ttfts).sort(), 0.5))}`;
+    return `${ttft}${failed > 0 ? `  ${failed} failed` : ''}`;
+  };
   const draw = (): void => {
     const now = performance.now();
     const rate = ((tokens - tokensBefore) * 1_000) / Math.max(1, now - drawnMs);
@@ -49,12 +56,7 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
       total !== null && ended > 0
         ? `ETA ${formatDuration((elapsedMs / ended) * (total - ended))}`
         : formatDuration(elapsedMs);
-    const ttft =
-      ttfts.length === 0
-        ? ''
-        : `  TTFT p50 ${formatDuration(quantile(Float64Array.from(ttfts).sort(), 0.5))}`;
-    const bad = failed > 0 ? `  ${failed} failed` : '';
-    const line = `${label}  ${ended}${total === null ? '' : `/${total}`} done  ${inFlight()} in flight  ${rate.toFixed(0)} tok/s${ttft}${bad}  ${left}`;
+    const line = `${label}  ${ended}${total === null ? '' : `/${total}`} done  ${inFlight()} in flight  ${rate.toFixed(0)} tok/s${outcome()}  ${left}`;
     if (tty) stream.write(`\r\x1b[2K${line.slice(0, (stream.columns || 120) - 1)}`);
     else stream.write(`${line}\n`);
   };
@@ -93,9 +95,10 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
       if (record.firstAtMs !== null) ttfts.push(record.firstAtMs - record.sentAtMs);
     },
     done() {
-      // Most levels end between two plain lines; each has one at its end.
-      if (!tty && timer !== null) draw();
+      if (timer === null) return;
+      const took = performance.now() - startedMs;
       stop();
+      stream.write(`${label}  ${ended} done in ${formatDuration(took)}${outcome()}\n`);
     },
   };
 }

@@ -29,8 +29,8 @@ export async function runMeasure(
   verb: 'sweep' | 'run',
   argv: readonly string[],
 ): Promise<ExitCode> {
-  if (args.resume !== undefined) refuseBesideResume(argv);
   const earlier = args.resume === undefined ? null : earlierRun(args.resume);
+  if (earlier !== null) refuseBesideResume(argv);
   const mock = args.mock && !args['dry-run'] ? await startMockProcess(args['mock-flags']) : null;
   try {
     const told = earlier === null ? args : { ...args, ...asEarlier(earlier.spec, args) };

@@ -26,6 +26,9 @@ async function run(args: readonly string[], verb = 'run', shape: readonly string
   return { ended, out, ...readRun(out) };
 }
 
+/** Progress that is no terminal's: a line when the level has ended. */
+const ONE_LINE = /^\[1\/1\] C=\d+ \S+ {2}\d+ done in .*\n$/;
+
 describe('what is printed', () => {
   it('--quiet: nothing', async () => {
     const { ended } = await run(['--quiet']);
@@ -34,7 +37,8 @@ describe('what is printed', () => {
 
   it('--json: the report alone', async () => {
     const { ended, report } = await run(['--json']);
-    expect(ended).toMatchObject({ code: 0, stderr: '' });
+    expect(ended.code).toBe(0);
+    expect(ended.stderr).toMatch(ONE_LINE);
     expect(parseReport(ended.stdout)).toEqual(report);
   });
 
@@ -164,8 +168,8 @@ describe('how it is sent', () => {
     expect(level.requests.good).toBe(20);
     expect(level.witness?.requests).toEqual({ server: 20, ours: 20 });
     const counts = [await a.counter('requests_total'), await b.counter('requests_total')];
-    expect(counts.reduce((x, y) => x + y, 0)).toBe(21);
-    expect(Math.min(...counts)).toBe(10);
+    // Each streams the canary once, and half of the load.
+    expect(counts).toEqual([11, 11]);
   });
 
   it('a unix socket', async () => {
@@ -180,7 +184,8 @@ describe('how it is sent', () => {
     const out = newOut();
     const ended = await bench(['run', '--url', `unix:${socket}`, ...SHAPE, '--requests', '4', '--out', out]);
     proxy.close();
-    expect(ended).toMatchObject({ code: 0, stderr: '' });
+    expect(ended.code).toBe(0);
+    expect(ended.stderr).toMatch(ONE_LINE);
     expect(onlyLevel(readRun(out)).requests).toMatchObject({ sent: 4, good: 4 });
   });
 

@@ -48,7 +48,10 @@ describe('a server with a known schedule', () => {
     const { ended, run } = heldUp ? await measure() : first;
 
     expect(ended.code).toBe(0);
-    expect(ended.stderr).toBe('');
+    // A line for each level, and no warning among them.
+    expect(ended.stderr.trimEnd().split('\n')).toEqual(
+      [1, 4, 16].map((c, i) => expect.stringContaining(`[${i + 1}/3] C=${c} 400x30  ${6 * c} done in `)),
+    );
     expect(run.report.status).toBe('complete');
     expect(run.report.levels.map(({ concurrency }) => concurrency)).toEqual([1, 4, 16]);
     for (const level of run.report.levels) {
