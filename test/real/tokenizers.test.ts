@@ -153,10 +153,13 @@ describe.skipIf(!isInstalled).each(FAMILIES)('$name', ({ name, share }) => {
     }
   });
 
-  it.skipIf(share === null)('adds what the template holds', async () => {
-    const { result } = await prepare({ tokenizer: folder }, [64]);
-    expect(prepared(result).facts.template).toMatchObject({ tokens: share, by: 'computed' });
-  });
+  // A dated template has no fixed share, and one family has no template.
+  if (share !== null) {
+    it('adds what the template holds', async () => {
+      const { result } = await prepare({ tokenizer: folder }, [64]);
+      expect(prepared(result).facts.template).toMatchObject({ tokens: share, by: 'computed' });
+    });
+  }
 
   it('encodes the corpus as the native tokenizer does', async () => {
     const corpus = readFileSync(new URL('../../datasets/corpus.txt', import.meta.url), 'utf8').slice(
