@@ -29,6 +29,8 @@ export interface SweepJob {
   readonly quiet: boolean;
   /** Levels of an earlier, incomplete run of the same spec; they are not run again. */
   readonly earlier: readonly LevelReport[];
+  /** What the earlier run had to say, and with what it was made; empty for a new run. */
+  readonly earlierNotes: readonly string[];
   /** Number of the first request, so that ids go on where an earlier run stopped. */
   readonly firstId: number;
 }
@@ -111,7 +113,7 @@ async function setUp(
     targetFacts(spec, identified, canary, connection.controls),
     supply.facts,
   );
-  draft.warnings.push(...identified.notes, ...supply.warnings);
+  draft.warnings.push(...job.earlierNotes, ...identified.notes, ...supply.warnings);
   if (canary.refusedFields.length > 0) {
     draft.warnings.push(
       `the server refused ${canary.refusedFields.join(', ')}: output lengths may fall short of what was asked`,

@@ -69,6 +69,7 @@ export async function runMeasure(
         store,
         quiet: args.quiet,
         earlier: earlier?.levels ?? [],
+        earlierNotes: earlier?.notes ?? [],
         firstId: earlier?.firstId ?? 0,
       });
     } catch (error) {
@@ -122,6 +123,7 @@ interface EarlierRun {
   readonly origin: { readonly utc: string; readonly monotonicNs: string };
   readonly levels: readonly LevelReport[];
   readonly firstId: number;
+  readonly notes: readonly string[];
   reopen(): RunStore;
 }
 
@@ -139,5 +141,10 @@ function earlierRun(directory: string): EarlierRun {
   if (levels.length === spec.points.length - spec.skip)
     throw usageError(`--resume: the run in ${directory} is complete`, `show it: bench report ${directory}`);
   const { firstId, reopen } = RunStore.reopen(directory, new Set(levels.map((level) => level.point)));
-  return { spec, origin: report.origin, levels, firstId, reopen };
+  const made = `with the salt ${spec.prompts.salt} by: ${report.provenance.command}`;
+  const notes = [
+    ...report.warnings,
+    ...(levels.length > 0 ? [`${levels.length} levels were measured before, ${made}`] : []),
+  ];
+  return { spec, origin: report.origin, levels, firstId, notes, reopen };
 }
