@@ -22,7 +22,7 @@ import type { ServerWitness } from './witness.ts';
 /** Files that the process needs open beside its connections. */
 const SPARE_FILES = 64;
 /** Output tokens that a warm-up request asks for at most. */
-export const WARMUP_OSL = 32;
+const WARMUP_OSL = 32;
 
 /** What all levels of a run share. */
 export interface LevelHost {
@@ -51,6 +51,7 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
   const cancelAll = (): void => client.cancel('interrupted');
   interrupt.cancel.addEventListener('abort', cancelAll);
   let audit: Audit;
+  let measured: RequestRecord[];
   let tallies: ConnectionTally[];
   try {
     tallies = await warmUp(point, host, log);
@@ -59,14 +60,15 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
     const auditor = new Auditor();
     auditor.start();
     await driveMeasured(point, host, log);
-    audit = auditor.stop(log.records('measured'));
+    measured = log.records('measured');
+    audit = auditor.stop(measured);
     tallies.push(...client.takeTallies());
   } finally {
     log.flush();
     interrupt.cancel.removeEventListener('abort', cancelAll);
     progress.done();
   }
-  const witness = (await host.witness?.after([...log.records('measured'), ...log.records('hold')])) ?? null;
+  const witness = (await host.witness?.after([...measured, ...log.records('hold')])) ?? null;
   const records = await host.countChunkTokens(log.finished);
   if (amendable && log.finished.some(({ text }) => text !== null)) store.amend(startBytes, records);
   store.sync();
@@ -75,7 +77,7 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
     concurrency: point.concurrency,
     isl: point.isl,
     osl: point.osl,
-    status: wasCut(point, log.records('measured'), interrupt) ? 'partial' : 'complete',
+    status: wasCut(point, measured, interrupt) ? 'partial' : 'complete',
     records,
     gpus: host.spec.gpus,
     connections: sumTallies(tallies),

@@ -164,7 +164,6 @@ export const LOAD_OPTIONS = {
   'mock-flags': {
     group: TARGET,
     type: 'string',
-    nargs: 1,
     default: '',
     describe: 'flags for the mock server, in one string (see bench mock --help)',
   },

@@ -39,7 +39,7 @@ export interface PromptSupply {
 }
 
 /** How many prompts of each phase a point needs. */
-export function promptCounts(point: PointSpec, holdLoad: boolean): Record<Phase, number> {
+function promptCounts(point: PointSpec, holdLoad: boolean): Record<Phase, number> {
   return {
     warmup: point.warmup,
     measured: point.requests ?? Math.max(TIMED_PROMPTS_LEAST, TIMED_PROMPTS_PER_SLOT * point.concurrency),

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { DEFINITIONS } from '../core/definitions.ts';
+import { sum } from '../core/distribution.ts';
 import { BenchError, EXIT, type ExitCode, errorText, worstExit } from '../core/errors.ts';
 import type { LevelReport, PromptFacts, Provenance, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
@@ -233,10 +234,10 @@ function estimateNote({ template }: PromptFacts): string {
 }
 
 /** The exit code that a finished run earned, by the table of core/errors. */
-export function exitCodeOf(report: Report, signal: ExitCode | null): ExitCode {
+function exitCodeOf(report: Report, signal: ExitCode | null): ExitCode {
   const codes: ExitCode[] = signal === null ? [] : [signal];
-  const sent = report.levels.reduce((total, level) => total + level.requests.sent, 0);
-  const failed = report.levels.reduce((total, level) => total + level.requests.failed, 0);
+  const sent = sum(report.levels.map((level) => level.requests.sent));
+  const failed = sum(report.levels.map((level) => level.requests.failed));
   if (sent > 0 && failed === sent) codes.push(EXIT.target);
   if (report.levels.some((level) => level.failureRatio > report.spec.maxFailureRatio))
     codes.push(EXIT.verdict);

@@ -9,7 +9,7 @@ const QUANTILES: readonly (readonly [PercentileName, number])[] = [
   ['p999', 0.999],
 ];
 
-export const EMPTY_STATS: Stats = {
+const EMPTY_STATS: Stats = {
   mean: null,
   std: null,
   min: null,
@@ -67,7 +67,7 @@ function quantiles(at: (q: number) => number): Record<PercentileName, number> {
 const HIGHEST_VALUE = 3_600_000_000;
 
 /** An HDR histogram of integers from 1 with three significant digits; it grows beyond an hour of microseconds. */
-export function newHistogram(): Histogram {
+function newHistogram(): Histogram {
   return build({
     bitBucketSize: 32,
     autoResize: true,

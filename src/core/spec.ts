@@ -85,6 +85,16 @@ export interface Prompt {
   readonly promptTokens: number | null;
 }
 
+/** What a re-used prompt's first words are replaced from. */
+export interface Salting {
+  readonly seed: number;
+  readonly salt: string;
+  readonly firstWords: readonly string[];
+  readonly words: readonly string[];
+  /** At most this many leading words of a prompt are salt. */
+  readonly saltWords: number;
+}
+
 /** Gives prompt number `index` of a point's phase. Each (point, phase, index) is another text. */
 export interface PromptSource {
   take(point: number, phase: Phase, index: number): Prompt;

@@ -101,7 +101,6 @@ export type {
   Probe,
   PromptMaker,
   PromptSink,
-  Salting,
 } from './prepare.ts';
 export { fitCalibration } from './random.ts';
 export { openEmbeddedCounter, type TokenCounter } from './token-counter.ts';

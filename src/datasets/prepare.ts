@@ -1,6 +1,6 @@
 import type { Phase } from '../core/record.ts';
 import type { PromptFacts } from '../core/report.ts';
-import type { PointSpec, Prompt, PromptSpec } from '../core/spec.ts';
+import type { PointSpec, Prompt, PromptSpec, Salting } from '../core/spec.ts';
 
 /** A point of the sweep and how many prompts of each phase to make for it. */
 export interface PointPrompts {
@@ -28,16 +28,6 @@ export interface PrepareJob {
   readonly foreignServer: boolean;
   /** `chat_template_kwargs` of the request, which a template may read. */
   readonly templateVariables?: Readonly<Record<string, unknown>>;
-}
-
-/** What a re-used prompt's first words are replaced from. */
-export interface Salting {
-  readonly seed: number;
-  readonly salt: string;
-  readonly firstWords: readonly string[];
-  readonly words: readonly string[];
-  /** At most this many leading words of a prompt are salt. */
-  readonly saltWords: number;
 }
 
 /** A text whose tokens the server should count, to find out what its template adds. */

@@ -1,28 +1,16 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import type { Clock } from '../core/clock.ts';
 import { socketFailure } from './failures.ts';
 import { HttpResponseReader } from './http-reader.ts';
 import {
   type ConnectionTally,
   emptyTally,
   type ResponseSink,
-  type Target,
-  type TlsMaterial,
   type Wire,
   type WireFailure,
+  type WireOptions,
   type WireRequest,
 } from './wire.ts';
-
-export interface SocketWireOptions {
-  readonly target: Target;
-  readonly clock: Clock;
-  readonly tls: TlsMaterial | null;
-  /** 0 for none. */
-  readonly connectTimeoutMs: number;
-  /** Each request on a connection of its own, opened after `sent` (as sglang.bench_serving does). */
-  readonly connectionPerRequest: boolean;
-}
 
 /** One read's bytes; shared by all sockets, since each read is used up before the next. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
@@ -32,13 +20,13 @@ const FRESH_MS = 1_000;
 
 /** Keep-alive sockets read through `onread`: the clock is read on entry to the callback, before any byte is looked at. */
 export class SocketWire implements Wire {
-  readonly #options: SocketWireOptions;
+  readonly #options: WireOptions;
   readonly #idle: Connection[] = [];
   readonly #all = new Set<Connection>();
   #tally: ConnectionTally = emptyTally();
   #tlsSession: Buffer | undefined;
 
-  constructor(options: SocketWireOptions) {
+  constructor(options: WireOptions) {
     this.#options = options;
   }
 
@@ -123,9 +111,8 @@ export class SocketWire implements Wire {
           this.#idle.push(connection);
           resolve();
         },
-        failed: (failure) => {
+        failed: () => {
           this.#tally.failed++;
-          this.#tally.firstFailure ??= failure;
           resolve();
         },
         idle: () => this.#release(connection),
@@ -142,7 +129,7 @@ export class SocketWire implements Wire {
 interface ConnectionEvents {
   open(): void;
   /** The connection broke while no request was on it. */
-  failed(failure: WireFailure): void;
+  failed(): void;
   /** A whole response has come and the connection may carry another. */
   idle(): void;
   closed(): void;
@@ -155,14 +142,14 @@ class Connection {
   dead = false;
   readonly #socket: net.Socket;
   readonly #reader = new HttpResponseReader();
-  readonly #options: SocketWireOptions;
+  readonly #options: WireOptions;
   readonly #events: ConnectionEvents;
   #connected = false;
   #connectTimer: NodeJS.Timeout | null = null;
   #waiting: WireRequest | null = null;
   #sink: ResponseSink | null = null;
 
-  constructor(options: SocketWireOptions, session: Buffer | undefined, events: ConnectionEvents) {
+  constructor(options: WireOptions, session: Buffer | undefined, events: ConnectionEvents) {
     this.#options = options;
     this.#events = events;
     this.idleSinceMs = options.clock.now();
@@ -294,7 +281,7 @@ class Connection {
     const connected = this.#connected;
     this.destroy();
     if (sink !== null) sink.fail(failure, this.#options.clock.now());
-    else if (!connected) this.#events.failed(failure);
+    else if (!connected) this.#events.failed();
   }
 
   #stopTimer(): void {
@@ -303,7 +290,7 @@ class Connection {
   }
 }
 
-function encodeRequest(request: WireRequest, options: SocketWireOptions): Buffer {
+function encodeRequest(request: WireRequest, options: WireOptions): Buffer {
   const { target, connectionPerRequest } = options;
   let head = `POST ${target.basePath}${request.path} HTTP/1.1\r\nHost: ${target.authority}\r\nContent-Length: ${request.body.length}\r\n`;
   for (const [name, value] of request.headers) head += `${name}: ${value}\r\n`;

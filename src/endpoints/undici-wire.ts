@@ -1,32 +1,21 @@
 import { rootCertificates } from 'node:tls';
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
-import type { Clock } from '../core/clock.ts';
 import { socketFailure } from './failures.ts';
 import {
   type ConnectionTally,
   emptyTally,
   type ResponseSink,
   type Target,
-  type TlsMaterial,
   type Wire,
   type WireFailure,
+  type WireOptions,
   type WireRequest,
 } from './wire.ts';
 
-export interface UndiciWireOptions {
-  readonly target: Target;
-  readonly clock: Clock;
-  readonly tls: TlsMaterial | null;
-  readonly connectTimeoutMs: number;
-  readonly connectionPerRequest: boolean;
-}
-
 /** An undici dispatcher for a target: proxies of the environment, TLS files and unix sockets included. */
-export function undiciDispatcher(options: {
-  readonly target: Target;
-  readonly tls: TlsMaterial | null;
-  readonly connectTimeoutMs: number;
-}): Agent | EnvHttpProxyAgent {
+export function undiciDispatcher(
+  options: Pick<WireOptions, 'target' | 'tls' | 'connectTimeoutMs'>,
+): Agent | EnvHttpProxyAgent {
   const { target, tls } = options;
   const connect = {
     timeout: options.connectTimeoutMs,
@@ -52,11 +41,11 @@ export function targetOrigin(target: Target): string {
 
 /** Measured streams through undici: for proxies, and as the second opinion on the socket wire in tests. */
 export class UndiciWire implements Wire {
-  readonly #options: UndiciWireOptions;
+  readonly #options: WireOptions;
   readonly #dispatcher: Agent | EnvHttpProxyAgent;
   #tally: ConnectionTally = emptyTally();
 
-  constructor(options: UndiciWireOptions) {
+  constructor(options: WireOptions) {
     this.#options = options;
     this.#dispatcher = undiciDispatcher(options);
     this.#dispatcher.on('connect', () => {

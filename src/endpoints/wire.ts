@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.ts';
 import type { FailureClass } from '../core/record.ts';
 
 /** One request as it goes out. `headers` holds everything but Host, Content-Length and Connection. */
@@ -34,11 +35,10 @@ export interface ConnectionTally {
   totalMs: number;
   maxMs: number;
   failed: number;
-  firstFailure: WireFailure | null;
 }
 
 export function emptyTally(): ConnectionTally {
-  return { opened: 0, totalMs: 0, maxMs: 0, failed: 0, firstFailure: null };
+  return { opened: 0, totalMs: 0, maxMs: 0, failed: 0 };
 }
 
 /**
@@ -75,4 +75,15 @@ export interface TlsMaterial {
   readonly ca: Buffer | null;
   readonly cert: Buffer | null;
   readonly key: Buffer | null;
+}
+
+/** What a wire is made with. */
+export interface WireOptions {
+  readonly target: Target;
+  readonly clock: Clock;
+  readonly tls: TlsMaterial | null;
+  /** 0 for none. */
+  readonly connectTimeoutMs: number;
+  /** Each request on a connection of its own, opened after `sent` (as sglang.bench_serving does). */
+  readonly connectionPerRequest: boolean;
 }

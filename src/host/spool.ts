@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, readSync, unlinkSync, writeSync } from 
 import { BenchError, EXIT, errorText } from '../core/errors.ts';
 import { Random } from '../core/random.ts';
 import type { Phase } from '../core/record.ts';
-import type { Prompt, PromptSource } from '../core/spec.ts';
+import type { Prompt, PromptSource, Salting } from '../core/spec.ts';
 
 /**
  * Layout of a spool: the contents one behind the other, then one fixed-width record per prompt, then the
@@ -15,16 +15,6 @@ const BUFFER_BYTES = 4 * 1024 * 1024;
 const PHASES: readonly Phase[] = ['warmup', 'measured', 'hold'];
 /** Stands for a prompt length that is unknown. */
 const UNKNOWN = 0xff_ff_ff_ff;
-
-/** What the first words of a re-used prompt are replaced from. */
-export interface SpoolSalting {
-  readonly seed: number;
-  readonly salt: string;
-  readonly firstWords: readonly string[];
-  readonly words: readonly string[];
-  /** At most this many leading words of a prompt are salt. */
-  readonly saltWords: number;
-}
 
 /**
  * Writes prompts to a file, so that neither the process that makes them nor the one that sends them
@@ -65,7 +55,7 @@ export class SpoolWriter {
   }
 
   /** Finishes the file. The writer is of no use after. */
-  close(salting: SpoolSalting): void {
+  close(salting: Salting): void {
     const recordsAt = this.#offset;
     for (const record of this.#records) this.#append(record);
     const saltingAt = this.#offset;
@@ -125,7 +115,7 @@ export class SpoolReader implements PromptSource {
   readonly #path: string;
   readonly #fd: number;
   readonly #entries = new Map<string, SpoolEntry[]>();
-  readonly #salting: SpoolSalting;
+  readonly #salting: Salting;
 
   /** Opens a finished spool. Throws a BenchError when it is none. */
   constructor(path: string) {
@@ -142,7 +132,7 @@ export class SpoolReader implements PromptSource {
       number,
       number,
     ];
-    this.#salting = JSON.parse(this.#read(saltingAt, end - saltingAt).toString('utf8')) as SpoolSalting;
+    this.#salting = JSON.parse(this.#read(saltingAt, end - saltingAt).toString('utf8')) as Salting;
     const records = this.#read(recordsAt, footer.readUInt32LE(24) * RECORD_BYTES);
     for (let at = 0; at < records.length; at += RECORD_BYTES) this.#enter(records, at);
   }
@@ -210,7 +200,7 @@ export class SpoolReader implements PromptSource {
 const SPACE = 0x20;
 
 /** The content with as many fresh words at its start as it has salt words. */
-function resalt(content: Buffer, salting: SpoolSalting, random: Random): Buffer {
+function resalt(content: Buffer, salting: Salting, random: Random): Buffer {
   let count = 0;
   let end = -1;
   while (count < salting.saltWords && end < content.length) {

@@ -44,7 +44,7 @@ export class RunStore {
   /** Documents whose last state the disk refused. */
   readonly #stale = new Set<string>();
   /** First error of the disk, null while all went well. */
-  firstError: string | null = null;
+  #firstError: string | null = null;
   #bytes: number;
 
   private constructor(directory: string, handle: number, bytes: number) {
@@ -107,7 +107,7 @@ export class RunStore {
   /** What of the run is not on disk, in words; null when all is. */
   get missing(): string | null {
     const parts = [...(this.#unsaved.length > 0 ? [`${this.#unsaved.length} records`] : []), ...this.#stale];
-    return parts.length === 0 ? null : `${parts.join(', ')} (${this.firstError})`;
+    return parts.length === 0 ? null : `${parts.join(', ')} (${this.#firstError})`;
   }
 
   /** Appends a line per record. Never throws: what a full disk refuses is kept and tried again. */
@@ -120,7 +120,7 @@ export class RunStore {
     this.#bytes += whole;
     this.#unsaved.splice(0, countLines(bytes.subarray(0, whole)));
     if (error !== null) {
-      this.firstError ??= errorText(error);
+      this.#firstError ??= errorText(error);
       this.#cutTornLine();
     }
   }
@@ -130,7 +130,7 @@ export class RunStore {
     try {
       truncateSync(path.join(this.directory, RECORDS_FILE), this.#bytes);
     } catch (error) {
-      this.firstError ??= errorText(error);
+      this.#firstError ??= errorText(error);
     }
   }
 
@@ -157,21 +157,19 @@ export class RunStore {
       this.#bytes = from + lines.length;
       this.#unsaved = [];
     } catch (error) {
-      this.firstError ??= errorText(error);
+      this.#firstError ??= errorText(error);
       rmSync(temporary, { force: true });
     }
   }
 
-  /** Writes a document atomically; false when the disk refused. */
-  document(name: string, text: string): boolean {
+  /** Writes a document atomically; what the disk refused is told by `missing`. */
+  document(name: string, text: string): void {
     try {
       writeAtomic(path.join(this.directory, name), text);
       this.#stale.delete(name);
-      return true;
     } catch (error) {
-      this.firstError ??= errorText(error);
+      this.#firstError ??= errorText(error);
       this.#stale.add(name);
-      return false;
     }
   }
 
@@ -179,7 +177,7 @@ export class RunStore {
     try {
       fsyncSync(this.#handle);
     } catch (error) {
-      this.firstError ??= errorText(error);
+      this.#firstError ??= errorText(error);
     }
   }
 

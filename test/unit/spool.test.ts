@@ -2,11 +2,11 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BenchError } from '../../src/core/errors.ts';
-import type { Prompt } from '../../src/core/spec.ts';
-import { SpoolReader, type SpoolSalting, SpoolWriter } from '../../src/host/spool.ts';
+import type { Prompt, Salting } from '../../src/core/spec.ts';
+import { SpoolReader, SpoolWriter } from '../../src/host/spool.ts';
 import { folderWith } from './small-tokenizers.ts';
 
-const SALTING: SpoolSalting = {
+const SALTING: Salting = {
   seed: 1,
   salt: 's',
   firstWords: ['Uno', 'Due', 'Tre', 'Sei', 'Otto'],
