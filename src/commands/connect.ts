@@ -91,6 +91,7 @@ export class Connection {
     model: string;
     fields: ReadonlySet<OptionalField>;
     templateShare: number;
+    keepText?: boolean;
     onChunk?: (text: string, tokens: number) => void;
     /** Speaks to this target alone. */
     target?: Target;

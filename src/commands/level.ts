@@ -70,7 +70,7 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
   }
   const witness = (await host.witness?.after([...measured, ...log.records('hold')])) ?? null;
   const records = await host.countChunkTokens(log.finished);
-  if (amendable && log.finished.some(({ text }) => text !== null)) store.amend(startBytes, records);
+  if (amendable && log.finished.some(({ uncounted }) => uncounted)) store.amend(startBytes, records);
   store.sync();
   const level = summarizeLevel({
     point: point.index,
@@ -147,7 +147,7 @@ async function driveMeasured(point: PointSpec, host: LevelHost, log: LevelLog): 
     point,
     {
       phase: 'measured',
-      arrival: ARRIVALS.find((kind) => kind.name === spec.arrival)!.make(point),
+      arrival: ARRIVALS.find((kind) => kind.name === spec.arrival)!.make(point, spec),
       count: point.requests ?? Number.POSITIVE_INFINITY,
       untilAtMs: point.durationMs === null ? Number.POSITIVE_INFINITY : clock.now() + point.durationMs,
       hold: spec.holdLoad,

@@ -108,7 +108,7 @@ export async function chunkTokens(
   scratch: string,
   warn: (warning: string) => void,
 ): Promise<RequestRecord[]> {
-  const open = requests.filter(({ text }) => text !== null);
+  const open = requests.filter(({ uncounted }) => uncounted);
   if (open.length === 0) return requests.map(({ record }) => record);
   let counts: Uint32Array[];
   try {

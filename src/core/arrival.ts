@@ -1,5 +1,5 @@
 import type { Kind } from './kind.ts';
-import type { PointSpec } from './spec.ts';
+import type { PointSpec, RunSpec } from './spec.ts';
 
 /** When the requests of a point are due. */
 export interface Arrival {
@@ -10,5 +10,5 @@ export interface Arrival {
 }
 
 export interface ArrivalKind extends Kind {
-  make(point: PointSpec): Arrival;
+  make(point: PointSpec, spec: Pick<RunSpec, 'prompts' | 'ratePerS'>): Arrival;
 }

@@ -24,8 +24,10 @@ export interface ChunkText {
 
 export interface FinishedRequest {
   readonly record: RequestRecord;
-  /** Present when the text is needed to tell tokens per chunk, or to count tokens at all. */
+  /** Present when `uncounted`, and always where the client was told to keep text. */
   readonly text: ChunkText | null;
+  /** A good request whose text is needed to tell tokens per chunk, or to count tokens at all. */
+  readonly uncounted: boolean;
 }
 
 const ENCODER = new TextEncoder();
@@ -36,6 +38,7 @@ const ENCODER = new TextEncoder();
  */
 export class RecordBuilder {
   readonly plan: RequestPlan;
+  readonly #keepText: boolean;
   sentAtMs = 0;
   connectMs: number | null = null;
   status: number | null = null;
@@ -45,6 +48,7 @@ export class RecordBuilder {
   promptTokens = -1;
   completionTokens = -1;
   cachedTokens = -1;
+  lastEventAtMs: number | null = null;
   #chunkAtMs: Float64Array;
   #chunkEnds: Uint32Array;
   #chunkTotals: Uint32Array | null = null;
@@ -56,8 +60,10 @@ export class RecordBuilder {
   #textComplete = true;
   #failure: { class: FailureClass; detail: string } | null = null;
 
-  constructor(plan: RequestPlan) {
+  /** `keepText` keeps all output, whoever counts. */
+  constructor(plan: RequestPlan, keepText = false) {
     this.plan = plan;
+    this.#keepText = keepText;
     this.#chunkAtMs = new Float64Array(plan.osl + 2);
     this.#chunkEnds = new Uint32Array(plan.osl + 2);
     this.#text = new Uint8Array(256);
@@ -81,7 +87,7 @@ export class RecordBuilder {
       this.#addText(index, text);
     } else {
       // One count may ride on the last text alone; from the second on the server counts for us.
-      if (this.#chunkTotals === null) this.#addText(index, text);
+      if (this.#chunkTotals === null || this.#keepText) this.#addText(index, text);
       else this.#textComplete = false;
       this.#chunkTotals ??= new Uint32Array(this.#chunkAtMs.length);
       this.#chunkTotals[index] = completionTokens;
@@ -106,8 +112,8 @@ export class RecordBuilder {
     const outcome: Outcome = this.#failure?.class ?? 'good';
     const times = this.#chunkAtMs.subarray(0, this.#chunks);
     const counted = this.#countTokens();
-    const uncounted = counted.tokens === null || this.completionTokens < 0;
-    const needsText = outcome === 'good' && this.#chunks > 0 && this.#textComplete && uncounted;
+    const unknown = counted.tokens === null || this.completionTokens < 0;
+    const uncounted = outcome === 'good' && this.#chunks > 0 && this.#textComplete && unknown;
     const record: RequestRecord = {
       id: plan.id,
       point: plan.point,
@@ -123,6 +129,7 @@ export class RecordBuilder {
       sentAtMs: this.sentAtMs,
       firstAtMs: times.at(0) ?? null,
       lastAtMs: times.at(-1) ?? null,
+      lastEventAtMs: this.lastEventAtMs,
       endAtMs,
       connectMs: this.connectMs,
       chunkUs: gapsInUs(this.sentAtMs, times),
@@ -137,10 +144,11 @@ export class RecordBuilder {
       promptTokens: this.promptTokens < 0 ? null : this.promptTokens,
       cachedTokens: this.cachedTokens < 0 ? null : this.cachedTokens,
     };
-    const text = needsText
-      ? { bytes: this.#text.slice(0, this.#textBytes), ends: this.#chunkEnds.slice(0, this.#chunks) }
-      : null;
-    return { record, text };
+    const text =
+      uncounted || this.#keepText
+        ? { bytes: this.#text.slice(0, this.#textBytes), ends: this.#chunkEnds.slice(0, this.#chunks) }
+        : null;
+    return { record, text, uncounted };
   }
 
   #judge(): void {

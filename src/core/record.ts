@@ -58,6 +58,8 @@ export interface RequestRecord {
   readonly firstAtMs: number | null;
   /** Last chunk that carried output; null when none did. */
   readonly lastAtMs: number | null;
+  /** Last event of the stream, `[DONE]` and usage included; null when none came. */
+  readonly lastEventAtMs: number | null;
   /** End of the response, or the moment the request failed. */
   readonly endAtMs: number;
   /** Time to open this request's own connection; null when it was open before. Included in TTFT. */
@@ -88,6 +90,7 @@ export function recordToJson(record: RequestRecord): string {
     sentAtMs: toMicros(rest.sentAtMs),
     firstAtMs: rest.firstAtMs === null ? null : toMicros(rest.firstAtMs),
     lastAtMs: rest.lastAtMs === null ? null : toMicros(rest.lastAtMs),
+    lastEventAtMs: rest.lastEventAtMs === null ? null : toMicros(rest.lastEventAtMs),
     endAtMs: toMicros(rest.endAtMs),
     connectMs: rest.connectMs === null ? null : toMicros(rest.connectMs),
   });
@@ -110,6 +113,7 @@ export function recordFromJson(line: string): RequestRecord {
   }
   return {
     ...raw,
+    lastEventAtMs: raw.lastEventAtMs ?? null,
     chunkUs: Uint32Array.from(raw.chunkUs),
     chunkTokens: raw.chunkTokens === null ? null : Uint32Array.from(raw.chunkTokens),
   };

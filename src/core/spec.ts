@@ -29,6 +29,20 @@ export interface PromptSpec {
   readonly seed: number;
   /** Goes into the first tokens of each prompt, so that no two runs share a prefix. */
   readonly salt: string;
+  /** Present when the prompts are to be those of sglang.bench_serving, drift and repeats included. */
+  readonly sglang?: SglangPromptSpec;
+}
+
+/** What decides the prompts and arrivals of a run of sglang.bench_serving, beside lengths, ratio and seed. */
+export interface SglangPromptSpec {
+  /** ShareGPT JSON whose first turns are repeated and cut; null for `random-ids`, which decodes drawn ids. */
+  readonly path: string | null;
+  /** Rows drawn: its random streams draw all lengths before anything else. */
+  readonly count: number;
+  /** Lowest output length ever drawn: 0 until late 2025, then 1. */
+  readonly leastOsl: 0 | 1;
+  /** Whether each input length is shortened by what the tokenizer adds to a lone text (since 2026). */
+  readonly lessSpecialTokens: boolean;
 }
 
 /** Time-outs in milliseconds; 0 means none. */
@@ -51,6 +65,8 @@ export interface RunSpec {
   readonly endpoint: string;
   readonly server: string;
   readonly arrival: string;
+  /** Mean requests per second of an open arrival; a closed loop has none. */
+  readonly ratePerS?: number;
   readonly dataset: string;
   readonly points: readonly PointSpec[];
   /** The first points of the sweep that are not run. */

@@ -17,6 +17,8 @@ export interface ClientOptions {
   readonly timeouts: TimeoutSpec;
   /** Tokens of the chat template, taken off the server's prompt count where ISL means the bare text. */
   readonly templateShare: number;
+  /** Keep each request's output text, whoever counts its tokens. */
+  readonly keepText?: boolean;
   /** Called for each output chunk with the tokens it carried (1 where the server does not say), for live progress. Must be cheap. */
   readonly onChunk?: (text: string, tokens: number) => void;
 }
@@ -150,14 +152,13 @@ class Exchange implements ResponseSink {
   readonly #sse: SseReader;
   #atMs = 0;
   #lastReadAtMs = -1;
-  #lastEventAtMs = -1;
   #errorBody: Buffer[] | null = null;
   #errorBytes = 0;
   #contentType = '';
 
   constructor(plan: RequestPlan, options: ClientOptions, resolve: (finished: FinishedRequest) => void) {
     this.plan = plan;
-    this.#builder = new RecordBuilder(plan);
+    this.#builder = new RecordBuilder(plan, options.keepText);
     this.#options = options;
     this.#resolve = resolve;
     this.#sse = new SseReader((data, type) => this.#event(data, type));
@@ -219,7 +220,7 @@ class Exchange implements ResponseSink {
     if (totalMs > 0 && waitedMs > totalMs) this.#timeout(`total: not finished within ${totalMs} ms`);
     else if (this.#builder.chunks === 0) {
       if (firstMs > 0 && waitedMs > firstMs) this.#timeout(`first: no output within ${firstMs} ms`);
-    } else if (idleMs > 0 && now - this.#lastEventAtMs > idleMs) {
+    } else if (idleMs > 0 && now - this.#builder.lastEventAtMs! > idleMs) {
       this.#timeout(`idle: nothing for ${idleMs} ms after ${this.#builder.chunks} chunks`);
     }
   }
@@ -229,8 +230,8 @@ class Exchange implements ResponseSink {
   }
 
   #event(data: string, type: string | null): void {
-    this.#lastEventAtMs = this.#atMs;
     const builder = this.#builder;
+    builder.lastEventAtMs = this.#atMs;
     const delta = this.#delta;
     try {
       this.#options.dialect.read(data, delta);

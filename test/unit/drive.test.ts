@@ -53,7 +53,7 @@ async function run(
             endAtMs: clock.now(),
             outcome: cancelled ? 'cancelled' : 'good',
           });
-          resolve({ record, text: null });
+          resolve({ record, text: null, uncounted: false });
         };
         open.set(plan, end);
         trace.most = Math.max(trace.most, open.size);
