@@ -15,9 +15,11 @@ import {
 import { PROMPT_CHILD_VERB, runPromptChild } from './prompt-child.ts';
 import { PROMPTS_OPTIONS, runPrompts } from './prompts.ts';
 import { REPORT_OPTIONS, runReport } from './report.ts';
+import { servingFlagNames } from './serving/arguments.ts';
+import { runServing } from './serving/serving.ts';
 import { runMeasure } from './sweep.ts';
 
-const VERBS = ['sweep', 'run', 'check', 'prompts', 'report', 'mock'] as const;
+const VERBS = ['sweep', 'run', 'serving', 'check', 'prompts', 'report', 'mock'] as const;
 
 /** argv in, exit code out: the only place that catches. */
 export async function runApp(args: readonly string[]): Promise<ExitCode> {
@@ -25,6 +27,7 @@ export async function runApp(args: readonly string[]): Promise<ExitCode> {
     await runPromptChild();
     return EXIT.ok;
   }
+  if (args[0] === 'serving') return runServing(args.slice(1)).catch(tell);
   let exitCode: ExitCode = EXIT.ok;
   const set = (code: ExitCode): void => {
     exitCode = code;
@@ -110,6 +113,12 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
         ),
     )
     .command(
+      'serving',
+      'take the flags and give the output of sglang.bench_serving',
+      // Parsed by another parser, with argparse's manners; here for the help and the completion alone.
+      (y) => y.options(Object.fromEntries(servingFlagNames().map((name) => [name, {}]))),
+    )
+    .command(
       'check',
       'ask a server for its models and stream one request',
       (y) =>
@@ -154,7 +163,7 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
       async (argv) => set(await runMock(argv)),
     )
     .completion('completion', 'print a shell completion script')
-    .demandCommand(1, 'say what to do: bench sweep, run, check, prompts, report or mock')
+    .demandCommand(1, 'say what to do: bench sweep, run, serving, check, prompts, report or mock')
     .strict()
     .recommendCommands()
     .version(VERSION)

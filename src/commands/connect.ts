@@ -7,7 +7,7 @@ import type { Prompt, RunSpec } from '../core/spec.ts';
 import { Client } from '../endpoints/client.ts';
 import { Control, parseModels } from '../endpoints/control.ts';
 import type { Dialect, OptionalField } from '../endpoints/dialect.ts';
-import { ENDPOINTS } from '../endpoints/index.ts';
+import { findDialect } from '../endpoints/index.ts';
 import { recogniseServer, SERVERS, type ServerKind, UNKNOWN_SERVER_FIELDS } from '../endpoints/servers.ts';
 import { SocketWire } from '../endpoints/socket-wire.ts';
 import { UndiciWire } from '../endpoints/undici-wire.ts';
@@ -18,6 +18,8 @@ import { chooseModel } from './model-choice.ts';
 /** The guide's own request: a proof that tokens flow, not that a port is open. */
 const CANARY_TEXT = 'Tell me a story as if we were playing dungeons and dragons.';
 const CANARY_TOKENS = 30;
+/** Fields that make an output as long as asked. */
+const LENGTH_FIELDS: readonly OptionalField[] = ['ignore_eos', 'min_tokens'];
 const SIDE_CALL_TIMEOUT_MS = 10_000;
 /** Shorter header values are words that an error may well hold by chance. */
 const LEAST_SECRET = 6;
@@ -45,7 +47,15 @@ export interface Canary {
 /** Spec fields that say how to talk to a target. */
 export type ConnectSpec = Pick<
   RunSpec,
-  'urls' | 'model' | 'endpoint' | 'server' | 'wire' | 'connectionPerRequest' | 'timeouts' | 'extraBody'
+  | 'urls'
+  | 'model'
+  | 'endpoint'
+  | 'server'
+  | 'wire'
+  | 'connectionPerRequest'
+  | 'timeouts'
+  | 'extraBody'
+  | 'naturalEnd'
 >;
 
 /** One set of targets: their side calls, and clients for streams. */
@@ -65,7 +75,7 @@ export class Connection {
     this.#access = access;
     this.#clock = clock;
     this.#signal = signal;
-    this.dialect = ENDPOINTS.find((kind) => kind.name === spec.endpoint)!;
+    this.dialect = findDialect(spec.endpoint);
     // Side calls are plain GETs: they get the credentials, not the headers of a stream.
     const headers = access.headers.filter(
       ([name]) => !['content-type', 'accept'].includes(name.toLowerCase()),
@@ -167,6 +177,7 @@ export class Connection {
    */
   async canary(identified: Identified): Promise<Canary> {
     const fields = new Set<OptionalField>(identified.server.fields);
+    if (this.#spec.naturalEnd) for (const field of LENGTH_FIELDS) fields.delete(field);
     const refusedFields: OptionalField[] = [];
     for (;;) {
       const { finished, text } = await this.ask(identified.model, fields, CANARY_TEXT, CANARY_TOKENS);

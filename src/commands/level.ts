@@ -24,6 +24,20 @@ const SPARE_FILES = 64;
 /** Output tokens that a warm-up request asks for at most. */
 const WARMUP_OSL = 32;
 
+/** What a command does around a level, outside of its clock. */
+export interface LevelHooks {
+  /** Keep the output text of every request. */
+  readonly keepText: boolean;
+  /** After the warm-up, before the connections of the measured load are opened. */
+  warmedUp(): Promise<void>;
+  /** A request has ended; its words hold no credentials. */
+  ended(request: FinishedRequest): void;
+  /** Right after the last measured request has ended. */
+  loadEnded(): Promise<void>;
+  /** All requests of the level, their tokens counted. */
+  counted(requests: readonly FinishedRequest[]): void;
+}
+
 /** What all levels of a run share. */
 export interface LevelHost {
   readonly spec: RunSpec;
@@ -35,6 +49,7 @@ export interface LevelHost {
   readonly witness: ServerWitness | null;
   readonly interrupt: Interrupt;
   readonly progress: Progress;
+  readonly hooks: LevelHooks | null;
   /** The request without credentials in its words. */
   withoutSecrets(request: FinishedRequest): FinishedRequest;
   /** Tells tokens per chunk of the requests whose servers did not, by the local tokenizer. */
@@ -55,6 +70,7 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
   let tallies: ConnectionTally[];
   try {
     tallies = await warmUp(point, host, log);
+    await host.hooks?.warmedUp();
     await host.witness?.before();
     tallies.push(...(await client.open(point.concurrency)));
     const auditor = new Auditor();
@@ -62,6 +78,7 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
     await driveMeasured(point, host, log);
     measured = log.records('measured');
     audit = auditor.stop(measured);
+    await host.hooks?.loadEnded();
     tallies.push(...client.takeTallies());
   } finally {
     log.flush();
@@ -72,6 +89,7 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
   const records = await host.countChunkTokens(log.finished);
   if (amendable && log.finished.some(({ uncounted }) => uncounted)) store.amend(startBytes, records);
   store.sync();
+  host.hooks?.counted(log.finished.map((request, index) => ({ ...request, record: records[index]! })));
   const level = summarizeLevel({
     point: point.index,
     concurrency: point.concurrency,
@@ -103,6 +121,7 @@ class LevelLog {
     const request = this.#host.withoutSecrets(ended);
     this.finished.push(request);
     this.#host.progress.ended(request.record);
+    this.#host.hooks?.ended(request);
     // Written between two turns of the loop, so that the next send does not wait for the disk.
     this.#unwritten.push(request.record);
     this.#flushing ??= setImmediate(() => this.flush());
@@ -183,12 +202,12 @@ function shortenWarmup(prompt: Prompt, phase: Phase): Prompt {
 }
 
 /** Refuses a run whose connections this process may not open (exit 2), before anything is sent. */
-export function checkFileLimit(points: readonly PointSpec[]): void {
+export function checkFileLimit(points: readonly PointSpec[], flag: string): void {
   const limit = openFileLimit();
   const needed = greatest(points.map((point) => point.concurrency)) + SPARE_FILES;
   if (limit !== null && needed > limit) {
     throw usageError(
-      `--concurrency: ${needed - SPARE_FILES} connections need ${needed} open files, the limit is ${limit}`,
+      `${flag}: ${needed - SPARE_FILES} connections need ${needed} open files, the limit is ${limit}`,
       `raise it first: ulimit -n ${2 ** Math.ceil(Math.log2(needed))}`,
     );
   }

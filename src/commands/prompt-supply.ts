@@ -98,7 +98,13 @@ async function calibrate(order: PromptOrder, probes: readonly [Probe, Probe]): P
     if (promptTokens !== null) counts.push(promptTokens);
     else return outcome === 'good' ? 'it sends no usage' : `a probe ended with ${outcome}: ${detail}`;
   }
-  return fitCalibration(probes, [counts[0]!, counts[1]!]);
+  try {
+    return fitCalibration(probes, [counts[0]!, counts[1]!]);
+  } catch (error) {
+    // Where ISL is the bare text, the template's share is good to know and not needed.
+    if (order.spec.prompts.islCounts === 'content') return errorText(error);
+    throw error;
+  }
 }
 
 /** The records, with tokens per chunk told by the local tokenizer where the server did not tell them. */

@@ -16,7 +16,7 @@ import type { RunStore } from '../host/store.ts';
 import type { TargetAccess } from './arguments.ts';
 import { Connection, targetFacts } from './connect.ts';
 import { Interrupt } from './interrupt.ts';
-import { measureLevel } from './level.ts';
+import { type LevelHooks, measureLevel } from './level.ts';
 import { liveProgress, type Progress, SILENT } from './progress.ts';
 import { chunkTokens, preparePromptsFor } from './prompt-supply.ts';
 import { ServerWitness } from './witness.ts';
@@ -34,6 +34,7 @@ export interface SweepJob {
   readonly earlierNotes: readonly string[];
   /** Number of the first request, so that ids go on where an earlier run stopped. */
   readonly firstId: number;
+  readonly hooks?: LevelHooks;
 }
 
 export interface SweepResult {
@@ -132,6 +133,7 @@ async function setUp(
       model,
       fields: canary.fields,
       templateShare: spec.prompts.islCounts === 'content' ? (supply.facts.template.tokens ?? 0) : 0,
+      keepText: job.hooks?.keepText ?? false,
       onChunk: (_text, tokens) => progress.tokens(tokens),
     }),
     newWitness: () =>
@@ -160,6 +162,7 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
       witness: setup.newWitness(),
       interrupt,
       progress,
+      hooks: job.hooks ?? null,
       withoutSecrets: (request) => connection.withoutSecrets(request),
       countChunkTokens: (requests) =>
         chunkTokens(spec, requests, scratch, (warning) => {

@@ -51,7 +51,7 @@ export async function runMeasure(
             headerNames: asked.headerNames,
             prompts: { ...earlier.spec.prompts, salt: newSalt() },
           };
-    checkFileLimit(spec.points);
+    checkFileLimit(spec.points, '--concurrency');
     const clock = startClock(earlier?.origin);
     const directory =
       args.resume ??

@@ -12,6 +12,9 @@ export const FAILURE_CLASSES = [
   'cancelled',
 ] as const;
 
+/** What is said of a truncated response whose body was cut; one without this came to the end of its body. */
+export const CUT_BODY = 'connection closed in the middle of the response';
+
 export type FailureClass = (typeof FAILURE_CLASSES)[number];
 export type Outcome = 'good' | FailureClass;
 

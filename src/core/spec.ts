@@ -78,6 +78,8 @@ export interface RunSpec {
   readonly connectionPerRequest: boolean;
   readonly timeouts: TimeoutSpec;
   readonly prompts: PromptSpec;
+  /** Outputs may end before they are as long as asked: nothing is sent that prevents it. */
+  readonly naturalEnd?: boolean;
   /** Merged over the request body last; the user wins. */
   readonly extraBody: Readonly<Record<string, unknown>>;
   /** Names alone: values of headers never reach a file. */

@@ -38,10 +38,20 @@ export class Control {
   }
 
   /** GETs a path below the target's base. Never rejects. */
-  async get(path: string): Promise<ControlAnswer> {
-    const { target, headers, timeoutMs, signal } = this.#options;
+  get(path: string): Promise<ControlAnswer> {
+    return this.#ask('GET', path, this.#options.timeoutMs);
+  }
+
+  /** POSTs nothing to a path below the target's base and waits up to `timeoutMs`. Never rejects. */
+  post(path: string, timeoutMs: number): Promise<ControlAnswer> {
+    return this.#ask('POST', path, timeoutMs);
+  }
+
+  async #ask(method: 'GET' | 'POST', path: string, timeoutMs: number): Promise<ControlAnswer> {
+    const { target, headers, signal } = this.#options;
     try {
       const answer = await request(`${targetOrigin(target)}${target.basePath}${path}`, {
+        method,
         dispatcher: this.#dispatcher,
         headers: Object.fromEntries(headers),
         signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]),

@@ -1,3 +1,4 @@
+import { CUT_BODY } from '../core/record.ts';
 import type { WireFailure } from './wire.ts';
 
 /** What one response turns into. `body` lends its bytes for the call. */
@@ -100,7 +101,7 @@ export class HttpResponseReader {
     this.#take()?.fail(
       nothing
         ? { class: 'reset', detail: 'connection closed before any response' }
-        : { class: 'truncated', detail: 'connection closed in the middle of the response' },
+        : { class: 'truncated', detail: CUT_BODY },
       atMs,
     );
   }

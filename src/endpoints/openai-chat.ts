@@ -1,9 +1,10 @@
 import type { Ask, Delta, Dialect, OptionalField } from './dialect.ts';
 
-/** Stands where the prompt goes while the body is made; no user's text holds it. */
-const PLACE = '\u0001prompt\u0001';
+/** Stands where the prompt goes while a body is made; no user's text holds it. */
+export const PLACE = '\u0001prompt\u0001';
 
-interface ChatChunk {
+/** A chunk of a streamed chat completion, as far as it is read. Any field may be of any type. */
+export interface ChatChunk {
   readonly id?: unknown;
   readonly object?: unknown;
   readonly message?: unknown;
@@ -21,7 +22,7 @@ interface ChatChunk {
   } | null;
 }
 
-interface ChatDelta {
+export interface ChatDelta {
   readonly content?: unknown;
   readonly reasoning_content?: unknown;
   readonly reasoning?: unknown;
@@ -49,49 +50,59 @@ export const openaiChat: Dialect = {
       ...(fields.has('min_tokens') ? { min_tokens: ask.maxTokens } : {}),
       ...extra,
     };
-    const text = JSON.stringify(body);
-    const mark = JSON.stringify(PLACE).slice(1, -1);
-    const at = text.indexOf(mark);
-    // Someone whose --extra-body brings its own messages sends those, whatever the prompt.
-    return at < 0
-      ? { before: text, after: '' }
-      : { before: text.slice(0, at), after: text.slice(at + mark.length) };
+    return splitAtPrompt(body);
   },
 
   read(data: string, delta: Delta): void {
-    delta.text = '';
-    delta.finishReason = null;
-    delta.responseId = null;
-    delta.promptTokens = -1;
-    delta.completionTokens = -1;
-    delta.cachedTokens = -1;
-    delta.error = null;
-    delta.done = data === '[DONE]';
-    if (delta.done) return;
-    const chunk = JSON.parse(data) as ChatChunk | null;
-    if (typeof chunk !== 'object' || chunk === null) throw new SyntaxError('chunk is not an object');
-    if (chunk.error !== undefined && chunk.error !== null) {
-      delta.error = errorMessage(chunk.error);
-      return;
-    }
-    if (chunk.object === 'error') {
-      delta.error = errorMessage(chunk);
-      return;
-    }
-    if (typeof chunk.id === 'string') delta.responseId = chunk.id;
-    const choice = chunk.choices?.[0];
-    if (choice !== undefined) {
-      if (choice.delta) delta.text = outputText(choice.delta);
-      if (typeof choice.finish_reason === 'string') delta.finishReason = choice.finish_reason;
-    }
-    const usage = chunk.usage;
-    if (usage) {
-      delta.promptTokens = count(usage.prompt_tokens);
-      delta.completionTokens = count(usage.completion_tokens);
-      delta.cachedTokens = count(usage.prompt_tokens_details?.cached_tokens);
-    }
+    readChat(data, delta, outputText);
   },
 };
+
+/** The body as JSON around the place of the prompt. */
+export function splitAtPrompt(body: Readonly<Record<string, unknown>>): { before: string; after: string } {
+  const text = JSON.stringify(body);
+  const mark = JSON.stringify(PLACE).slice(1, -1);
+  const at = text.indexOf(mark);
+  // Someone whose --extra-body brings its own messages sends those, whatever the prompt.
+  return at < 0
+    ? { before: text, after: '' }
+    : { before: text.slice(0, at), after: text.slice(at + mark.length) };
+}
+
+/** Reads one event of a chat stream into `delta`; `textOf` says what of a choice is output. */
+export function readChat(data: string, delta: Delta, textOf: (delta: ChatDelta) => string): void {
+  delta.text = '';
+  delta.finishReason = null;
+  delta.responseId = null;
+  delta.promptTokens = -1;
+  delta.completionTokens = -1;
+  delta.cachedTokens = -1;
+  delta.error = null;
+  delta.done = data === '[DONE]';
+  if (delta.done) return;
+  const chunk = JSON.parse(data) as ChatChunk | null;
+  if (typeof chunk !== 'object' || chunk === null) throw new SyntaxError('chunk is not an object');
+  if (chunk.error !== undefined && chunk.error !== null) {
+    delta.error = errorMessage(chunk.error);
+    return;
+  }
+  if (chunk.object === 'error') {
+    delta.error = errorMessage(chunk);
+    return;
+  }
+  if (typeof chunk.id === 'string') delta.responseId = chunk.id;
+  const choice = chunk.choices?.[0];
+  if (choice !== undefined) {
+    if (choice.delta) delta.text = textOf(choice.delta);
+    if (typeof choice.finish_reason === 'string') delta.finishReason = choice.finish_reason;
+  }
+  const usage = chunk.usage;
+  if (usage) {
+    delta.promptTokens = count(usage.prompt_tokens);
+    delta.completionTokens = count(usage.completion_tokens);
+    delta.cachedTokens = count(usage.prompt_tokens_details?.cached_tokens);
+  }
+}
 
 function outputText(delta: ChatDelta): string {
   const { content, reasoning_content, reasoning, tool_calls } = delta;

@@ -1,5 +1,6 @@
 import { rootCertificates } from 'node:tls';
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { CUT_BODY } from '../core/record.ts';
 import { socketFailure } from './failures.ts';
 import {
   type ConnectionTally,
@@ -137,7 +138,7 @@ function undiciFailure(error: Error & { code?: string }, started: boolean): Wire
     return { class: 'timeout', detail: `connect: ${error.message}` };
   const closed = error.code === 'UND_ERR_SOCKET' || error.message.includes('other side closed');
   if (started && closed && !('cause' in error && error.cause)) {
-    return { class: 'truncated', detail: 'connection closed in the middle of the response' };
+    return { class: 'truncated', detail: CUT_BODY };
   }
   return socketFailure(error as NodeJS.ErrnoException, closed || started || error.code === 'ECONNRESET');
 }

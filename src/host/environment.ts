@@ -19,12 +19,14 @@ export function redactCommand(args: readonly string[]): string {
   const words = args.map((arg) => {
     if (secretNext !== null) {
       const option = secretNext;
+      // A list of headers ends at the next option.
+      if (!isHeaderList(option)) secretNext = null;
+      if (!isHeaderList(option) || !arg.startsWith('--')) return redactValue(option, arg);
       secretNext = null;
-      return redactValue(option, arg);
     }
     const equals = arg.indexOf('=');
     const name = equals < 0 ? arg : arg.slice(0, equals);
-    if (!SECRET_OPTIONS.has(name)) return arg;
+    if (!SECRET_OPTIONS.has(name) && !isHeaderList(name)) return arg;
     if (equals < 0) {
       secretNext = name;
       return arg;
@@ -32,6 +34,11 @@ export function redactCommand(args: readonly string[]): string {
     return `${name}=${redactValue(name, arg.slice(equals + 1))}`;
   });
   return ['bench', ...words.map(quote)].join(' ');
+}
+
+/** `--header` or what sglang's parser takes for it; it may take several values. */
+function isHeaderList(name: string): boolean {
+  return /^--head?(?:er?)?$/.test(name);
 }
 
 /** Of a header `Name: value` the name may be seen; of a key nothing. */

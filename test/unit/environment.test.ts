@@ -2,6 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { redactCommand } from '../../src/host/environment.ts';
 
 describe('redactCommand', () => {
+  it('hides each value of a list of headers, and of an abbreviated name', () => {
+    const command = redactCommand(['serving', '--head', 'X-A=abcdef1', 'X-B=abcdef2', '--model', 'm']);
+    expect(command).toBe("bench serving --head 'X-A: ***' 'X-B: ***' --model m");
+  });
+
+
   it.each([
     [['sweep', '--api-key', 'c2VjcmV0LWtleQ==']],
     [['sweep', '--api-key=c2VjcmV0LWtleQ==']],

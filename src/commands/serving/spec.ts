@@ -1,0 +1,138 @@
+import { existsSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { usageError } from '../../core/errors.ts';
+import type { PromptSpec, RunSpec } from '../../core/spec.ts';
+import { sglangChatName } from '../../endpoints/sglang-chat.ts';
+import { newSalt, parseAccess, parseExtraBody, parseTimeouts, type TargetAccess } from '../arguments.ts';
+import { TARGET_OPTIONS, type TargetArgs } from '../options.ts';
+import type { ServingArgs } from './arguments.ts';
+
+/** Variable that names a tokenizer for scripts that give none. */
+export const TOKENIZER_VARIABLE = 'BENCH_TOKENIZER';
+
+/** Our defaults of what sglang.bench_serving has no flag for: the same time limits, no quirks told. */
+function targetArgs(args: ServingArgs): TargetArgs {
+  const rawKey = process.env['OPENAI_API_KEY'] ? undefined : process.env['API_KEY'];
+  return {
+    url: [args.baseUrl ?? `http://${args.host.includes(':') ? `[${args.host}]` : args.host}:${args.port}`],
+    model: args.servedModelName ?? args.model ?? undefined,
+    server: 'auto',
+    endpoint: args.bugCompatible ? sglangChatName(args.layout) : TARGET_OPTIONS.endpoint.default,
+    'api-key': undefined,
+    header: [...(rawKey ? [`Authorization: ${rawKey}`] : []), ...args.headers],
+    'extra-body': args.extraRequestBody ?? undefined,
+    cacert: undefined,
+    cert: undefined,
+    key: undefined,
+    wire: 'socket',
+    'connection-per-request': args.bugCompatible,
+    'timeout-connect': '30s',
+    'timeout-first': TARGET_OPTIONS['timeout-first'].default,
+    'timeout-idle': TARGET_OPTIONS['timeout-idle'].default,
+    'timeout-total': TARGET_OPTIONS['timeout-total'].default,
+  };
+}
+
+/** How to reach the server that the flags name. Credentials as sglang takes them: OPENAI_API_KEY, or API_KEY as it is. */
+export function servingAccess(args: ServingArgs): TargetAccess {
+  return parseAccess(targetArgs(args));
+}
+
+/** The run that the flags ask for: one point. `model` is the served name, null when the server shall tell. Exit 2 on bad values. */
+export function servingSpec(args: ServingArgs, access: TargetAccess, model: string | null): RunSpec {
+  const target = targetArgs(args);
+  const paced = Number.isFinite(args.requestRate);
+  return {
+    schema: 1,
+    name: 'serving',
+    urls: access.targets.map(({ url }) => url),
+    model,
+    endpoint: target.endpoint,
+    server: target.server,
+    arrival: paced ? 'sglang-poisson' : 'closed',
+    ...(paced ? { ratePerS: args.requestRate } : {}),
+    dataset: args.bugCompatible ? `sglang-${args.datasetName}` : 'random',
+    points: [
+      {
+        index: 0,
+        concurrency: args.maxConcurrency ?? args.numPrompts,
+        isl: args.randomInputLen,
+        osl: args.randomOutputLen,
+        requests: args.numPrompts,
+        durationMs: null,
+        warmup: args.warmupRequests,
+      },
+    ],
+    skip: 0,
+    pauseMs: 0,
+    graceMs: 30_000,
+    holdLoad: false,
+    wire: 'socket',
+    connectionPerRequest: target['connection-per-request'],
+    timeouts: parseTimeouts(target),
+    prompts: promptSpec(args),
+    naturalEnd: args.disableIgnoreEos,
+    extraBody: { ...sampling(args), ...parseExtraBody(args.extraRequestBody ?? undefined) },
+    headerNames: access.headers.map(([name]) => name),
+    gpus: args.gpus,
+    tags: args.tag === null ? {} : { tag: args.tag },
+    requireExact: false,
+    requireValid: false,
+    // sglang ends with 0 whatever failed.
+    maxFailureRatio: args.bugCompatible ? 1 : 0,
+  };
+}
+
+function promptSpec(args: ServingArgs): PromptSpec {
+  const common = {
+    tokenizer: chooseTokenizer(args),
+    islCounts: 'content',
+    rangeRatio: args.randomRangeRatio,
+    text: 'words',
+    seed: args.seed,
+    salt: args.salt ?? newSalt(),
+  } as const;
+  if (!args.bugCompatible) return common;
+  return {
+    ...common,
+    sglang: {
+      path: args.datasetName === 'random' ? shareGptPath(args) : null,
+      count: args.numPrompts,
+      leastOsl: args.layout === '2026-06' ? 1 : 0,
+      lessSpecialTokens: args.layout === '2026-06',
+    },
+  };
+}
+
+/** `--tokenizer`, else `--model` where it is a path that holds one, else BENCH_TOKENIZER, else the embedded one. */
+function chooseTokenizer(args: ServingArgs): string {
+  if (args.tokenizer !== null) return args.tokenizer;
+  if (args.model !== null && holdsTokenizer(args.model)) return args.model;
+  return process.env[TOKENIZER_VARIABLE] || 'embedded';
+}
+
+function holdsTokenizer(place: string): boolean {
+  const found = statSync(place, { throwIfNoEntry: false });
+  if (found === undefined) return false;
+  return found.isDirectory() ? existsSync(path.join(place, 'tokenizer.json')) : place.endsWith('.json');
+}
+
+function shareGptPath(args: ServingArgs): string {
+  if (args.datasetPath !== null && existsSync(args.datasetPath)) return args.datasetPath;
+  throw usageError(
+    args.datasetPath === null
+      ? '--dataset-path: --bug-compatible makes its random prompts from a ShareGPT file, and none is named'
+      : `--dataset-path: there is no ${args.datasetPath}`,
+    'name a local ShareGPT JSON (sglang would download ShareGPT_V3_unfiltered_cleaned_split.json; bench downloads nothing)',
+  );
+}
+
+/** Sampling for chat: sglang leaves `--temperature` and `--top-p` out there, and its `ignore_eos` stays when asked for false. */
+function sampling(args: ServingArgs): Record<string, unknown> {
+  if (args.bugCompatible)
+    return args.disableIgnoreEos && args.layout !== '2025-08' ? { ignore_eos: false } : {};
+  return {
+    ...(args.temperature === null ? {} : { temperature: args.temperature }),
+    ...(args.topP === null ? {} : { top_p: args.topP }),
+  };
+}
