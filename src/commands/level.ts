@@ -1,4 +1,4 @@
-import { ARRIVALS } from '../arrivals/index.ts';
+import { findArrival } from '../arrivals/index.ts';
 import { judgeLevel } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import { greatest, sum } from '../core/distribution.ts';
@@ -166,7 +166,7 @@ async function driveMeasured(point: PointSpec, host: LevelHost, log: LevelLog): 
     point,
     {
       phase: 'measured',
-      arrival: ARRIVALS.find((kind) => kind.name === spec.arrival)!.make(point, spec),
+      arrival: findArrival(spec.arrival).make(point, spec),
       count: point.requests ?? Number.POSITIVE_INFINITY,
       untilAtMs: point.durationMs === null ? Number.POSITIVE_INFINITY : clock.now() + point.durationMs,
       hold: spec.holdLoad,

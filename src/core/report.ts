@@ -159,8 +159,8 @@ export interface PromptFacts extends PromptSpec {
   readonly tokenizerName: string;
   /** sha256 of tokenizer.json. */
   readonly tokenizerHash: string;
-  /** `words`: exact by construction; `adjust`: encoded and corrected. */
-  readonly method: 'words' | 'adjust';
+  /** `words`: exact by construction; `adjust`: encoded and corrected; `sglang`: nominal, as sglang makes them. */
+  readonly method: 'words' | 'adjust' | 'sglang';
   /** Words that encode to one token of their own; 0 with `adjust`. */
   readonly wordCount: number;
   readonly template: {

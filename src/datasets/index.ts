@@ -13,6 +13,7 @@ import {
   writePrompts,
 } from './prepare.ts';
 import { openRandomPrompts } from './random.ts';
+import { openSglangPrompts } from './sglang.ts';
 import { type LoadedTokenizer, loadTokenizer } from './tokenizer.ts';
 import { readTokenizerFiles } from './tokenizer-source.ts';
 
@@ -24,6 +25,20 @@ export interface DatasetKind extends Kind {
 
 export const DATASETS: readonly DatasetKind[] = [
   { name: 'random', about: 'synthetic text of exact length, each prompt another', open: openRandomPrompts },
+];
+
+/** Datasets of `bench serving --bug-compatible` alone. */
+const SGLANG_DATASETS: readonly DatasetKind[] = [
+  {
+    name: 'sglang-random',
+    about: 'first turns of a ShareGPT file, repeated and cut as sglang does',
+    open: openSglangPrompts,
+  },
+  {
+    name: 'sglang-random-ids',
+    about: 'runs of the vocabulary, decoded as sglang does',
+    open: openSglangPrompts,
+  },
 ];
 
 /**
@@ -81,7 +96,7 @@ export async function openTokenizer(choice: string): Promise<LoadedTokenizer> {
 }
 
 function openDataset(job: PrepareJob): ReturnType<DatasetKind['open']> {
-  const kind = DATASETS.find(({ name }) => name === job.dataset);
+  const kind = [...DATASETS, ...SGLANG_DATASETS].find(({ name }) => name === job.dataset);
   if (kind === undefined) {
     const known = DATASETS.map(({ name }) => name).join(', ');
     throw usageError(`--dataset: there is no "${job.dataset}"`, `known: ${known}`);

@@ -87,7 +87,7 @@ export function checkMaker(
   maker: PromptMaker,
   points: readonly PointPrompts[],
 ): { readonly maker: PromptMaker; readonly checked: number } {
-  if (maker.facts.method === 'adjust') return { maker, checked: 0 };
+  if (maker.facts.method !== 'words') return { maker, checked: 0 };
   let checked = 0;
   for (const { point, counts } of points) {
     const phase = PHASES.find((name) => name === 'measured' && counts[name] > 0) ?? 'warmup';

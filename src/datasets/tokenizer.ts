@@ -14,6 +14,12 @@ export interface LoadedTokenizer {
   readonly config: Readonly<Record<string, unknown>>;
   /** Token ids of a text: special tokens in it are recognised, none are added. */
   encode(text: string): number[];
+  /** Token ids with the special tokens around the text that a lone text gets. */
+  encodeWithSpecial(text: string): number[];
+  /** The text of one or more ids, special tokens kept. */
+  decode(ids: readonly number[]): string;
+  /** Entries of the base vocabulary, without added tokens. */
+  readonly vocabularySize: number;
   /** As `encode`, with the text of each token as the vocabulary writes it. */
   encodeTokens(text: string): { readonly ids: number[]; readonly tokens: readonly string[] };
   /** Entries of the vocabulary, special tokens left out, in the order of their ids. */
@@ -58,6 +64,7 @@ export function loadTokenizer(files: TokenizerFiles): LoadedTokenizer {
   const added = new Set([...tokenizer.get_added_tokens_decoder().values()].map((token) => token.content));
   const encodeTokens: LoadedTokenizer['encodeTokens'] = (text) =>
     tokenizer.encode(text, { add_special_tokens: false });
+  const bos = prependedId(tokenizer, config);
   return {
     name: files.name,
     source: files.source,
@@ -65,10 +72,34 @@ export function loadTokenizer(files: TokenizerFiles): LoadedTokenizer {
     byteLevel: usesByteLevel(json['pre_tokenizer']),
     config,
     encode: (text) => encodeTokens(text).ids,
+    encodeWithSpecial: (text) => {
+      const ids = tokenizer.encode(text).ids;
+      return bos === null || ids[0] === bos ? ids : [bos, ...ids];
+    },
+    // Left alone unless the model's config says so, as in transformers.
+    decode: (ids) =>
+      tokenizer.decode([...ids], {
+        clean_up_tokenization_spaces: config['clean_up_tokenization_spaces'] === true,
+      }),
+    vocabularySize: tokenizer.get_vocab(false).size,
     encodeTokens,
     vocabulary: () => [...tokenizer.get_vocab(false).keys()].filter((token) => typeof token === 'string'),
     isAdded: (token) => added.has(token),
   };
+}
+
+/** Classes of transformers that put the first token there by `add_bos_token`, whatever tokenizer.json says. */
+const PREPENDING_CLASSES = /^(?:Llama|CodeLlama|Gemma|Cohere)Tokenizer(?:Fast)?$/;
+
+/** Id of the token that such a class puts before each text, null where none does. */
+function prependedId(tokenizer: Tokenizer, config: Readonly<Record<string, unknown>>): number | null {
+  const { add_bos_token, bos_token, tokenizer_class } = config;
+  if (add_bos_token !== true || !PREPENDING_CLASSES.test(String(tokenizer_class))) return null;
+  const token =
+    typeof bos_token === 'object' && bos_token !== null && 'content' in bos_token
+      ? bos_token.content
+      : bos_token;
+  return typeof token === 'string' ? (tokenizer.token_to_id(token) ?? null) : null;
 }
 
 function parseObject(text: string, what: string): Record<string, unknown> {

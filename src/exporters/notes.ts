@@ -230,6 +230,10 @@ function promptNote(report: Report): Note {
     run.every(
       ({ islProof, requests }) => islProof.provenByUsage === requests.good && islProof.deviations === 0,
     );
+  if (prompts.method === 'sglang') {
+    const text = `as sglang.bench_serving makes them with the tokenizer ${harmless(prompts.tokenizerName)}: lengths are nominal, and prompts repeat from run to run`;
+    return { topic: 'prompts', text, loud: true };
+  }
   const what = prompts.text === 'words' ? 'random words' : 'running text';
   const how = prompts.method === 'words' ? 'exact by construction' : 'encoded and corrected';
   const counts =

@@ -42,6 +42,12 @@ export function servingAccess(args: ServingArgs): TargetAccess {
 export function servingSpec(args: ServingArgs, access: TargetAccess, model: string | null): RunSpec {
   const target = targetArgs(args);
   const paced = Number.isFinite(args.requestRate);
+  if (paced && args.datasetName === 'random-ids') {
+    throw usageError(
+      `--request-rate: ${args.requestRate} with --dataset-name random-ids draws its gaps behind the vocabulary's offsets, which bench does not follow`,
+      'use --dataset-name random, or --request-rate inf',
+    );
+  }
   return {
     schema: 1,
     name: 'serving',
