@@ -140,16 +140,22 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
     )
     .command(
       'report <dir>',
-      'show the results of a run again',
+      "show the results of a run again, or another tool's; export a run",
       (y) =>
         withOptions(
           y.positional('dir', {
             type: 'string',
             demandOption: true,
-            describe: 'folder of a run, or its report.json',
+            describe: 'folder of a run, its report.json, or a result of sglang.bench_serving, vLLM or AIPerf',
           }),
           REPORT_OPTIONS,
-        ).example('$0 report results/sample', 'the table of the run that comes with bench'),
+        )
+          .example('$0 report results/sample', 'the table of the run that comes with bench')
+          .example(
+            '$0 report results/sample --export vllm,aiperf',
+            'its results for readers of vLLM and AIPerf',
+          )
+          .example('$0 report sglang-oai-chat_0612_64_4000_1000.jsonl', 'a result of sglang.bench_serving'),
       async (argv) => set(runReport({ ...argv, dir: String(argv['dir']) })),
     )
     .command(

@@ -4,6 +4,7 @@ import type { Kind } from '../core/kind.ts';
 import { DATASETS } from '../datasets/index.ts';
 import { ENDPOINTS } from '../endpoints/index.ts';
 import { SERVERS } from '../endpoints/servers.ts';
+import { EXPORT_OPTIONS } from './exports.ts';
 import { DEFAULT_LEVELS } from './levels.ts';
 
 const names = (kinds: readonly Kind[]): string[] => kinds.map((kind) => kind.name);
@@ -180,6 +181,8 @@ export const OUTPUT_OPTIONS = {
     default: [] as string[],
     describe: 'key=value kept with the results (repeatable)',
   },
+  export: { ...EXPORT_OPTIONS.export, group: OUTPUT },
+  'export-dir': { ...EXPORT_OPTIONS['export-dir'], group: OUTPUT },
   gpus: { group: OUTPUT, type: 'number', describe: 'GPUs of the stack under test, for per-GPU rates' },
   quiet: { group: OUTPUT, type: 'boolean', default: false, describe: 'no progress, no table' },
   json: {

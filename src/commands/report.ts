@@ -2,9 +2,18 @@ import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { InferredOptionTypes, Options } from 'yargs';
 import { EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
+import type { ForeignRun } from '../core/foreign.ts';
 import { REPORT_SCHEMA, type Report } from '../core/report.ts';
+import type { ExportKind } from '../exporters/export-kind.ts';
+import { renderForeign } from '../exporters/foreign-table.ts';
 import { EXPORTERS } from '../exporters/index.ts';
-import { HISTOGRAM_CHOICES, type HistogramChoice, pageOf } from './page.ts';
+import { importResults } from '../importers/index.ts';
+import { readJsonObjects } from '../importers/json-objects.ts';
+import { EXPORT_OPTIONS, exportDirectory, leftOut, parseExports } from './exports.ts';
+import { HISTOGRAM_CHOICES, type HistogramChoice, pageOf, pageStyle } from './page.ts';
+
+/** Formats that a result of another tool is shown in. */
+const FOREIGN_FORMATS = ['table', 'json'];
 
 export const REPORT_OPTIONS = {
   format: {
@@ -17,14 +26,57 @@ export const REPORT_OPTIONS = {
     default: 'heaviest',
     describe: 'levels whose histograms are drawn',
   },
+  ...EXPORT_OPTIONS,
 } as const satisfies Record<string, Options>;
 
-/** `bench report DIR`: renders a recorded run. */
-export function runReport(args: InferredOptionTypes<typeof REPORT_OPTIONS> & { dir: string }): ExitCode {
-  const report = readReport(args.dir);
-  const exporter = EXPORTERS.find((kind) => kind.name === args.format);
-  process.stdout.write(exporter?.render(report) ?? pageOf(report, args.histograms as HistogramChoice));
+type ReportArgs = InferredOptionTypes<typeof REPORT_OPTIONS> & { dir: string };
+
+/** `bench report`: shows a recorded run or a result of another tool, or writes a run in the form of other tools. */
+export function runReport(args: ReportArgs): ExitCode {
+  const kinds = parseExports(args.export);
+  const source = openSource(args.dir);
+  if ('tool' in source) showForeign(args, kinds, source);
+  else if (kinds.length > 0) exportRun(args, kinds, source);
+  else {
+    const exporter = EXPORTERS.find((kind) => kind.name === args.format);
+    process.stdout.write(exporter?.render(source) ?? pageOf(source, args.histograms as HistogramChoice));
+  }
   return EXIT.ok;
+}
+
+/** What the place holds, told by its content. */
+function openSource(place: string): Report | ForeignRun {
+  if (!isFile(place)) return readReport(place);
+  const objects = readJsonObjects(readText(place), place);
+  const document = objects.length === 1 ? objects[0]!.value : {};
+  return 'levels' in document ? asReport(place, document) : importResults(objects, place);
+}
+
+function showForeign(args: ReportArgs, kinds: readonly ExportKind[], run: ForeignRun): void {
+  if (kinds.length > 0) {
+    throw usageError(
+      `--export: ${run.source} is a result of ${run.tool}, without records of single requests`,
+      'only a run of bench can be exported: name its folder',
+    );
+  }
+  if (!FOREIGN_FORMATS.includes(args.format)) {
+    throw usageError(
+      `--format: ${run.source} is a result of ${run.tool}, which cannot be shown as ${args.format}`,
+      `give one of ${FOREIGN_FORMATS.join(', ')}`,
+    );
+  }
+  process.stdout.write(
+    args.format === 'json' ? `${JSON.stringify(run, null, 2)}\n` : renderForeign(run, pageStyle()),
+  );
+}
+
+/** Writes the exports of a run and prints their paths, a line each. */
+function exportRun(args: ReportArgs, kinds: readonly ExportKind[], report: Report): void {
+  const directory = isFile(args.dir) ? path.dirname(args.dir) : args.dir;
+  const written = exportDirectory(kinds, report, directory, args['export-dir']);
+  process.stdout.write(written.map((place) => `${place}\n`).join(''));
+  const note = leftOut(report);
+  if (note !== null) process.stderr.write(`bench: ${note}\n`);
 }
 
 /** Reads the report of a run's folder, or of the file itself. Exit 2 when it is none. */
@@ -32,23 +84,43 @@ export function readReport(place: string): Report {
   let file = place;
   try {
     if (statSync(place).isDirectory()) file = path.join(place, 'report.json');
-    const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
-    if (!Array.isArray(report.levels))
-      throw usageError(`${file} is no report of bench`, 'name the folder of a run');
-    if (report.schema !== REPORT_SCHEMA) {
-      throw usageError(
-        `${file} has schema ${String(report.schema)}, this bench reads ${REPORT_SCHEMA}`,
-        'use the bench that wrote it',
-      );
-    }
-    return report;
+    return asReport(file, JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
-    if (error instanceof SyntaxError || (error instanceof Error && 'code' in error)) {
-      throw usageError(
-        `cannot read ${file} (${errorText(error)})`,
-        'name the folder of a run, as in results/sample',
-      );
-    }
+    if (error instanceof SyntaxError || (error instanceof Error && 'code' in error))
+      throw unreadable(file, error);
     throw error;
   }
+}
+
+/** The document as a report of this version of bench. Exit 2 when it is none. */
+function asReport(file: string, document: unknown): Report {
+  const report = document as Report | null;
+  if (!Array.isArray(report?.levels))
+    throw usageError(`${file} is no report of bench`, 'name the folder of a run');
+  if (report.schema !== REPORT_SCHEMA) {
+    throw usageError(
+      `${file} has schema ${String(report.schema)}, this bench reads ${REPORT_SCHEMA}`,
+      'use the bench that wrote it',
+    );
+  }
+  return report;
+}
+
+function isFile(place: string): boolean {
+  return statSync(place, { throwIfNoEntry: false })?.isFile() ?? false;
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw unreadable(file, error);
+  }
+}
+
+function unreadable(file: string, error: unknown): Error {
+  return usageError(
+    `cannot read ${file} (${errorText(error)})`,
+    'name the folder of a run, as in results/sample',
+  );
 }

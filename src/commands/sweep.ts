@@ -9,6 +9,7 @@ import { RunStore } from '../host/store.ts';
 import { VERSION } from './about.ts';
 import { newSalt, parseAccess, parseSpec } from './arguments.ts';
 import { showPlan } from './dry-run.ts';
+import { exportDirectory, parseExports } from './exports.ts';
 import { checkFileLimit } from './level.ts';
 import { startMockProcess } from './mock.ts';
 import {
@@ -31,6 +32,7 @@ export async function runMeasure(
 ): Promise<ExitCode> {
   const earlier = args.resume === undefined ? null : earlierRun(args.resume);
   if (earlier !== null) refuseBesideResume(argv);
+  const exports = parseExports(args.export);
   const mock = args.mock && !args['dry-run'] ? await startMockProcess(args['mock-flags']) : null;
   try {
     const told = earlier === null ? args : { ...args, ...asEarlier(earlier.spec, args) };
@@ -80,6 +82,13 @@ export async function runMeasure(
     store.close();
     if (args.json) process.stdout.write(`${JSON.stringify(report)}\n`);
     else if (!args.quiet) process.stdout.write(`${pageOf(report, 'heaviest')}\nresults: ${directory}\n`);
+    const exported = exportDirectory(
+      store.missing === null ? exports : [],
+      report,
+      directory,
+      args['export-dir'],
+    );
+    if (!args.json && !args.quiet) process.stdout.write(exported.map((file) => `export: ${file}\n`).join(''));
     if (store.missing === null) return exitCode;
     process.stderr.write(
       `bench: --out: results in ${directory} are not whole; not on disk: ${store.missing}\n` +
@@ -94,7 +103,7 @@ export async function runMeasure(
 /** Options that may stand beside `--resume`: how to reach the server now, and how to tell. All else is the earlier run's. */
 const BESIDE_RESUME = new Set([
   ...['resume', 'url', 'api-key', 'header', 'cacert', 'cert', 'key', 'mock', 'mock-flags'],
-  ...['quiet', 'json'],
+  ...['quiet', 'json', 'export', 'export-dir'],
 ]);
 
 const MEASURE_NAMES = new Set(

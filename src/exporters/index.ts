@@ -5,7 +5,7 @@ import { reportJson } from './json.ts';
 import { summaryCsv } from './summary-csv.ts';
 
 /** A file that is made from a report. */
-export interface ExportKind extends Kind {
+export interface FormatKind extends Kind {
   /** Where the file lies, below the results directory. */
   readonly file: string;
   /** The file's whole text. Pure. */
@@ -13,7 +13,7 @@ export interface ExportKind extends Kind {
 }
 
 /** All exports, in the order of `--help`. */
-export const EXPORTERS: readonly ExportKind[] = [
+export const EXPORTERS: readonly FormatKind[] = [
   {
     name: 'json',
     about: 'the whole report, with definitions and provenance',

@@ -7,7 +7,6 @@ describe('redactCommand', () => {
     expect(command).toBe("bench serving --head 'X-A: ***' 'X-B: ***' --model m");
   });
 
-
   it.each([
     [['sweep', '--api-key', 'c2VjcmV0LWtleQ==']],
     [['sweep', '--api-key=c2VjcmV0LWtleQ==']],

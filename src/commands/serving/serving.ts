@@ -10,6 +10,7 @@ import { startClock } from '../../host/clock.ts';
 import { readProvenance } from '../../host/environment.ts';
 import { RunStore } from '../../host/store.ts';
 import { VERSION } from '../about.ts';
+import { exportDirectory, parseExports } from '../exports.ts';
 import { checkFileLimit } from '../level.ts';
 import { runSweep, type SweepResult } from '../sweep-run.ts';
 import { parseServing, type ServingArgs, servingHelp } from './arguments.ts';
@@ -25,6 +26,7 @@ export async function runServing(argv: readonly string[]): Promise<ExitCode> {
     return EXIT.ok;
   }
   const args = parseServing(argv);
+  const exports = parseExports(args.exports);
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const outputFile = args.outputFile ?? defaultOutputFile(args, new Date());
   checkAppendable(outputFile);
@@ -62,6 +64,8 @@ export async function runServing(argv: readonly string[]): Promise<ExitCode> {
     }
     const told = await tell(args, watch, result.report, outputFile, store);
     store.close();
+    for (const file of exportDirectory(exports, result.report, store.directory, undefined))
+      say(`export: ${file}`);
     say(`results: ${store.directory}`);
     // What sglang counts as a success is no failed target, whatever our own reading of it.
     const ran = told === EXIT.ok && args.bugCompatible && result.exitCode === EXIT.target;

@@ -48,10 +48,15 @@ function entry(name: string, text: (run: SglangRun) => string, since: Layout = '
   return { name, since, text };
 }
 
-type Metric = Exclude<keyof SglangMetrics, 'max_itl_ms'>;
+type Counted = 'total_output_tokens_retokenized';
+type Metric = Exclude<
+  keyof SglangMetrics,
+  'max_itl_ms' | 'output_throughput_retokenized' | 'total_throughput_retokenized' | Counted
+>;
 
 const float = (key: Metric, since?: Layout): Entry => entry(key, (run) => jsonFloat(run.metrics[key]), since);
-const int = (key: Metric, since?: Layout): Entry => entry(key, (run) => jsonInt(run.metrics[key]), since);
+const int = (key: Metric | Counted, since?: Layout): Entry =>
+  entry(key, (run) => jsonInt(run.metrics[key]), since);
 
 /** Keys of the result line before the latencies. */
 export const LINE_HEAD: readonly Entry[] = [
@@ -88,7 +93,7 @@ export const LINE_TAIL: readonly Entry[] = [
 
 const shown = (name: string, key: Metric, since?: Layout): Entry =>
   entry(name, (run) => fixed(run.metrics[key], 2), since);
-const counted = (name: string, key: Metric, since?: Layout): Entry =>
+const counted = (name: string, key: Metric | Counted, since?: Layout): Entry =>
   entry(name, (run) => String(run.metrics[key]), since);
 
 /** Lines of the console block before the latencies. */

@@ -13,13 +13,14 @@ export interface SglangMetrics extends Readonly<Record<`${SglangStatistic}_${Sgl
   readonly completed: number;
   readonly total_input_tokens: number;
   readonly total_output_tokens: number;
-  readonly total_output_tokens_retokenized: number;
+  /** null where a success's text was not kept, as the two rates below. */
+  readonly total_output_tokens_retokenized: number | null;
   readonly request_throughput: number;
   readonly input_throughput: number;
   readonly output_throughput: number;
-  readonly output_throughput_retokenized: number;
+  readonly output_throughput_retokenized: number | null;
   readonly total_throughput: number;
-  readonly total_throughput_retokenized: number;
+  readonly total_throughput_retokenized: number | null;
   readonly max_itl_ms: number;
   /** Requests in flight: the sum of all latencies ÷ the duration. */
   readonly concurrency: number;
@@ -64,7 +65,7 @@ export function sglangMetrics(
   if (good.length === 0) return null;
   const input = total(good, (row) => row.promptLen);
   const output = total(good, (row) => row.outputLen);
-  const retokenized = total(good, (row) => row.retokLen);
+  const retokenized = good.some((row) => row.retokLen === null) ? null : total(good, (row) => row.retokLen!);
   const samples = sglangSamples(good, options.tokenItl);
   const itl = numpyStatistics(samples.itlS);
   const peak = options.truePeaks ? truePeaks(good) : peaks(good);
@@ -76,9 +77,9 @@ export function sglangMetrics(
     request_throughput: good.length / durationS,
     input_throughput: input / durationS,
     output_throughput: output / durationS,
-    output_throughput_retokenized: retokenized / durationS,
+    output_throughput_retokenized: retokenized === null ? null : retokenized / durationS,
     total_throughput: (input + output) / durationS,
-    total_throughput_retokenized: (input + retokenized) / durationS,
+    total_throughput_retokenized: retokenized === null ? null : (input + retokenized) / durationS,
     ...group('e2e_latency', numpyStatistics(samples.e2eS)),
     ...group('ttft', numpyStatistics(samples.ttftS)),
     ...group('tpot', numpyStatistics(samples.tpotS)),

@@ -19,8 +19,8 @@ export interface SglangRow {
   readonly itlS: readonly number[];
   /** Tokens of each gap's chunk, for the retokenised ITL; null when nobody counted. */
   readonly chunkTokens: readonly number[] | null;
-  /** Tokens of the whole text by the local tokenizer; 0 for a failed one. */
-  readonly retokLen: number;
+  /** Tokens of the whole text by the local tokenizer; 0 for a failed one, null where the text was not kept. */
+  readonly retokLen: number | null;
   /** Empty for a success. */
   readonly error: string;
   /** Empty for a failed one. */
@@ -48,7 +48,7 @@ export function sglangRow(
   record: RequestRecord,
   reading: SglangReading,
   originAtMs: number,
-  output: { text: string; retokLen: number; chunkTokens: readonly number[] | null },
+  output: { text: string; retokLen: number | null; chunkTokens: readonly number[] | null },
 ): SglangRow {
   const strict = reading === 'strict';
   const success = strict ? record.outcome === 'good' : countsAsSuccess(record);

@@ -1,0 +1,15 @@
+import type { Kind } from '../core/kind.ts';
+import type { RequestRecord } from '../core/record.ts';
+import type { Report } from '../core/report.ts';
+
+/** A file of an export, its name relative to the folder of exports. */
+export interface ExportFile {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** The results in the form of another tool, for that tool's readers. */
+export interface ExportKind extends Kind {
+  /** Its files, made of records and not of histograms. A level that the form cannot tell of has none. Pure. */
+  files(report: Report, recordsOf: (point: number) => readonly RequestRecord[]): readonly ExportFile[];
+}

@@ -1,0 +1,76 @@
+import { greatest, least } from '../core/distribution.ts';
+import type { RequestRecord } from '../core/record.ts';
+import { tpotMs } from '../core/summary.ts';
+
+/** What the measured requests of a level gave, value by value. Only good ones give values. */
+export interface Samples {
+  /** All measured requests by the order of sending. */
+  readonly sent: readonly RequestRecord[];
+  readonly good: readonly RequestRecord[];
+  /** Good ones with visible output: the ones that have latencies. */
+  readonly shown: readonly RequestRecord[];
+  readonly ttftMs: readonly number[];
+  /** First to second chunk with output. */
+  readonly secondMs: readonly number[];
+  /** Send to the last chunk with output. */
+  readonly e2eMs: readonly number[];
+  /** Of requests with two tokens or more. */
+  readonly tpotMs: readonly number[];
+  /** Gaps between neighbouring chunks with output, of all requests. */
+  readonly gapsMs: readonly number[];
+  /** Of requests whose lengths somebody counted. */
+  readonly inputTokens: readonly number[];
+  readonly outputTokens: readonly number[];
+}
+
+/** The samples of one level's records, of whatever phase they are. */
+export function samplesOf(records: readonly RequestRecord[]): Samples {
+  const sent = records.filter((record) => record.phase === 'measured').sort((a, b) => a.id - b.id);
+  const good = sent.filter((record) => record.outcome === 'good');
+  const shown = good.filter((record) => record.firstAtMs !== null);
+  return {
+    sent,
+    good,
+    shown,
+    ttftMs: shown.map(ttftOf),
+    secondMs: shown.flatMap(({ chunkUs }) => (chunkUs.length > 1 ? [chunkUs[1]! / 1_000] : [])),
+    e2eMs: shown.map(e2eOf),
+    tpotMs: shown.flatMap((record) => tpotMs(record) ?? []),
+    gapsMs: pooledGaps(shown),
+    inputTokens: good.flatMap((record) => record.isl.counted ?? []),
+    outputTokens: good.flatMap((record) => record.osl.counted ?? []),
+  };
+}
+
+/** Send to the first chunk with output, in ms, of a request that has one. */
+export function ttftOf(record: RequestRecord): number {
+  return record.firstAtMs! - record.sentAtMs;
+}
+
+/** Send to the last chunk with output, in ms, of a request that has one. */
+export function e2eOf(record: RequestRecord): number {
+  return record.lastAtMs! - record.sentAtMs;
+}
+
+/** Gaps between neighbouring chunks with output of one request, in ms. */
+export function gapsOf(record: RequestRecord): number[] {
+  return Array.from(record.chunkUs.subarray(1), (us) => us / 1_000);
+}
+
+/** First send and last chunk with output of good requests; null when nothing was shown. */
+export function shownWindow(samples: Samples): { readonly fromAtMs: number; readonly toAtMs: number } | null {
+  if (samples.shown.length === 0) return null;
+  return {
+    fromAtMs: least(samples.good.map((record) => record.sentAtMs)),
+    toAtMs: greatest(samples.shown.map((record) => record.lastAtMs!)),
+  };
+}
+
+/** A long run has millions, too many for one call with that many arguments. */
+function pooledGaps(records: readonly RequestRecord[]): number[] {
+  const gaps: number[] = [];
+  for (const { chunkUs } of records) {
+    for (let i = 1; i < chunkUs.length; i++) gaps.push(chunkUs[i]! / 1_000);
+  }
+  return gaps;
+}

@@ -1,0 +1,63 @@
+import type { LevelReport, Report } from '../../core/report.ts';
+import type { ExportKind } from '../export-kind.ts';
+import { samplesOf } from '../samples.ts';
+import type { SglangRun } from './layouts.ts';
+import { sglangLine } from './line.ts';
+import { sglangMetrics } from './metrics.ts';
+import { sglangRow } from './rows.ts';
+
+/**
+ * A line per level as sglang.bench_serving of mid 2026 appends it. The retokenised total is null where the run kept
+ * no text, and ITL is by chunk. A level without a good request has no line, as there.
+ */
+export const sglangExport: ExportKind = {
+  name: 'sglang',
+  about: 'a JSON line per level as sglang.bench_serving appends it',
+  files(report, recordsOf) {
+    const lines = report.levels.flatMap((level) => {
+      const { sent } = samplesOf(recordsOf(level.point));
+      const run = runOf(report, level, sent);
+      return run === null ? [] : [`${sglangLine(run, '2026-06', false)}\n`];
+    });
+    return lines.length === 0 ? [] : [{ file: 'sglang.jsonl', text: lines.join('') }];
+  },
+};
+
+function runOf(
+  report: Report,
+  level: LevelReport,
+  sent: ReturnType<typeof samplesOf>['sent'],
+): SglangRun | null {
+  const { spec } = report;
+  const nothingKept = { text: '', retokLen: null, chunkTokens: null };
+  const rows = sent.map((record) =>
+    sglangRow(record, 'strict', level.startedAtMs ?? 0, {
+      ...nothingKept,
+      chunkTokens: record.chunkTokens === null ? null : Array.from(record.chunkTokens.subarray(1)),
+    }),
+  );
+  const durationS = level.durationS ?? 0;
+  const metrics = sglangMetrics(rows, durationS, { tokenItl: false, truePeaks: true });
+  if (metrics === null) return null;
+  return {
+    tag:
+      Object.entries(spec.tags)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(',') || null,
+    backend: 'sglang-oai-chat',
+    datasetName: 'random',
+    requestRate: spec.ratePerS ?? Number.POSITIVE_INFINITY,
+    maxConcurrency: level.concurrency,
+    sharegptOutputLen: null,
+    randomInputLen: level.isl,
+    randomOutputLen: level.osl,
+    randomRangeRatio: spec.prompts.rangeRatio,
+    serverInfo: null,
+    acceptLength: null,
+    durationS,
+    rows,
+    metrics,
+    goodput: null,
+    cacheReport: false,
+  };
+}

@@ -1,0 +1,15 @@
+import type { ForeignPoint } from '../core/foreign.ts';
+import type { Kind } from '../core/kind.ts';
+import type { JsonObject } from './json-objects.ts';
+
+/** A tool whose results are read; its `name` is the tool's own. */
+export interface ImportKind extends Kind {
+  /** What the tool means by each field of a point. */
+  readonly definitions: Readonly<Record<string, string>>;
+  /** Whether this tool wrote the object. */
+  owns(result: JsonObject): boolean;
+  /** The numbers of an object that it owns; nothing is computed that the file does not hold. */
+  point(result: JsonObject): ForeignPoint;
+  /** What a reader of these results has to know. */
+  notes(results: readonly JsonObject[]): string[];
+}
