@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/real/**/*.test.ts'],
-    exclude: ['test/real/node_modules/**', 'test/real/.venv/**'],
+    exclude: ['test/real/node_modules/**', 'test/real/.venv/**', 'test/real/.sglang/**'],
     pool: 'forks',
     fileParallelism: false,
     testTimeout: 300_000,

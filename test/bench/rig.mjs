@@ -65,8 +65,20 @@ export async function withServer(program, options, use) {
     });
     return await use(port);
   } finally {
-    killGroup(pid);
+    await stop(server, pid);
   }
+}
+
+/**
+ * Asks the server to end, which writes out its log, and then makes sure.
+ * @param {import('node:child_process').ChildProcess} server
+ * @param {number} pid
+ */
+async function stop(server, pid) {
+  const gone = new Promise((resolve) => server.once('exit', resolve));
+  if (server.kill('SIGTERM'))
+    await Promise.race([gone, new Promise((resolve) => setTimeout(resolve, 2_000).unref())]);
+  killGroup(pid);
 }
 
 /**

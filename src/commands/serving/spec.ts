@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { usageError } from '../../core/errors.ts';
 import type { PromptSpec, RunSpec } from '../../core/spec.ts';
+import { EMBEDDED_TOKENIZER } from '../../datasets/tokenizer-source.ts';
 import { sglangChatName } from '../../endpoints/sglang-chat.ts';
 import { newSalt, parseAccess, parseExtraBody, parseTimeouts, type TargetAccess } from '../arguments.ts';
 import { TARGET_OPTIONS, type TargetArgs } from '../options.ts';
@@ -111,10 +112,10 @@ function promptSpec(args: ServingArgs): PromptSpec {
 }
 
 /** `--tokenizer`, else `--model` where it is a path that holds one, else BENCH_TOKENIZER, else the embedded one. */
-function chooseTokenizer(args: ServingArgs): string {
+export function chooseTokenizer(args: ServingArgs): string {
   if (args.tokenizer !== null) return args.tokenizer;
   if (args.model !== null && holdsTokenizer(args.model)) return args.model;
-  return process.env[TOKENIZER_VARIABLE] || 'embedded';
+  return process.env[TOKENIZER_VARIABLE] || EMBEDDED_TOKENIZER;
 }
 
 function holdsTokenizer(place: string): boolean {
