@@ -2,7 +2,15 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { askedTokens, startChatServer, stream } from '../fixtures/chat-server.ts';
-import { allTexts, bench, type Ended, makeFolder, readRun, startBench, startServer } from '../fixtures/cli.ts';
+import {
+  allTexts,
+  bench,
+  type Ended,
+  makeFolder,
+  readRun,
+  startBench,
+  startServer,
+} from '../fixtures/cli.ts';
 
 const SHAPE = ['--dataset-name', 'random', '--random-range-ratio', '1.0'];
 const SMALL = [...SHAPE, '--random-input', '60', '--random-output', '8', '--num-prompt', '4'];
@@ -29,7 +37,11 @@ describe('bench serving', () => {
   it('writes the block and the line of a known schedule', async () => {
     const server = await startServer('--ttft 120ms --step 10ms');
     const cwd = makeFolder();
-    const { code, stdout, stderr } = await serving(server.url, [...SMALL, '--max-concurrency', '2', ...FILE], cwd);
+    const { code, stdout, stderr } = await serving(
+      server.url,
+      [...SMALL, '--max-concurrency', '2', ...FILE],
+      cwd,
+    );
     expect(stderr).not.toContain('at ');
     expect(code).toBe(0);
     const line = lineOf(cwd);
@@ -56,7 +68,9 @@ describe('bench serving', () => {
     const block = stdout.slice(stdout.indexOf('\n============'));
     expect(block).toMatch(/^\n=+ Serving Benchmark Result =+\nBackend: {33}sglang-oai-chat\n/);
     expect(block).toContain(`Successful requests:                     4         \n`);
-    expect(block).toContain(`Mean TTFT (ms):                          ${Number(line['mean_ttft_ms']).toFixed(2).padEnd(10)}\n`);
+    expect(block).toContain(
+      `Mean TTFT (ms):                          ${Number(line['mean_ttft_ms']).toFixed(2).padEnd(10)}\n`,
+    );
     expect(block).toMatch(/\n={50}\n$/);
     expect(stderr).toContain('unlike sglang.bench_serving');
     const run = readRun(path.join(cwd, 'own'));
@@ -133,7 +147,16 @@ describe('bench serving', () => {
     const probe = await startChatServer();
     const port = probe.port + 1;
     const cwd = makeFolder();
-    const words = ['--backend', 'sglang-oai-chat', '--host', '127.0.0.1', '--port', String(port), '--model', 'm'];
+    const words = [
+      '--backend',
+      'sglang-oai-chat',
+      '--host',
+      '127.0.0.1',
+      '--port',
+      String(port),
+      '--model',
+      'm',
+    ];
     const running = startBench(['serving', ...words, ...SMALL, ...FILE, '--out', 'own'], { cwd });
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     let listed: string[] = [];
@@ -194,7 +217,8 @@ describe('bench serving', () => {
 describe('bench serving --bug-compatible', () => {
   it('credits the asked length, opens a connection per request and repeats row 0', async () => {
     const server = await startChatServer({
-      answer: (body, response) => stream(body, response, [{ role: 'assistant' }, { content: ' a' }, { content: ' b' }]),
+      answer: (body, response) =>
+        stream(body, response, [{ role: 'assistant' }, { content: ' a' }, { content: ' b' }]),
     });
     const cwd = makeFolder();
     const words = [...SMALL, ...FILE, ...BUGS, '--max-concurrency', '1', '--output-details'];
