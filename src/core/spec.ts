@@ -39,7 +39,7 @@ export interface SglangPromptSpec {
   readonly path: string | null;
   /** Rows drawn: its random streams draw all lengths before anything else. */
   readonly count: number;
-  /** Lowest output length ever drawn: 0 until late 2025, then 1. */
+  /** Lowest output length ever drawn: 0 in older releases, then 1. */
   readonly leastOsl: 0 | 1;
   /** Whether each input length is shortened by what the tokenizer adds to a lone text (since 2026). */
   readonly lessSpecialTokens: boolean;

@@ -22,6 +22,7 @@ export function* readJsonList(file: string): Generator<unknown> {
     let inString = false;
     let escaped = false;
     let ended = false;
+    let isFirst = true;
     for (;;) {
       const size = readSync(handle, block, 0, READ_BYTES, null);
       if (size === 0) break;
@@ -46,7 +47,9 @@ export function* readJsonList(file: string): Generator<unknown> {
         if (last || (depth === 1 && byte === COMMA)) {
           element.push(Buffer.from(block.subarray(from, i)));
           const text = Buffer.concat(element.splice(0)).toString('utf8');
-          if (!last || text.trim() !== '') yield JSON.parse(text) as unknown;
+          // Only an empty list has nothing before its end.
+          if (!last || !isFirst || text.trim() !== '') yield JSON.parse(text) as unknown;
+          isFirst = false;
           from = i + 1;
           ended = last;
         }

@@ -7,6 +7,14 @@ import type { MadePrompt, PrepareJob, PromptMaker } from './prepare.ts';
 import { type LoadedTokenizer, loadTokenizer } from './tokenizer.ts';
 import { EMBEDDED_TOKENIZER, readTokenizerFiles } from './tokenizer-source.ts';
 
+/** A tokenizer as Python's transformers uses it: version 4.57 until early 2026, since then 5. */
+interface PythonTokenizer extends Pick<LoadedTokenizer, 'vocabularySize'> {
+  encode(text: string): number[];
+  decode(ids: readonly number[]): string;
+  /** Tokens that it adds to a lone text. */
+  readonly specialTokens: number;
+}
+
 /** The token ids of row `index`, of the length that was drawn for it. */
 type RowIds = (index: number, length: number) => readonly number[];
 
@@ -28,14 +36,17 @@ function sglangMaker(job: PrepareJob, spec: SglangPromptSpec, tokenizer: LoadedT
   const { point } = job.points[0]!;
   const { seed, rangeRatio } = job.prompts;
   const draws = new SglangDraws({ ...spec, seed, rangeRatio, isl: point.isl, osl: point.osl });
-  const fewer = spec.lessSpecialTokens ? specialTokens(tokenizer) : 0;
+  // The releases that shorten lengths are those on transformers 5. Where that builds a tokenizer anew from its class,
+  // and another than tokenizer.json holds, this one stays as it is.
+  const python = pythonTokenizer(tokenizer, spec.lessSpecialTokens ? 5 : 4);
+  const fewer = spec.lessSpecialTokens ? python.specialTokens : 0;
   const lengths = draws.isl.map((length) => (fewer === 0 ? length : Math.max(1, length - fewer)));
   const rowIds =
     spec.path === null
-      ? vocabularyRuns(draws, tokenizer)
-      : repeatedTurns(spec.path, seed, spec.count, tokenizer);
+      ? vocabularyRuns(draws, python.vocabularySize)
+      : repeatedTurns(spec.path, seed, spec.count, python);
   const row = (index: number): MadePrompt => ({
-    text: tokenizer.decode(rowIds(index, lengths[index]!)),
+    text: python.decode(rowIds(index, lengths[index]!)),
     isl: lengths[index]!,
     osl: draws.osl[index]!,
     promptTokens: null,
@@ -68,22 +79,26 @@ function factsOf(job: PrepareJob, tokenizer: LoadedTokenizer): PromptFacts {
   };
 }
 
-/** Tokens that the tokenizer adds to a lone text. */
-function specialTokens(tokenizer: LoadedTokenizer): number {
-  return tokenizer.encodeWithSpecial('a').length - tokenizer.encode('a').length;
+function pythonTokenizer(tokenizer: LoadedTokenizer, transformers: 4 | 5): PythonTokenizer {
+  const encode = (text: string): number[] => tokenizer.encodeWithSpecial(text, transformers);
+  return {
+    encode,
+    decode: (ids) => tokenizer.decode(ids, transformers),
+    specialTokens: encode('a').length - tokenizer.encode('a').length,
+    vocabularySize: tokenizer.vocabularySize,
+  };
 }
 
-function vocabularyRuns(draws: SglangDraws, tokenizer: LoadedTokenizer): RowIds {
-  const size = tokenizer.vocabularySize;
+function vocabularyRuns(draws: SglangDraws, size: number): RowIds {
   const offsets = draws.offsets(size);
   return (index, length) => Array.from({ length }, (_, j) => (offsets[index]! + index + j) % size);
 }
 
-function repeatedTurns(path: string, seed: number, count: number, tokenizer: LoadedTokenizer): RowIds {
+function repeatedTurns(path: string, seed: number, count: number, tokenizer: PythonTokenizer): RowIds {
   const rows: (readonly number[])[] = [];
   for (const turn of pythonShuffled(firstTurns(path), seed)) {
     if (rows.length === count) break;
-    const ids = tokenizer.encodeWithSpecial(turn);
+    const ids = tokenizer.encode(turn);
     if (ids.length > 0) rows.push(ids);
   }
   if (rows.length < count) {

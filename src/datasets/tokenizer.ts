@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { errorText, usageError } from '../core/errors.ts';
+import { decodeAsNative } from './byte-fallback.ts';
 import type { TokenizerFiles } from './tokenizer-source.ts';
 
 /** A tokenizer ready to encode. */
@@ -14,11 +15,11 @@ export interface LoadedTokenizer {
   readonly config: Readonly<Record<string, unknown>>;
   /** Token ids of a text: special tokens in it are recognised, none are added. */
   encode(text: string): number[];
-  /** Token ids with the special tokens around the text that a lone text gets. */
-  encodeWithSpecial(text: string): number[];
-  /** The text of one or more ids, special tokens kept. */
-  decode(ids: readonly number[]): string;
-  /** Entries of the base vocabulary, without added tokens. */
+  /** Token ids with the special tokens that this major version of Python's transformers puts around a lone text. */
+  encodeWithSpecial(text: string, transformers: 4 | 5): number[];
+  /** The text of one or more ids as that version decodes them by default: special tokens kept. */
+  decode(ids: readonly number[], transformers: 4 | 5): string;
+  /** Entries of the model's own vocabulary: of the added tokens only those that stand in it too. */
   readonly vocabularySize: number;
   /** As `encode`, with the text of each token as the vocabulary writes it. */
   encodeTokens(text: string): { readonly ids: number[]; readonly tokens: readonly string[] };
@@ -64,7 +65,8 @@ export function loadTokenizer(files: TokenizerFiles): LoadedTokenizer {
   const added = new Set([...tokenizer.get_added_tokens_decoder().values()].map((token) => token.content));
   const encodeTokens: LoadedTokenizer['encodeTokens'] = (text) =>
     tokenizer.encode(text, { add_special_tokens: false });
-  const bos = prependedId(tokenizer, config);
+  decodeAsNative(tokenizer.decoder);
+  const frame = classFrame(tokenizer, config);
   return {
     name: files.name,
     source: files.source,
@@ -72,34 +74,46 @@ export function loadTokenizer(files: TokenizerFiles): LoadedTokenizer {
     byteLevel: usesByteLevel(json['pre_tokenizer']),
     config,
     encode: (text) => encodeTokens(text).ids,
-    encodeWithSpecial: (text) => {
-      const ids = tokenizer.encode(text).ids;
-      return bos === null || ids[0] === bos ? ids : [bos, ...ids];
-    },
-    // Left alone unless the model's config says so, as in transformers.
-    decode: (ids) =>
+    encodeWithSpecial: (text, transformers) =>
+      transformers === 5 || frame === null
+        ? tokenizer.encode(text).ids
+        : [...frame.before, ...encodeTokens(text).ids, ...frame.after],
+    // Only where the model's config says so are spaces cleaned up, and since version 5 never those of BPE.
+    decode: (ids, transformers) =>
       tokenizer.decode([...ids], {
-        clean_up_tokenization_spaces: config['clean_up_tokenization_spaces'] === true,
+        clean_up_tokenization_spaces:
+          config['clean_up_tokenization_spaces'] === true && !(transformers === 5 && type === 'BPE'),
       }),
-    vocabularySize: tokenizer.get_vocab(false).size,
+    get vocabularySize() {
+      return Object.keys((json['model'] as { readonly vocab: object }).vocab).length;
+    },
     encodeTokens,
     vocabulary: () => [...tokenizer.get_vocab(false).keys()].filter((token) => typeof token === 'string'),
     isAdded: (token) => added.has(token),
   };
 }
 
-/** Classes of transformers that put the first token there by `add_bos_token`, whatever tokenizer.json says. */
-const PREPENDING_CLASSES = /^(?:Llama|CodeLlama|Gemma|Cohere)Tokenizer(?:Fast)?$/;
+/** Classes of transformers 4 that put their own tokens around a text, whatever tokenizer.json says. */
+const FRAMING_CLASSES = /^(?:Llama|CodeLlama|Gemma|Cohere)Tokenizer(?:Fast)?$/;
 
-/** Id of the token that such a class puts before each text, null where none does. */
-function prependedId(tokenizer: Tokenizer, config: Readonly<Record<string, unknown>>): number | null {
-  const { add_bos_token, bos_token, tokenizer_class } = config;
-  if (add_bos_token !== true || !PREPENDING_CLASSES.test(String(tokenizer_class))) return null;
-  const token =
-    typeof bos_token === 'object' && bos_token !== null && 'content' in bos_token
-      ? bos_token.content
-      : bos_token;
-  return typeof token === 'string' ? (tokenizer.token_to_id(token) ?? null) : null;
+/** Ids that such a class puts around a text, null for a tokenizer of another class. */
+function classFrame(
+  tokenizer: Tokenizer,
+  config: Readonly<Record<string, unknown>>,
+): { readonly before: readonly number[]; readonly after: readonly number[] } | null {
+  const { add_bos_token = true, add_eos_token = false, bos_token, eos_token, tokenizer_class } = config;
+  if (!FRAMING_CLASSES.test(String(tokenizer_class))) return null;
+  return {
+    before: add_bos_token === true ? idsOf(tokenizer, bos_token) : [],
+    after: add_eos_token === true ? idsOf(tokenizer, eos_token) : [],
+  };
+}
+
+/** Id of a token that the config writes as a text or as an object with `content`; none when it is not there. */
+function idsOf(tokenizer: Tokenizer, token: unknown): number[] {
+  const content = typeof token === 'object' && token !== null && 'content' in token ? token.content : token;
+  const id = typeof content === 'string' ? tokenizer.token_to_id(content) : undefined;
+  return id === undefined ? [] : [id];
 }
 
 function parseObject(text: string, what: string): Record<string, unknown> {

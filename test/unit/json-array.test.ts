@@ -26,7 +26,7 @@ describe('a JSON list, element by element', () => {
 
   it('holds across the borders of reads, inside of strings, escapes and characters', () => {
     const element = { a: 'ü"\\,[{]}'.repeat(9), b: ['x', { c: null }] };
-    // One byte more in front each time, so that a border falls on every byte of an element.
+    // Seven bytes more in front each time: the border falls on each of the eleven bytes that the text repeats.
     const length = Buffer.byteLength(JSON.stringify(element));
     for (let shift = 0; shift <= length; shift += 7) {
       const list = [' '.repeat(1_048_576 - length + shift - 4), element, 1];
@@ -40,6 +40,7 @@ describe('a JSON list, element by element', () => {
     ['nothing', ''],
     ['a list cut off', '[1, {"a": [2'],
     ['a hole', '[1,,2]'],
+    ['a comma behind the last element', '[1, ]'],
     ['more behind its end', '[1] [2]'],
     ['a broken element', '[{"a" 1}]'],
   ])('is refused: %s', (_name, text) => {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { ARRIVALS, findArrival } from '../../src/arrivals/index.ts';
 import { MersenneTwister } from '../../src/core/mersenne-twister.ts';
 import { pythonShuffled, SglangDraws } from '../../src/core/sglang-draws.ts';
 
@@ -103,5 +104,38 @@ describe('the lowest length', () => {
   it('is 1 for outputs of the newest era', () => {
     const { osl } = new SglangDraws({ seed: 1, isl: 3, osl: 3, rangeRatio: 0, count: 200, leastOsl: 1 });
     expect(new Set(osl)).toEqual(new Set([1, 2, 3]));
+  });
+});
+
+describe('the arrivals of a finite rate', () => {
+  const point = {
+    index: 0,
+    concurrency: 3,
+    isl: 1_024,
+    osl: 1_024,
+    requests: 5,
+    durationMs: null,
+    warmup: 0,
+  };
+  const prompts = {
+    tokenizer: 'embedded',
+    islCounts: 'content',
+    rangeRatio: 0,
+    text: 'words',
+    seed: 1,
+    salt: 'x',
+    sglang: { path: 'sharegpt.json', count: 5, leastOsl: 0, lessSpecialTokens: false },
+  } as const;
+
+  it("are sums of the gaps that numpy draws behind five inputs' and five outputs' lengths", () => {
+    const { slots, dueAtMs } = findArrival('sglang-poisson').make(point, { prompts, ratePerS: 4 });
+    expect(slots).toBe(3);
+    const offsetsMs = [0, 126.28575314707763, 249.00504297959412, 525.9783767437552, 1211.402373656541];
+    for (const [index, offsetMs] of offsetsMs.entries())
+      expect(dueAtMs(index, 1_000)! - 1_000).toBeCloseTo(offsetMs, 9);
+  });
+
+  it('are no choice of --arrival', () => {
+    expect(ARRIVALS.map(({ name }) => name)).not.toContain('sglang-poisson');
   });
 });

@@ -7,7 +7,9 @@ import { iteratePrompts } from '../../src/datasets/index.ts';
 
 /** How `sglang-prompts.py` made its prompts, with transformers, numpy and CPython's random. */
 interface Case {
-  readonly special: boolean;
+  /** Where the token before each text is told of: in tokenizer.json, or by the class that the config names. */
+  readonly special: 'template' | 'token' | null;
+  readonly config: Readonly<Record<string, unknown>>;
   readonly seed: number;
   readonly isl: number;
   readonly osl: number;
@@ -26,29 +28,29 @@ const SHAREGPT = path.join(fixtures, 'sharegpt-small.json');
 const folder = mkdtempSync(path.join(os.tmpdir(), 'sglang-prompts-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** The embedded tokenizer with a token before each text, as the script makes it. */
-function withBos(): string {
-  const file = path.join(import.meta.dirname, '../../datasets/tokenizer/tokenizer.json');
-  const json = JSON.parse(readFileSync(file, 'utf8')) as { added_tokens: { id: number }[] };
+/** The embedded tokenizer with the case's config and token, as the script makes it. */
+function tokenizerOf({ special, config }: Omit<Case, 'prompts'>): string {
+  const source = path.join(import.meta.dirname, '../../datasets/tokenizer/tokenizer.json');
+  const json = JSON.parse(readFileSync(source, 'utf8')) as { added_tokens: { id: number }[] };
   const id = Math.max(...json.added_tokens.map((token) => token.id)) + 1;
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
-  const bos = {
-    ...json,
-    added_tokens: [...json.added_tokens, { id, content: '[BOS]', ...flags }],
-    post_processor: {
-      type: 'TemplateProcessing',
-      single: [{ SpecialToken: { id: '[BOS]', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
-      pair: [{ Sequence: { id: 'A', type_id: 0 } }, { Sequence: { id: 'B', type_id: 1 } }],
-      special_tokens: { '[BOS]': { id: '[BOS]', ids: [id], tokens: ['[BOS]'] } },
-    },
+  const template = {
+    type: 'TemplateProcessing',
+    single: [{ SpecialToken: { id: '[BOS]', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+    pair: [{ Sequence: { id: 'A', type_id: 0 } }, { Sequence: { id: 'B', type_id: 1 } }],
+    special_tokens: { '[BOS]': { id: '[BOS]', ids: [id], tokens: ['[BOS]'] } },
   };
-  const made = path.join(folder, 'tokenizer.json');
-  writeFileSync(made, JSON.stringify(bos));
-  return made;
+  const made = {
+    ...json,
+    added_tokens: [...json.added_tokens, ...(special === null ? [] : [{ id, content: '[BOS]', ...flags }])],
+    post_processor: special === 'template' ? template : null,
+  };
+  writeFileSync(path.join(folder, 'tokenizer.json'), JSON.stringify(made));
+  writeFileSync(path.join(folder, 'tokenizer_config.json'), JSON.stringify(config));
+  return folder;
 }
 
 interface Order {
-  readonly tokenizer?: string;
   readonly path?: string | null;
   readonly warmup?: number;
 }
@@ -59,7 +61,7 @@ async function make(one: Omit<Case, 'prompts'>, order: Order = {}): Promise<Plac
   const job = {
     dataset: one.ids ? 'sglang-random-ids' : 'sglang-random',
     prompts: {
-      tokenizer: order.tokenizer ?? (one.special ? withBos() : 'embedded'),
+      tokenizer: tokenizerOf(one),
       islCounts: 'content',
       rangeRatio: one.ratio,
       text: 'words',
@@ -85,7 +87,7 @@ async function make(one: Omit<Case, 'prompts'>, order: Order = {}): Promise<Plac
 describe('prompts as sglang.bench_serving makes them', () => {
   it.each(
     cases,
-  )('are those of transformers and numpy: seed $seed, ISL $isl, ids $ids, BOS $special', async (one) => {
+  )('are those of transformers and numpy: seed $seed, ISL $isl, ids $ids, BOS $special, newest $less_special, config $config', async (one) => {
     const made = await make(one);
     expect(made.map(({ text, isl, osl }) => ({ text, isl, osl }))).toEqual(one.prompts);
   });
@@ -97,16 +99,6 @@ describe('prompts as sglang.bench_serving makes them', () => {
       ...new Array(3).fill(row!.text),
     ]);
     expect(row!.text).toBe(cases[1]!.prompts[0]!.text);
-  });
-
-  it('put a Llama-class first token there, which tokenizer.json does not tell of', async () => {
-    const json = readFileSync(withBos(), 'utf8');
-    const config = { tokenizer_class: 'LlamaTokenizerFast', add_bos_token: true, bos_token: '[BOS]' };
-    const plain = JSON.stringify({ ...(JSON.parse(json) as object), post_processor: null });
-    writeFileSync(path.join(folder, 'tokenizer.json'), plain);
-    writeFileSync(path.join(folder, 'tokenizer_config.json'), JSON.stringify(config));
-    const made = await make(cases[3]!, { tokenizer: folder });
-    expect(made.map(({ text }) => text)).toEqual(cases[3]!.prompts.map(({ text }) => text));
   });
 });
 
@@ -121,6 +113,7 @@ describe('a ShareGPT file that cannot be used', () => {
     ['is not there', () => path.join(folder, 'none.json'), 'cannot read'],
     ['is no JSON', () => broken('hello'), 'it is no JSON list'],
     ['is no list', () => broken('{}'), 'it is no JSON list'],
+    ['is a folder', () => folder, 'cannot read'],
     [
       'has a turn without text',
       () => broken('[{"conversations": [{"value": 1}, {"value": "x"}]}]'),
