@@ -191,7 +191,7 @@ export class Connection {
       if (refused.length === 0) {
         throw new BenchError(
           EXIT.target,
-          `${this.controls[0]!.target.url} lists or takes "${identified.model}" but does not stream: ${record.outcome}: ${record.detail}`,
+          notStreaming(this.controls[0]!.target.url, identified, `${record.outcome}: ${record.detail}`),
           'see what `bench check` says; the stack may still be loading',
         );
       }
@@ -294,6 +294,13 @@ export function targetFacts(
       usage: record.osl.by === 'usage',
     },
   };
+}
+
+/** A name that the server does not list is most likely wrong, and is told before what came of asking for it. */
+function notStreaming(url: string, { model, modelsListed }: Identified, why: string): string {
+  return modelsListed === null || modelsListed.includes(model)
+    ? `${url} does not stream "${model}": ${why}`
+    : `${url} does not list the model "${model}" (it lists ${modelsListed.join(', ') || 'none'}) and does not stream it: ${why}`;
 }
 
 /** The fields a refusal names; all that were optional when it names none of them. */

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { EXIT, type ExitCode } from '../core/errors.ts';
 
 /**
@@ -18,6 +19,8 @@ export class Interrupt {
   constructor(graceMs: number, say: (line: string) => void) {
     this.#graceMs = graceMs;
     this.#say = say;
+    // Each request that waits for its turn listens.
+    setMaxListeners(0, this.#stop.signal, this.#cancel.signal);
   }
 
   /** Aborts when nothing more may be sent. */

@@ -47,7 +47,10 @@ export class ServerWitness {
     if (before === null) return { ...none, reason: 'the server has no such counters' };
     const failed = records.filter((record) => record.outcome !== 'good').length;
     if (failed > 0)
-      return { ...none, reason: `${failed} requests did not end well, so their tokens are not known here` };
+      return {
+        ...none,
+        reason: `${failed} requests failed or were cut off at the end, so their tokens are not known here`,
+      };
     if (records.some((record) => record.osl.by !== 'usage' || record.isl.by !== 'usage')) {
       return { ...none, reason: 'the server sent no usage to compare with' };
     }

@@ -30,7 +30,7 @@ export function judgeLevel(
     const delay = audit.eventLoopDelayMs.p99;
     if (gap !== null && delay > SEND_LAG_MS && delay > gap / 2) {
       suspect.push(
-        `the event loop was held up ${delay.toFixed(1)} ms at p99, against gaps of ${gap.toFixed(1)} ms`,
+        `the event loop was held up ${delay.toFixed(1)} ms at p99, against gaps of ${gap < 0.1 ? 'less than 0.1' : gap.toFixed(1)} ms`,
       );
     }
   }

@@ -12,6 +12,7 @@ interface Era {
 
 const ERAS: readonly Era[] = [
   { layout: '2025-08', capField: 'max_tokens', ignoresEos: false, readsReasoning: false },
+  { layout: '2025-11', capField: 'max_completion_tokens', ignoresEos: true, readsReasoning: false },
   { layout: '2026-01', capField: 'max_completion_tokens', ignoresEos: true, readsReasoning: false },
   { layout: '2026-06', capField: 'max_completion_tokens', ignoresEos: true, readsReasoning: true },
 ];

@@ -35,7 +35,7 @@ export interface Answer {
 }
 
 /** A client that finds output and a reset in the same read may take it for an orderly end. */
-const RESET_AFTER_MS = 5;
+const RESET_AFTER_MS = 200;
 
 const JSON_TYPE = 'application/json';
 

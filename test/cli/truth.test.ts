@@ -16,6 +16,7 @@ const RECORD_FIELDS = [
   'sentAtMs',
   'firstAtMs',
   'lastAtMs',
+  'lastEventAtMs',
   'endAtMs',
   'connectMs',
   'isl',

@@ -201,7 +201,7 @@ describe('parseServingWords', () => {
     });
     expect(refusal(() => parseServingWords(['--salt'])).message).toBe('--salt: expected one argument');
     expect(refusal(() => parseServingWords(['--layout', '2024-01'])).message).toBe(
-      "--layout: invalid choice: '2024-01' (choose from 2025-08, 2026-01, 2026-06)",
+      "--layout: invalid choice: '2024-01' (choose from 2025-08, 2025-11, 2026-01, 2026-06)",
     );
     expect(refusal(() => parseServingWords(['--no_such_flag'])).message).toBe('unknown: --no_such_flag');
   });

@@ -28,6 +28,7 @@ describe('the request of each era', () => {
 
   it('asks for usage in none, and caps as that era did', () => {
     expect(body('2025-08')).toEqual({ ...common, max_tokens: 7 });
+    expect(body('2025-11')).toEqual({ ...common, max_completion_tokens: 7, ignore_eos: true });
     expect(body('2026-01')).toEqual({ ...common, max_completion_tokens: 7, ignore_eos: true });
     expect(body('2026-06')).toEqual({ ...common, max_completion_tokens: 7, ignore_eos: true });
   });
@@ -45,7 +46,7 @@ describe('the request of each era', () => {
 describe('reading a chunk', () => {
   it('takes reasoning for output in the newest era alone', () => {
     expect(read('2025-08', thought).text).toBe('');
-    expect(read('2026-01', thought).text).toBe('');
+    for (const layout of ['2025-11', '2026-01']) expect(read(layout, thought).text).toBe('');
     expect(read('2026-06', thought).text).toBe('hm');
   });
 

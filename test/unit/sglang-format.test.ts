@@ -2,13 +2,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sglangConsole } from '../../src/exporters/sglang/console.ts';
 import { type SlosMs, sglangGoodput } from '../../src/exporters/sglang/goodput.ts';
-import { LAYOUTS, type Layout, type SglangRun } from '../../src/exporters/sglang/layouts.ts';
+import type { Layout, SglangRun } from '../../src/exporters/sglang/layouts.ts';
 import { sglangLine } from '../../src/exporters/sglang/line.ts';
 import { sglangMetrics } from '../../src/exporters/sglang/metrics.ts';
 import { centred, fixed, floatRepr, general } from '../../src/exporters/sglang/python-format.ts';
 import { jsonFloat, jsonText, jsonValue } from '../../src/exporters/sglang/python-json.ts';
 import type { SglangRow } from '../../src/exporters/sglang/rows.ts';
 import { goldenVector, readJson } from '../fixtures/sglang.ts';
+
+/** 2025-11 is compared with the original itself, in the suite of real components. */
+const GOLDEN_LAYOUTS = ['2025-08', '2026-01', '2026-06'] as const;
 
 interface Case {
   readonly run: Omit<SglangRun, 'requestRate' | 'rows' | 'metrics' | 'goodput'> & {
@@ -121,11 +124,11 @@ describe('the output of sglang.bench_serving', () => {
     { console_lines: string[]; jsonl_key_order: string[]; jsonl_line_values_rounded_6: string }
   >;
 
-  it.each(LAYOUTS)('on the console is the golden block, %s', (layout) => {
+  it.each(GOLDEN_LAYOUTS)('on the console is the golden block, %s', (layout) => {
     expect(sglangConsole(first, layout)).toBe(`${golden[layout].console_lines.join('\n')}\n`);
   });
 
-  it.each(LAYOUTS)('in the file is the golden line, %s', (layout) => {
+  it.each(GOLDEN_LAYOUTS)('in the file is the golden line, %s', (layout) => {
     const line = sglangLine(first, layout, false);
     expect(line.replace(/\d+\.\d{7,}/g, roundedTo6)).toBe(golden[layout].jsonl_line_values_rounded_6);
     expect(Object.keys(JSON.parse(line.replace('Infinity', 'null')))).toEqual(golden[layout].jsonl_key_order);

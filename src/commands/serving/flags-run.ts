@@ -123,7 +123,7 @@ export const RUN_FLAGS = [
     choices: LAYOUTS,
     metavar: 'DATE',
     standing: 'own',
-    about: `whose output and defaults: sglang's of ${LAYOUTS.join(', ')} [default: 2026-06, with --bug-compatible 2026-01]`,
+    about: `sglang's output and defaults of ${LAYOUTS.join(', ')} [default: 2026-06, with --bug-compatible 2026-01]`,
   },
   {
     name: 'bug-compatible',

@@ -2,6 +2,7 @@ import type { SglangGoodput } from './goodput.ts';
 import {
   CONSOLE_HEAD,
   cacheHits,
+  entriesIn,
   isIn,
   LATENCIES,
   type Latency,
@@ -18,9 +19,7 @@ const WIDTH = 50;
 
 /** The block that sglang.bench_serving prints after a run: an empty line first, a newline at the end. */
 export function sglangConsole(run: SglangRun, layout: Layout): string {
-  const head = CONSOLE_HEAD.filter(({ since }) => isIn(since, layout)).map(({ name, text }) =>
-    line(name, text(run)),
-  );
+  const head = entriesIn(CONSOLE_HEAD, layout).map(({ name, text }) => line(name, text(run)));
   const lines = [
     '',
     heading(' Serving Benchmark Result ', '='),

@@ -5,8 +5,11 @@ import { fixed, floatRepr } from './python-format.ts';
 import { jsonFloat, jsonInt, jsonText, jsonValue } from './python-json.ts';
 import type { SglangRow } from './rows.ts';
 
-/** The forms that sglang.bench_serving's output had, by the month of a version that wrote it; oldest first. */
-export const LAYOUTS = ['2025-08', '2026-01', '2026-06'] as const;
+/**
+ * The forms that sglang.bench_serving's output had, by the month of a version that wrote it; oldest first. Version 0.5.5
+ * wrote 2025-11, 0.5.23 wrote 2026-06.
+ */
+export const LAYOUTS = ['2025-08', '2025-11', '2026-01', '2026-06'] as const;
 export type Layout = (typeof LAYOUTS)[number];
 
 /** A finished run as sglang.bench_serving tells of it. */
@@ -37,15 +40,26 @@ export function isIn(since: Layout, layout: Layout): boolean {
   return LAYOUTS.indexOf(since) <= LAYOUTS.indexOf(layout);
 }
 
-/** Something that a layout shows from `since` on: its name, and its value as text. */
+/** Something that a layout shows from `since` on, or in that one `alone`: its name, and its value as text. */
 export interface Entry {
   readonly name: string;
   readonly since: Layout;
+  readonly alone: boolean;
   readonly text: (run: SglangRun) => string;
 }
 
-function entry(name: string, text: (run: SglangRun) => string, since: Layout = '2025-08'): Entry {
-  return { name, since, text };
+function entry(
+  name: string,
+  text: (run: SglangRun) => string,
+  since: Layout = '2025-08',
+  alone = false,
+): Entry {
+  return { name, since, alone, text };
+}
+
+/** The entries of a list that a layout has. */
+export function entriesIn(entries: readonly Entry[], layout: Layout): readonly Entry[] {
+  return entries.filter(({ since, alone }) => (alone ? since === layout : isIn(since, layout)));
 }
 
 type Counted = 'total_output_tokens_retokenized';
@@ -60,7 +74,7 @@ const int = (key: Metric | Counted, since?: Layout): Entry =>
 
 /** Keys of the result line before the latencies. */
 export const LINE_HEAD: readonly Entry[] = [
-  entry('tag', (run) => jsonText(run.tag), '2026-01'),
+  entry('tag', (run) => jsonText(run.tag), '2025-11'),
   entry('backend', (run) => jsonText(run.backend)),
   entry('dataset_name', (run) => jsonText(run.datasetName)),
   entry('request_rate', (run) => jsonFloat(run.requestRate)),
@@ -69,12 +83,12 @@ export const LINE_HEAD: readonly Entry[] = [
   entry('random_input_len', (run) => jsonInt(run.randomInputLen)),
   entry('random_output_len', (run) => jsonInt(run.randomOutputLen)),
   entry('random_range_ratio', (run) => jsonFloat(run.randomRangeRatio)),
-  entry('server_info', (run) => jsonValue(run.serverInfo), '2026-01'),
+  entry('server_info', (run) => jsonValue(run.serverInfo), '2025-11'),
   entry('duration', (run) => jsonFloat(run.durationS)),
   int('completed'),
   int('total_input_tokens'),
-  entry('total_input_text_tokens', (run) => jsonInt(run.metrics.total_input_tokens), '2026-01'),
-  entry('total_input_vision_tokens', () => jsonInt(0), '2026-01'),
+  entry('total_input_text_tokens', (run) => jsonInt(run.metrics.total_input_tokens), '2025-11'),
+  entry('total_input_vision_tokens', () => jsonInt(0), '2025-11'),
   int('total_output_tokens'),
   int('total_output_tokens_retokenized'),
   float('request_throughput'),
@@ -104,7 +118,8 @@ export const CONSOLE_HEAD: readonly Entry[] = [
   counted('Successful requests', 'completed'),
   entry('Benchmark duration (s)', (run) => fixed(run.durationS, 2)),
   counted('Total input tokens', 'total_input_tokens'),
-  counted('Total input text tokens', 'total_input_tokens', '2026-01'),
+  counted('Total input text tokens', 'total_input_tokens', '2025-11'),
+  entry('Total input vision tokens', () => '0', '2025-11', true),
   counted('Total generated tokens', 'total_output_tokens'),
   counted('Total generated tokens (retokenized)', 'total_output_tokens_retokenized'),
   shown('Request throughput (req/s)', 'request_throughput'),

@@ -2,6 +2,7 @@ import type { SglangGoodput } from './goodput.ts';
 import {
   cacheHits,
   type Entry,
+  entriesIn,
   isIn,
   LATENCIES,
   type Layout,
@@ -32,7 +33,7 @@ export function sglangLine(run: SglangRun, layout: Layout, details: boolean): st
 }
 
 function pairs(entries: readonly Entry[], run: SglangRun, layout: Layout): Pair[] {
-  return entries.filter(({ since }) => isIn(since, layout)).map(({ name, text }) => [name, text(run)]);
+  return entriesIn(entries, layout).map(({ name, text }) => [name, text(run)]);
 }
 
 function latencyPairs(run: SglangRun, layout: Layout): Pair[] {
