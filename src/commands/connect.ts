@@ -15,7 +15,7 @@ import type { Target, Wire } from '../endpoints/wire.ts';
 import type { TargetAccess } from './arguments.ts';
 import { chooseModel } from './model-choice.ts';
 
-/** The guide's own request: a proof that tokens flow, not that a port is open. */
+/** A small request: a proof that tokens flow, not that a port is open. */
 const CANARY_TEXT = 'Tell me a story as if we were playing dungeons and dragons.';
 const CANARY_TOKENS = 30;
 /** Fields that make an output as long as asked. */
@@ -172,7 +172,7 @@ export class Connection {
   }
 
   /**
-   * Streams the guide's request through the measuring path. Fields that a 400 names are dropped one by
+   * Streams a small request through the measuring path. Fields that a 400 names are dropped one by
    * one, all of them when it names none. Exit 3 when the stream does not end well.
    */
   async canary(identified: Identified): Promise<Canary> {

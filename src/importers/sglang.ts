@@ -39,6 +39,7 @@ export const sglangImport: ImportKind = {
       ? ['failed requests are not in the file: no failure can be told from it']
       : []),
     'output tokens are the asked length wherever the server sent no usage',
+    'lines that bench wrote without --bug-compatible look the same and hold the definitions of bench instead',
     ...results.flatMap((result) => suspicion(result) ?? []),
   ],
 };

@@ -74,6 +74,7 @@ describe('results of sglang.bench_serving', () => {
     expect(notes).toEqual([
       expect.stringContaining('failed requests are not in the file'),
       expect.stringContaining('asked length'),
+      expect.stringContaining('lines that bench wrote'),
     ]);
     expect(definitions['outputTokensPerS']).toContain('ASKED');
     expect(definitions['e2eMs']).toContain('[DONE]');

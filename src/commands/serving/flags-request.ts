@@ -65,7 +65,7 @@ export const REQUEST_FLAGS = [
     metavar: 'S',
     standing: 'better',
     topic: 'Target',
-    about: 'longest wait until the server lists the model, not only until it answers; 0 waits not at all',
+    about: 'longest wait until the server lists the model, not only until it answers; 0 does not wait',
   },
   {
     name: 'model',
@@ -186,7 +186,7 @@ export const REQUEST_FLAGS = [
     metavar: 'N',
     standing: 'same',
     topic: 'Prompts',
-    about: 'seed of all random choices; when not given, 1 with a `--layout` before 2026-06',
+    about: 'seed of all random choices; not given with a `--layout` before 2026-06, it is 1',
   },
   {
     name: 'sharegpt-output-len',
@@ -220,7 +220,7 @@ export const REQUEST_FLAGS = [
     metavar: 'T',
     standing: 'better',
     topic: 'Request',
-    about: 'sent in chat too, where sglang leaves it out, and so does `--bug-compatible`',
+    about: 'sent in chat too; sglang and `--bug-compatible` leave it out there',
   },
   {
     name: 'top-p',
@@ -229,6 +229,6 @@ export const REQUEST_FLAGS = [
     metavar: 'P',
     standing: 'better',
     topic: 'Request',
-    about: 'sent in chat too, where sglang leaves it out, and so does `--bug-compatible`',
+    about: 'sent in chat too; sglang and `--bug-compatible` leave it out there',
   },
 ] as const satisfies readonly ServingFlag[];

@@ -20,7 +20,9 @@ import { ServingServer } from './server.ts';
 import { chooseTokenizer, servingAccess, servingSpec, TOKENIZER_VARIABLE } from './spec.ts';
 import { ServingWatch } from './watch.ts';
 
-const EMBEDDED_WARNING = `no tokenizer of the model is at hand, so the embedded one makes the prompts and the server's usage proves their lengths; name one with --tokenizer, a path in --model, or ${TOKENIZER_VARIABLE}`;
+const NAME_ONE = `name one with --tokenizer, a path in --model, or ${TOKENIZER_VARIABLE}`;
+const EMBEDDED_WARNING = `no tokenizer of the model is at hand, so the embedded one makes the prompts and the server's usage proves their lengths; ${NAME_ONE}`;
+const NOT_SGLANGS_WARNING = `no tokenizer of the model is at hand, so the prompts are NOT those of sglang, which takes the model's; ${NAME_ONE}`;
 
 /** `bench serving`: the flags and the output of sglang.bench_serving, on the measuring core of `bench sweep`. */
 export async function runServing(argv: readonly string[]): Promise<ExitCode> {
@@ -37,7 +39,8 @@ export async function runServing(argv: readonly string[]): Promise<ExitCode> {
   // Everything wrong with the flags is told before the server is waited for.
   checkFileLimit(servingSpec(args, access, null).points, '--max-concurrency');
   for (const note of args.notes) say(`note: ${note}`);
-  if (chooseTokenizer(args) === EMBEDDED_TOKENIZER) say(`warning: ${EMBEDDED_WARNING}`);
+  if (chooseTokenizer(args) === EMBEDDED_TOKENIZER)
+    say(`warning: ${args.bugCompatible ? NOT_SGLANGS_WARNING : EMBEDDED_WARNING}`);
   const server = new ServingServer(args, access);
   try {
     const model = await server.ready(say);
@@ -94,7 +97,10 @@ async function tell(
     return EXIT.ok;
   }
   const run = await servingRun({ args, watch, level, tokenizer: report.spec.prompts.tokenizer });
-  for (const { topic, text } of runNotes(report).filter((note) => note.loud)) warn(`${topic}: ${text}`);
+  for (const { topic, text, loud } of runNotes(report)) {
+    // That nobody counts is what the mode is for; the note at the end says so.
+    if (loud && !(args.bugCompatible && topic === 'lengths')) warn(`${topic}: ${text}`);
+  }
   if (run === null) {
     warn(`no request ended well, so there is no result and nothing was appended to ${outputFile}`);
     return EXIT.target;
@@ -139,7 +145,8 @@ function readingNote(args: ServingArgs, watch: ServingWatch): string {
     return (
       `numbers as sglang.bench_serving ${args.layout} gives them: ` +
       `${credited} of ${watch.requests.length} requests have no count by the server and are credited with the length asked, ` +
-      'latency runs to the last event, each request opens a connection; compare them only with its own'
+      'latency runs to the last event, each request opens a connection; compare them only with its own; ' +
+      'The report of bench itself credits nothing'
     );
   }
   const counted =

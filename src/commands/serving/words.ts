@@ -105,7 +105,18 @@ function told(message: string): BenchError {
 
 /** Names what is not known: the flags among it, else the words; nothing after an `=`. */
 function unknownWords(words: readonly string[]): BenchError {
-  const flags = words.filter((word) => /^-./.test(word));
-  const named = (flags.length > 0 ? flags : words).map((word) => word.split('=', 1)[0]!);
-  return usageError(`unknown: ${named.join(', ')}`, HINT);
+  const flags = words.filter((word) => /^-./.test(word)).map((word) => word.split('=', 1)[0]!);
+  if (flags.length === 0)
+    return usageError(
+      `unknown: ${words.join(', ')}`,
+      'each value stands behind its flag; see bench serving --help',
+    );
+  const own = FLAGS.filter(
+    ({ standing, name }) => standing === 'own' && flags.some((flag) => `--${name}`.startsWith(flag)),
+  );
+  const meant = own.map(({ name }) => `--${name}`).join(', ');
+  return usageError(
+    `unknown: ${flags.join(', ')}`,
+    own.length === 0 ? HINT : `bench's own flags must be written in full: ${meant}?`,
+  );
 }
