@@ -146,7 +146,7 @@ function readingNote(args: ServingArgs, watch: ServingWatch): string {
       `numbers as sglang.bench_serving ${args.layout} gives them: ` +
       `${credited} of ${watch.requests.length} requests have no count by the server and are credited with the length asked, ` +
       'latency runs to the last event, each request opens a connection; compare them only with its own; ' +
-      'The report of bench itself credits nothing'
+      'the report of bench itself credits nothing'
     );
   }
   const counted =
