@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { DEFINITIONS } from '../core/definitions.ts';
 import { sum } from '../core/distribution.ts';
-import { BenchError, EXIT, type ExitCode, errorText, worstExit } from '../core/errors.ts';
+import { BenchError, EXIT, type ExitCode, errorText, usageError, worstExit } from '../core/errors.ts';
 import type { LevelReport, PromptFacts, Provenance, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
 import { newRequestIds } from '../core/request-ids.ts';
@@ -62,7 +62,7 @@ interface SweepTools {
 
 /** Runs all points of a sweep in order and rewrites the results after each. */
 export async function runSweep(job: SweepJob): Promise<SweepResult> {
-  const scratch = mkdtempSync(path.join(os.tmpdir(), 'bench-'));
+  const scratch = makeScratch();
   // A second signal ends the process without unwinding.
   const clearScratch = (): void => rmSync(scratch, { recursive: true, force: true });
   process.once('exit', clearScratch);
@@ -224,6 +224,18 @@ class ReportDraft {
     };
     for (const exporter of EXPORTERS) store.document(exporter.file, exporter.render(report));
     return report;
+  }
+}
+
+/** A folder for this run's time. Exit 2 when the system's temporary folder takes none. */
+function makeScratch(): string {
+  try {
+    return mkdtempSync(path.join(os.tmpdir(), 'bench-'));
+  } catch (error) {
+    throw usageError(
+      `cannot make a temporary folder in ${os.tmpdir()} (${errorText(error)})`,
+      'make room there, or name another with the variable TMPDIR',
+    );
   }
 }
 

@@ -214,6 +214,100 @@ describe('bench serving', () => {
   });
 });
 
+describe('what bench serving tells', () => {
+  it('is in the line what it is in the report, requests without text left out of latencies', async () => {
+    const server = await startServer('--ttft 40ms --step 2ms --fault no-text --fault-rate 0.5 --seed 5');
+    const cwd = makeFolder();
+    const words = [
+      ...SMALL,
+      '--num-prompts',
+      '16',
+      '--max-concurrency',
+      '4',
+      ...FILE,
+      '--goodput',
+      'ttft:5000',
+    ];
+    expect((await serving(server.url, words, cwd)).code).toBe(0);
+    const line = lineOf(cwd);
+    const level = readRun(path.join(cwd, 'own')).report.levels[0]!;
+    const { good, goodWithoutText } = level.requests;
+    expect(goodWithoutText).toBeGreaterThan(0);
+    expect(goodWithoutText).toBeLessThan(good);
+    const close = (key: string, value: number | null): void => {
+      expect(Number(line[key]) / value!, key).toBeCloseTo(1, 4);
+    };
+    close('mean_ttft_ms', level.ttftMs.mean);
+    close('p99_ttft_ms', level.ttftMs.p99);
+    close('mean_tpot_ms', level.tpotMs.mean);
+    close('mean_e2e_latency_ms', level.e2eMs.mean);
+    close('duration', level.durationS);
+    close('output_throughput', level.outputTokensPerS);
+    close('input_throughput', level.inputTokensPerS);
+    expect(line).toMatchObject({ completed: good, total_output_tokens: level.outputTokens });
+    expect(line['slo_attainment']).toBeCloseTo((good - goodWithoutText) / 16, 12);
+  });
+
+  it('is each request, a chart, goodput and other forms on demand', async () => {
+    const server = await startServer('--ttft 5ms --step 1ms');
+    const cwd = makeFolder();
+    const more = [
+      '--print-requests',
+      '--plot-throughput',
+      '--goodput',
+      'ttft:60000',
+      '--export',
+      'vllm,sglang',
+    ];
+    const { code, stdout, stderr } = await serving(server.url, [...SMALL, ...FILE, ...more], cwd);
+    expect(code).toBe(0);
+    expect(stderr.match(/^request \S+: sent at .* good$/gm)).toHaveLength(4);
+    expect(stdout).toContain('output tok/s over time');
+    expect(stdout).toMatch(/^SLO attainment \(%\): +100\.00 *$/m);
+    expect(lineOf(cwd)).toMatchObject({ goodput_slos_ms: { ttft: 60_000 }, slo_attainment: 1 });
+    expect(stderr).toContain('export: own/sglang.jsonl');
+    expect(stderr).toMatch(/export: own\/exports\/vllm\/\S+\.json/);
+  });
+
+  it('is in its own folder when the output file refuses the line: exit 2', async () => {
+    const server = await startChatServer();
+    const cwd = makeFolder();
+    const ended = await serving(server.url, [...SMALL, '--output-file', '/dev/full'], cwd);
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toContain('/dev/full did not take the line');
+    expect(lineOf(path.join(cwd, 'own'), 'sglang.jsonl')['completed']).toBe(4);
+  });
+
+  it('is nothing in the output file after Ctrl-C', async () => {
+    const server = await startServer('--ttft 5ms --step 200ms');
+    const cwd = makeFolder();
+    const words = [
+      '--backend',
+      'sglang-oai-chat',
+      '--base-url',
+      server.url,
+      ...SMALL,
+      ...FILE,
+      '--out',
+      'own',
+    ];
+    const running = startBench(['serving', ...words, '--random-output', '1000'], { cwd });
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    running.child.kill('SIGINT');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    running.child.kill('SIGINT');
+    expect((await running.ended).code).toBe(130);
+    expect(existsSync(path.join(cwd, 'out.jsonl'))).toBe(false);
+  });
+
+  it('is a wrong temporary folder in one line: exit 2', async () => {
+    const server = await startChatServer();
+    const ended = await serving(server.url, [...SMALL, ...FILE], makeFolder(), { TMPDIR: '/none' });
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toContain('cannot make a temporary folder in /none');
+  });
+});
+
 describe('bench serving --bug-compatible', () => {
   it('credits the asked length, opens a connection per request and repeats row 0', async () => {
     const server = await startChatServer({
@@ -223,7 +317,7 @@ describe('bench serving --bug-compatible', () => {
     const cwd = makeFolder();
     const words = [...SMALL, ...FILE, ...BUGS, '--max-concurrency', '1', '--output-details'];
     const ended = await serving(server.url, words, cwd);
-    expect(ended.stderr).toContain('4 of 4 requests have no count by the server');
+    expect(ended.stderr).toContain('4 of 4 successes have no count by the server');
     expect(ended.code).toBe(0);
     const line = lineOf(cwd);
     expect(line).toMatchObject({ completed: 4, total_output_tokens: 32, total_input_tokens: 240 });

@@ -194,7 +194,7 @@ describe.skipIf(missing !== null)('requests of bench serving --bug-compatible', 
     { tokenizer: 'gpt4o', ratio: 0.29, dataset: 'random' },
     { tokenizer: 'deepseek_v3', ratio: 0.5, dataset: 'random-ids' },
     { tokenizer: 'qwen3', ratio: 1, dataset: 'random-ids' },
-  ])('are sglang’s, byte for byte and in order: $tokenizer, $dataset, range ratio $ratio', async ({
+  ])('are sglang’s, prompt for prompt and in order: $tokenizer, $dataset, range ratio $ratio', async ({
     tokenizer,
     ratio,
     dataset,

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { least } from '../../core/distribution.ts';
+import { errorText } from '../../core/errors.ts';
 import type { FinishedRequest } from '../../core/record-builder.ts';
 import type { LevelReport } from '../../core/report.ts';
 import type { SglangRun } from '../../exporters/sglang/layouts.ts';
@@ -17,6 +18,9 @@ export interface ServingOutcome {
   readonly level: LevelReport;
   /** As `--tokenizer` would name it. */
   readonly tokenizer: string;
+  /** Gives up counting the texts again; what was measured stays. */
+  readonly signal: AbortSignal;
+  readonly warn: (text: string) => void;
 }
 
 /** The run as sglang.bench_serving would tell it; null when nothing in it ended well by the chosen reading. */
@@ -51,40 +55,54 @@ export async function servingRun(outcome: ServingOutcome): Promise<SglangRun | n
   };
 }
 
-async function makeRows({ args, watch, tokenizer }: ServingOutcome, tokenItl: boolean): Promise<SglangRow[]> {
+async function makeRows(outcome: ServingOutcome, tokenItl: boolean): Promise<SglangRow[]> {
+  const { args, watch } = outcome;
   const { requests } = watch;
   const reading = args.bugCompatible ? 'bug-compatible' : 'strict';
   const originAtMs = least(requests.map(({ record }) => record.sentAtMs));
   const texts = requests.map(({ text }) => text?.bytes ?? new Uint8Array());
-  const retokenized = await countTexts(texts, tokenizer);
-  const perGap = tokenItl && args.bugCompatible ? await countEachChunk(requests, tokenizer) : null;
+  const counted = await countTexts(texts, outcome);
+  const perGap =
+    tokenItl && args.bugCompatible && counted !== null ? await countEachChunk(requests, outcome) : null;
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   return requests.map(({ record }, i) =>
     sglangRow(record, reading, originAtMs, {
       text: decoder.decode(texts[i]),
-      retokLen: retokenized[i]!,
+      retokLen: counted === null ? null : counted[i]!,
       chunkTokens: perGap?.[i] ?? (record.chunkTokens === null ? null : [...record.chunkTokens.slice(1)]),
     }),
   );
 }
 
-/** Tokens of each text by the local tokenizer, whole and without special tokens. */
-async function countTexts(texts: readonly Uint8Array[], tokenizer: string): Promise<number[]> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'bench-'));
+/** Tokens of each text by the local tokenizer, whole and without special tokens; null, with a warning, when that fails. */
+async function countTexts(
+  texts: readonly Uint8Array[],
+  { tokenizer, signal, warn }: ServingOutcome,
+): Promise<number[] | null> {
+  let folder: string | null = null;
   try {
+    folder = mkdtempSync(path.join(os.tmpdir(), 'bench-'));
     const counts = await chunkTokensInChild(
       texts.map((text) => ({ text, ends: Uint32Array.of(text.length), completionTokens: null })),
       tokenizer,
       folder,
+      { signal },
     );
     return counts.map((count) => count[0]!);
+  } catch (error) {
+    const why = signal.aborted ? 'interrupted' : errorText(error);
+    warn(`the retokenised count is unknown: ${why}`);
+    return null;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    if (folder !== null) rmSync(folder, { recursive: true, force: true });
   }
 }
 
 /** Tokens of each chunk behind a gap, each chunk encoded alone, as sglang does. */
-async function countEachChunk(requests: readonly FinishedRequest[], tokenizer: string): Promise<number[][]> {
+async function countEachChunk(
+  requests: readonly FinishedRequest[],
+  outcome: ServingOutcome,
+): Promise<number[][] | null> {
   const pieces = requests.map(({ text }) =>
     text === null
       ? []
@@ -92,7 +110,8 @@ async function countEachChunk(requests: readonly FinishedRequest[], tokenizer: s
           text.bytes.subarray(i === 0 ? 0 : text.ends[i - 1]!, text.ends[i]!),
         ),
   );
-  const counts = await countTexts(pieces.flat(), tokenizer);
+  const counts = await countTexts(pieces.flat(), outcome);
+  if (counts === null) return null;
   let at = 0;
   return pieces.map((ones) => {
     const own = counts.slice(at, at + ones.length);

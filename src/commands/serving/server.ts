@@ -112,9 +112,9 @@ function acceptLengthOf(info: unknown): number | null {
 
 /** A server tells its own start-up arguments, keys included; these reach no file. */
 function withoutSecret(key: string, value: unknown): unknown {
-  return typeof value === 'string' && /api_?key|password|secret|access_token|hf_token/i.test(key)
-    ? '***'
-    : value;
+  if (typeof value !== 'string') return value;
+  if (/(?:key|token|password|passwd|secret)$/i.test(key)) return '***';
+  return value.replace(/(--[\w-]*(?:key|token|password|secret)[ =]+)\S+/gi, '$1***');
 }
 
 function entry(value: unknown, key: string | number): unknown {

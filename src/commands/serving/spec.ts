@@ -113,9 +113,19 @@ function promptSpec(args: ServingArgs): PromptSpec {
 
 /** `--tokenizer`, else `--model` where it is a path that holds one, else BENCH_TOKENIZER, else the embedded one. */
 export function chooseTokenizer(args: ServingArgs): string {
-  if (args.tokenizer !== null) return args.tokenizer;
+  if (args.tokenizer !== null) return existing(args.tokenizer, '--tokenizer');
   if (args.model !== null && holdsTokenizer(args.model)) return args.model;
-  return process.env[TOKENIZER_VARIABLE] || EMBEDDED_TOKENIZER;
+  const named = process.env[TOKENIZER_VARIABLE];
+  return named ? existing(named, TOKENIZER_VARIABLE) : EMBEDDED_TOKENIZER;
+}
+
+/** The choice, when it is no path or one that is there. Exit 2 otherwise, before a server is waited for. */
+function existing(choice: string, source: string): string {
+  if (choice === EMBEDDED_TOKENIZER || choice.startsWith('hf:') || existsSync(choice)) return choice;
+  throw usageError(
+    `${source}: there is no ${choice}`,
+    'name a folder or file with tokenizer.json, or hf:ORG/NAME to take one from the hub',
+  );
 }
 
 function holdsTokenizer(place: string): boolean {
@@ -125,11 +135,12 @@ function holdsTokenizer(place: string): boolean {
 }
 
 function shareGptPath(args: ServingArgs): string {
-  if (args.datasetPath !== null && existsSync(args.datasetPath)) return args.datasetPath;
+  if (args.datasetPath !== null && statSync(args.datasetPath, { throwIfNoEntry: false })?.isFile())
+    return args.datasetPath;
   throw usageError(
     args.datasetPath === null
       ? '--dataset-path: --bug-compatible makes its random prompts from a ShareGPT file, and none is named'
-      : `--dataset-path: there is no ${args.datasetPath}`,
+      : `--dataset-path: there is no file ${args.datasetPath}`,
     'name a local ShareGPT JSON (sglang would download ShareGPT_V3_unfiltered_cleaned_split.json; bench downloads nothing)',
   );
 }

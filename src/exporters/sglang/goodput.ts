@@ -21,14 +21,14 @@ export interface SglangGoodput {
 
 /**
  * Goodput of the `rows`: a request counts when it succeeded and each of its latencies is at most its limit. A request
- * of one token has a TPOT of 0. Shares of no rows are 0.
+ * of one token has a TPOT of 0, one that showed nothing meets no limit. Shares of no rows are 0.
  */
 export function sglangGoodput(rows: readonly SglangRow[], slosMs: SlosMs, durationS: number): SglangGoodput {
   const slos = Object.entries(slosMs) as [SloMetric, number][];
   const met = slos.map(() => 0);
   let good = 0;
   for (const row of rows) {
-    if (!row.success) continue;
+    if (!row.success || row.untimed) continue;
     const meets = slos.map(([metric, slo]) => observedMs(row, metric) <= slo);
     meets.forEach((one, i) => {
       if (one) met[i]! += 1;

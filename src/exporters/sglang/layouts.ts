@@ -108,7 +108,7 @@ export const LINE_TAIL: readonly Entry[] = [
 const shown = (name: string, key: Metric, since?: Layout): Entry =>
   entry(name, (run) => fixed(run.metrics[key], 2), since);
 const counted = (name: string, key: Metric | Counted, since?: Layout): Entry =>
-  entry(name, (run) => String(run.metrics[key]), since);
+  entry(name, (run) => String(run.metrics[key] ?? 'unknown'), since);
 
 /** Lines of the console block before the latencies. */
 export const CONSOLE_HEAD: readonly Entry[] = [

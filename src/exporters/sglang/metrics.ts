@@ -38,14 +38,14 @@ export interface SglangSamples {
   readonly itlS: Float64Array;
 }
 
-/** The samples of the successes among `rows`. With `tokenItl` each gap is shared among the tokens of its chunk. */
+/** The samples of the successes among `rows` that have latencies. With `tokenItl` each gap is shared among the tokens of its chunk. */
 export function sglangSamples(rows: readonly SglangRow[], tokenItl: boolean): SglangSamples {
-  const good = rows.filter((row) => row.success);
-  const timed = good.filter((row) => row.outputLen > 1);
+  const good = rows.filter((row) => row.success && !row.untimed);
+  const several = good.filter((row) => row.outputLen > 1);
   return {
     e2eS: Float64Array.from(good, (row) => row.latencyS),
     ttftS: Float64Array.from(good, (row) => row.ttftS),
-    tpotS: Float64Array.from(timed, (row) => (row.latencyS - row.ttftS) / (row.outputLen - 1)),
+    tpotS: Float64Array.from(several, (row) => (row.latencyS - row.ttftS) / (row.outputLen - 1)),
     itlS: pooledGaps(good, tokenItl ? gapTokens : () => 1),
   };
 }

@@ -26,6 +26,8 @@ export interface SglangRow {
   /** Empty for a failed one. */
   readonly text: string;
   readonly cachedTokens: number;
+  /** A success that showed no output: it has no latency, and none of its times enters a statistic. */
+  readonly untimed?: boolean;
 }
 
 /**
@@ -67,6 +69,7 @@ export function sglangRow(
     error: success ? '' : (record.detail ?? ''),
     text: success ? output.text : '',
     cachedTokens: record.cachedTokens ?? 0,
+    ...(strict && success && record.firstAtMs === null ? { untimed: true } : {}),
   };
 }
 
