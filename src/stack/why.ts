@@ -1,0 +1,57 @@
+/** What kind of failure it was; the README has a line for each. */
+export const FAILURE_CLASSES = [
+  'job-pending',
+  'allocation-refused',
+  'job-ended',
+  'image',
+  'mount',
+  'container',
+  'missing-path',
+  'not-executable',
+  'step-blocked',
+  'step-refused',
+  'rank-crash',
+  'launcher-crash',
+  'exit',
+  'port-taken',
+  'cuda-oom',
+  'host-oom',
+  'engine-config',
+  'mpi',
+  'driver',
+  'network',
+  'kv-transfer-deadlock',
+  'node-failure',
+  'time-limit',
+  'preempted',
+  'cancelled',
+  'model-not-listed',
+  'prefill-missing',
+  'instances-missing',
+  'canary-failed',
+  'not-ready',
+  'stalled',
+  'lost',
+  'preflight',
+  'crash',
+] as const;
+
+export type FailureClass = (typeof FAILURE_CLASSES)[number];
+
+/** The first error of a failed launch, found rather than the last lines of a log. */
+export interface Why {
+  readonly failureClass: FailureClass;
+  /** One sentence: what happened, with the value. */
+  readonly message: string;
+  /** What to do next. */
+  readonly hint: string | null;
+  /** Step that failed first; null when it was none (the allocation, the stack as a whole). */
+  readonly step: string | null;
+  readonly rank: number | null;
+  readonly node: string | null;
+  /** True exit code of the task that failed first, not srun's; null when none is known. */
+  readonly exitCode: number | null;
+  /** The line that tells, and what stands around it (at most 20 lines each way). */
+  readonly evidence: { readonly line: string; readonly before: readonly string[]; readonly after: readonly string[] } | null;
+  readonly logFile: string | null;
+}
