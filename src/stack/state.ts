@@ -16,6 +16,7 @@ export type StepState =
   | 'submitted'
   | 'started'
   | 'loading'
+  | 'registered'
   | 'ready'
   | 'stopping'
   | 'ended'

@@ -1,3 +1,5 @@
+import { BenchError, errorText } from '../core/errors.ts';
+
 /** What kind of failure it was; the README has a line for each. */
 export const FAILURE_CLASSES = [
   'job-pending',
@@ -54,4 +56,36 @@ export interface Why {
   /** The line that tells, and what stands around it (at most 20 lines each way). */
   readonly evidence: { readonly line: string; readonly before: readonly string[]; readonly after: readonly string[] } | null;
   readonly logFile: string | null;
+}
+
+/** A failure that has a place in the table of failures. */
+export class StackFailure extends Error {
+  readonly why: Why;
+
+  constructor(why: Why) {
+    super(why.message);
+    this.name = 'StackFailure';
+    this.why = why;
+  }
+}
+
+/** A failure of which only a sentence is known. */
+export function plainWhy(failureClass: FailureClass, message: string, hint: string | null = null): Why {
+  return {
+    failureClass,
+    message,
+    hint,
+    step: null,
+    rank: null,
+    node: null,
+    exitCode: null,
+    evidence: null,
+    logFile: null,
+  };
+}
+
+/** Whatever was thrown, as a failure of the stack. */
+export function whyOf(error: unknown): Why {
+  if (error instanceof StackFailure) return error.why;
+  return plainWhy('crash', errorText(error), error instanceof BenchError ? error.hint : null);
 }

@@ -1,0 +1,62 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { errorText, usageError } from '../../core/errors.ts';
+import { startTicks } from '../../stack/marked-processes.ts';
+import { STATE_FILE } from '../../stack/recorder.ts';
+import type { StackState } from '../../stack/state.ts';
+
+/** A supervisor on another host that has shown no life for this long is taken for dead. */
+const DEAD_AFTER_MS = 30_000;
+
+/** Reads the state of a stack from its folder. Exit 2 when there is none. */
+export function readState(dir: string): StackState {
+  const state = tryReadState(dir);
+  if (state !== null) return state;
+  throw usageError(
+    `${dir} holds no ${STATE_FILE}`,
+    'name the folder of a stack: bench stack up says it, as does bench stack status',
+  );
+}
+
+/** The state, or null when there is none yet. Exit 2 when there is one that cannot be read. */
+export function tryReadState(dir: string): StackState | null {
+  const file = path.join(dir, STATE_FILE);
+  if (!existsSync(file)) return null;
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as StackState;
+  } catch (error) {
+    throw usageError(`${file}: cannot be read (${errorText(error)})`, 'it is rewritten as a whole; was it edited?');
+  }
+}
+
+/** Whether the process that looks after the stack still lives; on another host, whether it has written of late. */
+export function supervisorLives(state: StackState): boolean {
+  if (state.supervisor.host === os.hostname())
+    return startTicks(state.supervisor.pid) === state.supervisor.startTicks;
+  return Date.now() - Date.parse(state.alive) < DEAD_AFTER_MS;
+}
+
+/** Whether a stack is up in the sense that requests may be sent to it. */
+export function serves(state: StackState): boolean {
+  return state.phase === 'ready' && supervisorLives(state);
+}
+
+/** Calls `changed` with each new state of a stack until stopped; a look at the file's time costs next to nothing. */
+export function watchState(dir: string, everyMs: number, changed: (state: StackState) => void): () => void {
+  let seen = '';
+  const look = (): void => {
+    try {
+      const { mtimeMs, ino } = statSync(path.join(dir, STATE_FILE));
+      if (seen === `${ino} ${mtimeMs}`) return;
+      seen = `${ino} ${mtimeMs}`;
+      const state = tryReadState(dir);
+      if (state !== null) changed(state);
+    } catch {
+      // Not there yet, or being replaced; the next look sees it.
+    }
+  };
+  const timer = setInterval(look, everyMs);
+  look();
+  return () => clearInterval(timer);
+}

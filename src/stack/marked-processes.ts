@@ -1,0 +1,77 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Set in every process of a launch, so that none is ever taken for ours that is not. */
+export const RUN_MARK = 'BENCH_STACK_RUN';
+
+/**
+ * Ids of this host's processes whose environment has the mark of the run, zombies and this process left
+ * out. Only what this user may look at is seen, which is what it may end.
+ */
+export function markedProcesses(run: string): number[] {
+  const mark = `${RUN_MARK}=${run}`;
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(mark) && !isZombie(pid);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+function isZombie(pid: string): boolean {
+  return statFields(pid)[0] === 'Z';
+}
+
+/** When a process started, in clock ticks since boot: with its id it names the process for good. null when it is gone. */
+export function startTicks(pid: number): string | null {
+  return ofLiving(pid, 19);
+}
+
+/** Process group of a process; null when it is gone. */
+export function processGroup(pid: number): number | null {
+  const group = ofLiving(pid, 2);
+  return group === null ? null : Number(group);
+}
+
+function ofLiving(pid: number, field: number): string | null {
+  try {
+    return statFields(pid)[field] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Fields of `/proc/PID/stat` after the command's name: state, parent, group … start time (the 20th). */
+function statFields(pid: number | string): string[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+/**
+ * A bash program that ends what a run left on a node and removes its files: TERM, a moment, KILL, each
+ * time to what has the mark then. `globs` come from the stack file and are expanded by the shell there.
+ */
+export function cleanupScript(run: string, globs: readonly string[]): string {
+  return [
+    `mark='${RUN_MARK}=${run}'`,
+    'marked() {',
+    '  for d in /proc/[0-9]*; do',
+    '    p=$' + '{d#/proc/}',
+    '    [ "$p" = "$$" ] && continue',
+    '    [ "$p" = "$PPID" ] && continue',
+    '    tr "\\0" "\\n" 2>/dev/null <"$d/environ" | grep -qxF "$mark" && echo "$p"',
+    '  done 2>/dev/null',
+    '}',
+    'for signal in TERM KILL; do',
+    '  pids=$(marked)',
+    '  [ -z "$pids" ] && break',
+    '  kill -$signal $pids 2>/dev/null',
+    '  for _ in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(marked)" ] && break; sleep 0.1; done',
+    'done',
+    ...globs.map((glob) => `rm -rf -- ${glob.replaceAll(/[^\w./*?[\]@%+=:,-]/g, '\\$&')}`),
+    'true',
+  ].join('\n');
+}
