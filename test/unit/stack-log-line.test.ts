@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { parseLogLine } from '../../src/stack/log-line.ts';
+
+const ESC = String.fromCharCode(27);
+
+describe('a line of a step log', () => {
+  it('loses the rank that srun puts before it, padded to the widest', () => {
+    expect(parseLogLine('0: hi 0')).toEqual({ rank: 0, text: 'hi 0' });
+    expect(parseLogLine(' 8: mpi_rank: 8')).toEqual({ rank: 8, text: 'mpi_rank: 8' });
+    expect(parseLogLine('15:   indented')).toEqual({ rank: 15, text: '  indented' });
+    expect(parseLogLine('3: ')).toEqual({ rank: 3, text: '' });
+    expect(parseLogLine('3:')).toEqual({ rank: 3, text: '' });
+  });
+
+  it('keeps what only looks like a rank', () => {
+    expect(parseLogLine('srun: error: node2: task 2: Exited with exit code 3').rank).toBeNull();
+    expect(parseLogLine('12:34:56 started')).toEqual({ rank: null, text: '12:34:56 started' });
+    expect(parseLogLine('3: apples', false)).toEqual({ rank: null, text: '3: apples' });
+  });
+
+  it('loses colours, titles and what a carriage return has overwritten', () => {
+    const line = `1: ${ESC}[2m2026-11-26T13:31:26Z${ESC}[0m ${ESC}[31mERROR${ESC}[0m ${ESC}[3merror${ESC}[0m${ESC}[2m=${ESC}[0mx`;
+    expect(parseLogLine(line)).toEqual({ rank: 1, text: '2026-11-26T13:31:26Z ERROR error=x' });
+    expect(parseLogLine(`${ESC}]0;title${String.fromCharCode(7)}text`).text).toBe('text');
+    expect(parseLogLine('0: loading  10%\rloading 100%\r').text).toBe('loading 100%');
+  });
+
+  it('turns a JSON record of Dynamo 1.4.2 into the line Dynamo writes without JSON', () => {
+    const rust =
+      '{"time":"2026-11-26T13:31:51.053545Z","level":"INFO","file":"/opt/dynamo/lib/llm/src/discovery/watcher.rs","line":643,"target":"dynamo_llm::discovery::watcher","message":"added model","model_name":"dsr1","namespace":"dynamo"}';
+    expect(parseLogLine(`0: ${rust}`)).toEqual({
+      rank: 0,
+      text: '2026-11-26T13:31:51.053545Z INFO dynamo_llm::discovery::watcher: added model model_name="dsr1" namespace="dynamo"',
+    });
+    const python =
+      '{"time":"2026-11-26T13:31:45.251378Z","level":"INFO","target":"log","message":"Request migration disabled (limit: 0)","log.file":"main.py","log.line":342,"log.target":"main.async_main"}';
+    expect(parseLogLine(python).text).toBe(
+      '2026-11-26T13:31:45.251378Z INFO main.async_main: Request migration disabled (limit: 0)',
+    );
+  });
+
+  it('keeps JSON that is no log record', () => {
+    for (const text of ['{"a":1}', '{"message":5}', '{"message":"x"', '["message"]'])
+      expect(parseLogLine(text).text).toBe(text);
+  });
+});
