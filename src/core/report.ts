@@ -206,6 +206,23 @@ export interface TargetFacts {
   readonly canary: { readonly ttftMs: number | null; readonly e2eMs: number; readonly usage: boolean };
 }
 
+/** The stack under test, where bench launched it: how it came up, and what became of it. */
+export interface StackFacts {
+  readonly name: string;
+  readonly run: string;
+  /** Folder with its state, events, logs and resolved plan. */
+  readonly dir: string;
+  readonly mode: string;
+  readonly jobId: string | null;
+  readonly nodes: readonly string[];
+  readonly gpus: number | null;
+  /** Seconds from the launch to each state, by `step.state`; `stack.ready` is the whole start-up. */
+  readonly startupS: Readonly<Record<string, number>>;
+  /** Why it failed in one line; null when it did not. */
+  readonly failure: string | null;
+  readonly warnings: readonly string[];
+}
+
 /** The one document of a run: `report.json`. Everything that is shown or exported is made from it. */
 export interface Report {
   readonly schema: typeof REPORT_SCHEMA;
@@ -221,6 +238,8 @@ export interface Report {
   readonly prompts: PromptFacts;
   readonly tags: Readonly<Record<string, string>>;
   readonly provenance: Provenance;
+  /** null when the target was not launched by bench; left out by older versions. */
+  readonly stack?: StackFacts | null;
   readonly warnings: readonly string[];
   readonly definitions: Readonly<Record<string, string>>;
   readonly levels: readonly LevelReport[];

@@ -2,7 +2,16 @@ import { spawn } from 'node:child_process';
 import { BenchError, EXIT } from '../core/errors.ts';
 import { RUN_MARK } from './marked-processes.ts';
 import type { AllocationPlan } from './planned.ts';
-import { cancel, firstLine, hostNames, isOver, type JobFacts, jobFacts, jobsWithComment, runCommand } from './slurm.ts';
+import {
+  cancel,
+  firstLine,
+  hostNames,
+  isOver,
+  type JobFacts,
+  jobFacts,
+  jobsWithComment,
+  runCommand,
+} from './slurm.ts';
 
 const QUEUE_POLL_MS = 1_000;
 /** How long a job that was cancelled may take to leave the queue before nobody waits any longer. */
@@ -43,7 +52,8 @@ export async function allocate(
     events.submitted(plan.jobId!, false);
     return waitUntilRunning(plan, plan.jobId!, false, events, signal);
   }
-  const submission = plan.mode === 'sbatch' ? submitBatch(plan.argv, run) : submitSalloc(plan.argv, run, signal);
+  const submission =
+    plan.mode === 'sbatch' ? submitBatch(plan.argv, run) : submitSalloc(plan.argv, run, signal);
   let jobId: string | null = null;
   try {
     jobId = await submission;

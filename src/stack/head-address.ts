@@ -14,7 +14,7 @@ export interface AddressChoice {
 /** Prints `interface address` of each IPv4 address of the node it runs on. */
 export const ADDRESS_SCRIPT = [
   'if command -v ip >/dev/null 2>&1; then',
-  "  ip -o -4 addr show | awk '{split($4, a, \"/\"); print $2, a[1]}'",
+  '  ip -o -4 addr show | awk \'{split($4, a, "/"); print $2, a[1]}\'',
   'else',
   '  for a in $(hostname -I); do echo "? $a"; done',
   'fi',
@@ -54,7 +54,9 @@ export async function addressesOf(
         throw new BenchError(
           EXIT.launch,
           `no address of node ${node} fits${choice.interface === null ? '' : ` interface ${choice.interface}`}: ${
-            code === 0 ? stdout.trim().replaceAll('\n', ', ') || 'it has none' : stderr.trim().split('\n').at(-1)
+            code === 0
+              ? stdout.trim().replaceAll('\n', ', ') || 'it has none'
+              : stderr.trim().split('\n').at(-1)
           }`,
           'set cluster.network.interface or .prefer, or cluster.network.address: hostname',
         );
@@ -101,6 +103,7 @@ function inNetwork(address: string, network: string): boolean {
 
 function toNumber(address: string): number | null {
   const parts = address.split('.').map(Number);
-  if (parts.length !== 4 || parts.some((part) => !Number.isInteger(part) || part < 0 || part > 255)) return null;
+  if (parts.length !== 4 || parts.some((part) => !Number.isInteger(part) || part < 0 || part > 255))
+    return null;
   return parts.reduce((value, part) => value * 256 + part, 0);
 }

@@ -97,7 +97,11 @@ export class Launch {
           lostSinceMs.set(probe, sinceMs);
           if (performance.now() - sinceMs < LOST_AFTER_MS) continue;
           throw new StackFailure(
-            plainWhy('lost', `the stack was ready and is no more: ${result.said}`, 'see the logs of its services'),
+            plainWhy(
+              'lost',
+              `the stack was ready and is no more: ${result.said}`,
+              'see the logs of its services',
+            ),
           );
         }
         nextMs = performance.now() + WATCH_EVERY_MS;
@@ -182,7 +186,8 @@ export class Launch {
   }
 
   #throwIfStopped(): void {
-    if (this.#signal.aborted) throw new StackFailure(plainWhy('cancelled', 'stopped before the stack was ready'));
+    if (this.#signal.aborted)
+      throw new StackFailure(plainWhy('cancelled', 'stopped before the stack was ready'));
   }
 }
 

@@ -147,5 +147,8 @@ async function tryExec(probe: Extract<Probe, { kind: 'exec' }>): Promise<ProbeRe
   const { code, stderr } = await runCommand(probe.argv, { timeoutMs: TRY_MS });
   return code === probe.exit
     ? { holds: true, said: `${probe.argv[0]} ended with ${code}` }
-    : { holds: false, said: `${probe.argv[0]} ended with ${code ?? 'no exit code'} ${stderr.trim().slice(0, 200)}` };
+    : {
+        holds: false,
+        said: `${probe.argv[0]} ended with ${code ?? 'no exit code'} ${stderr.trim().slice(0, 200)}`,
+      };
 }

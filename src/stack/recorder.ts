@@ -99,7 +99,14 @@ export class Recorder {
   }
 
   event(subject: string, from: string | null, to: string, evidence: string | null): void {
-    const event: StackEvent = { utc: new Date().toISOString(), atS: round(this.atS), subject, from, to, evidence };
+    const event: StackEvent = {
+      utc: new Date().toISOString(),
+      atS: round(this.atS),
+      subject,
+      from,
+      to,
+      evidence,
+    };
     this.#try(() => appendFileSync(path.join(this.#dir, EVENTS_FILE), `${JSON.stringify(event)}\n`));
   }
 

@@ -78,7 +78,10 @@ export function isOver(state: string): boolean {
 export async function hostNames(nodeList: string): Promise<string[]> {
   const { code, stdout, stderr } = await runCommand(['scontrol', 'show', 'hostnames', nodeList]);
   if (code !== 0) {
-    throw new BenchError(EXIT.launch, `scontrol cannot tell the nodes of "${nodeList}": ${firstLine(stderr)}`);
+    throw new BenchError(
+      EXIT.launch,
+      `scontrol cannot tell the nodes of "${nodeList}": ${firstLine(stderr)}`,
+    );
   }
   return stdout.split('\n').filter((line) => line !== '');
 }

@@ -186,7 +186,9 @@ class Supervision {
     }).catch((error: unknown) => [`teardown: ${errorText(error)}`]);
     await this.#launch?.close();
     if (left.length > 0) {
-      recorder.set({ warnings: [...recorder.state.warnings, `still there after teardown: ${left.join(', ')}`] });
+      recorder.set({
+        warnings: [...recorder.state.warnings, `still there after teardown: ${left.join(', ')}`],
+      });
     }
     recorder.phase('stopped', left.length === 0 ? 'nothing is left' : `left: ${left.join(', ')}`);
     await sleep(0);

@@ -111,11 +111,7 @@ class LiveSteps {
   }
 }
 
-async function endLayer(
-  layer: readonly PlannedStep[],
-  live: LiveSteps,
-  job: TeardownJob,
-): Promise<void> {
+async function endLayer(layer: readonly PlannedStep[], live: LiveSteps, job: TeardownJob): Promise<void> {
   const alive = await live.alive(layer);
   await Promise.all(
     alive.map((step) => {
@@ -186,5 +182,6 @@ async function cleanNodes(plan: StackPlan, jobId: string, job: TeardownJob): Pro
 }
 
 async function cleanHere(plan: StackPlan): Promise<void> {
-  if (plan.cleanupGlobs.length > 0) await runCommand(['bash', '-c', cleanupScript(plan.run, plan.cleanupGlobs)]);
+  if (plan.cleanupGlobs.length > 0)
+    await runCommand(['bash', '-c', cleanupScript(plan.run, plan.cleanupGlobs)]);
 }

@@ -61,7 +61,10 @@ export async function streamCanary(probe: CanaryProbe, signal: AbortSignal): Pro
       if (outcome !== 'good') return { holds: false, said: `canary ${nth}: ${outcome}: ${detail}` };
       const tokens = Math.max(osl.counted ?? 0, chunkUs.length);
       if (tokens < probe.leastTokens) {
-        return { holds: false, said: `canary ${nth}: ${tokens} tokens, at least ${probe.leastTokens} wanted` };
+        return {
+          holds: false,
+          said: `canary ${nth}: ${tokens} tokens, at least ${probe.leastTokens} wanted`,
+        };
       }
       ttftMs = firstAtMs === null ? ttftMs : firstAtMs - sentAtMs;
     }

@@ -26,7 +26,10 @@ export function tryReadState(dir: string): StackState | null {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as StackState;
   } catch (error) {
-    throw usageError(`${file}: cannot be read (${errorText(error)})`, 'it is rewritten as a whole; was it edited?');
+    throw usageError(
+      `${file}: cannot be read (${errorText(error)})`,
+      'it is rewritten as a whole; was it edited?',
+    );
   }
 }
 

@@ -19,16 +19,20 @@ const MARKS: Readonly<Record<StepState, string>> = {
 export function stateLines(state: StackState, nowMs: number): string[] {
   const width = Math.max(8, ...state.steps.map((step) => step.id.length));
   const since = (utc: string): string => formatDuration(Math.max(0, nowMs - Date.parse(utc)));
-  const job = state.job === null ? state.mode : `job ${state.job.id} on ${state.job.nodes.join(', ') || 'no node yet'}`;
+  const job =
+    state.job === null ? state.mode : `job ${state.job.id} on ${state.job.nodes.join(', ') || 'no node yet'}`;
   const ends =
-    state.job?.endsAt == null ? '' : `, ${formatDuration(Math.max(0, Date.parse(state.job.endsAt) - nowMs))} left`;
+    state.job?.endsAt == null
+      ? ''
+      : `, ${formatDuration(Math.max(0, Date.parse(state.job.endsAt) - nowMs))} left`;
   return [
     `stack ${state.name}  ${state.phase}  (${job}${ends})`,
     ...state.steps.map((step) => {
       const loaded =
         step.loaded === null || step.state === 'ready' ? '' : ` ${step.loaded.done}/${step.loaded.of} loaded`;
       const [wait] = step.waitingFor;
-      const waits = wait === undefined || step.state === 'ready' || step.state === 'pending' ? '' : `  waits for ${wait}`;
+      const waits =
+        wait === undefined || step.state === 'ready' || step.state === 'pending' ? '' : `  waits for ${wait}`;
       return `  ${MARKS[step.state]} ${step.id.padEnd(width)}  ${step.state.padEnd(10)} ${since(step.since).padStart(8)}  ${step.nodes.join(',')}${loaded}${waits}`;
     }),
     ...(state.waitingFor.length > 0 && !['ready', 'stopped'].includes(state.phase)
@@ -74,7 +78,8 @@ export class LiveView {
     const before = this.#before;
     const lines: string[] = [];
     if (before?.phase !== state.phase) lines.push(`stack ${state.name}: ${state.phase}`);
-    if (state.job !== null && before?.job?.id !== state.job.id) lines.push(`stack ${state.name}: job ${state.job.id}`);
+    if (state.job !== null && before?.job?.id !== state.job.id)
+      lines.push(`stack ${state.name}: job ${state.job.id}`);
     for (const step of state.steps) {
       const was = before?.steps.find((one) => one.id === step.id);
       if (was?.state !== step.state && step.state !== 'pending') {
@@ -85,9 +90,11 @@ export class LiveView {
       }
     }
     const warned = before?.warnings.length ?? 0;
-    for (const warning of state.warnings.slice(warned)) lines.push(`stack ${state.name}: warning: ${warning}`);
+    for (const warning of state.warnings.slice(warned))
+      lines.push(`stack ${state.name}: warning: ${warning}`);
     const now = performance.now();
-    if (lines.length === 0 && now - this.#saidMs >= PLAIN_EVERY_MS) lines.push(...stateLines(state, Date.now()));
+    if (lines.length === 0 && now - this.#saidMs >= PLAIN_EVERY_MS)
+      lines.push(...stateLines(state, Date.now()));
     if (lines.length === 0) return;
     this.#saidMs = now;
     this.#stream.write(`${lines.join('\n')}\n`);

@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { BenchError, EXIT, type ExitCode } from '../../core/errors.ts';
+import { writeAtomic } from '../../host/store.ts';
+import { sleep } from '../../stack/allocation.ts';
+import { commandEnvironment } from '../../stack/command-environment.ts';
+import type { StackPlan } from '../../stack/planned.ts';
+import { Recorder } from '../../stack/recorder.ts';
+import { tearDown } from '../../stack/teardown.ts';
+import { findStack } from './find.ts';
+import { readState, supervisorLives, watchState } from './follow.ts';
+import { LiveView } from './live-view.ts';
+
+/** How long a supervisor that was asked to stop may take beyond the grace of its steps. */
+const PATIENCE_MS = 120_000;
+
+/**
+ * `bench stack down [DIR]`: ends a stack and all that is left of it. A living supervisor does it; of a dead one
+ * the folder, SLURM and the processes' marks tell what there is. Exit 0 when nothing is left, else 4.
+ */
+export async function runDown(args: { dir: string | undefined }): Promise<ExitCode> {
+  const dir = findStack(args.dir, 'down');
+  const first = readState(dir);
+  const view = new LiveView(process.stderr);
+  if (supervisorLives(first)) {
+    if (first.supervisor.host !== os.hostname()) {
+      throw new BenchError(
+        EXIT.launch,
+        `the supervisor of ${dir} runs on ${first.supervisor.host}, process ${first.supervisor.pid}`,
+        `run bench stack down there`,
+      );
+    }
+    process.kill(first.supervisor.pid, 'SIGTERM');
+    const unwatch = watchState(dir, 200, (state) => view.show(state));
+    const giveUpMs = performance.now() + PATIENCE_MS + graceMs(dir);
+    while (supervisorLives(readState(dir)) && performance.now() < giveUpMs) await sleep(100);
+    unwatch();
+  }
+  let state = readState(dir);
+  // Also after a supervisor that said it was done: looking once more costs little, and finds nothing.
+  if (state.phase !== 'stopped' || supervisorLives(first) === false) {
+    const recorder = new Recorder(dir, state, writeAtomic);
+    recorder.phase('stopping', 'by bench stack down');
+    const left = await tearDown({
+      run: state.run,
+      plan: readPlan(dir),
+      job: state.job === null ? null : { id: state.job.id, ours: state.job.ours },
+      pids: new Map(state.steps.flatMap((step) => (step.pid === null ? [] : [[step.id, step.pid] as const]))),
+      env: commandEnvironment(process.env),
+      stopping: (step) => recorder.step(step, 'stopping', null),
+      ended: (step) => recorder.step(step, 'ended', null),
+      note: (text) => recorder.note('stack', text),
+    });
+    if (left.length > 0) {
+      throw new BenchError(
+        EXIT.launch,
+        `still there: ${left.join(', ')}`,
+        `try again: bench stack down ${dir}`,
+      );
+    }
+    recorder.phase('stopped', 'nothing is left');
+    view.show(recorder.state);
+    state = recorder.state;
+  }
+  process.stdout.write(`stack ${state.name} is down: no step, no job of ours, no process is left\n`);
+  return EXIT.ok;
+}
+
+function readPlan(dir: string): StackPlan | null {
+  try {
+    return JSON.parse(readFileSync(path.join(dir, 'resolved.json'), 'utf8')) as StackPlan;
+  } catch {
+    return null;
+  }
+}
+
+function graceMs(dir: string): number {
+  return (readPlan(dir)?.steps ?? []).reduce((most, step) => Math.max(most, step.stop.graceMs), 0) * 3;
+}

@@ -1,0 +1,33 @@
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { usageError } from '../../core/errors.ts';
+import { STATE_FILE } from '../../stack/recorder.ts';
+import { tryReadState } from './follow.ts';
+
+const RESULTS = 'results';
+
+/**
+ * The folder of a stack: the one named (or its `stack/`, when a sweep's folder is named), else the only one
+ * under `results/` that has not been torn down. Exit 2 when there is none, or several.
+ */
+export function findStack(named: string | undefined, verb: string): string {
+  if (named !== undefined) {
+    const found = [named, path.join(named, 'stack')].find((dir) => existsSync(path.join(dir, STATE_FILE)));
+    if (found !== undefined) return found;
+    throw usageError(`${named} holds no stack`, `see bench stack status, or bench stack ${verb} --help`);
+  }
+  const live = listStacks().filter((dir) => tryReadState(dir)?.phase !== 'stopped');
+  if (live.length === 1) return live[0]!;
+  throw live.length === 0
+    ? usageError(`no stack under ${RESULTS}/ is up`, `name its folder: bench stack ${verb} DIR`)
+    : usageError(`several stacks are up: ${live.join(', ')}`, `name one: bench stack ${verb} DIR`);
+}
+
+/** Folders below `results/` that hold a stack, oldest first. */
+export function listStacks(): string[] {
+  if (!existsSync(RESULTS)) return [];
+  return readdirSync(RESULTS)
+    .sort()
+    .flatMap((name) => [path.join(RESULTS, name), path.join(RESULTS, name, 'stack')])
+    .filter((dir) => existsSync(path.join(dir, STATE_FILE)));
+}

@@ -1,0 +1,95 @@
+import { BenchError, EXIT, usageError } from '../../core/errors.ts';
+import type { StackFacts } from '../../core/report.ts';
+import { whyLine } from '../../stack/first-error.ts';
+import type { StackState } from '../../stack/state.ts';
+import { readState, serves, supervisorLives, watchState } from './follow.ts';
+
+const LOOK_EVERY_MS = 500;
+
+/** The stack that a run measures, watched from the measuring process by a glance at a file. */
+export class StackLink {
+  readonly dir: string;
+  readonly #lost = new AbortController();
+  readonly #unwatch: () => void;
+  readonly #timer: NodeJS.Timeout;
+  #state: StackState;
+  #reason: string | null = null;
+
+  /** Exit 2 when the folder holds no stack, 4 when the stack in it does not serve. */
+  constructor(dir: string) {
+    this.dir = dir;
+    this.#state = readState(dir);
+    if (!serves(this.#state)) {
+      const { phase, why } = this.#state;
+      throw new BenchError(
+        EXIT.launch,
+        `the stack in ${dir} is not up: ${why === null ? phase : whyLine(why)}`,
+        `see bench stack status ${dir}`,
+      );
+    }
+    this.#unwatch = watchState(dir, LOOK_EVERY_MS, (state) => {
+      this.#state = state;
+      this.#look();
+    });
+    // A supervisor that was killed writes nothing any more.
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS * 4);
+    this.#timer.unref();
+  }
+
+  get state(): StackState {
+    return this.#state;
+  }
+
+  /** Aborts when the stack fails, is torn down, or nobody looks after it any more. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** Why it was lost; null while it serves. */
+  get lostReason(): string | null {
+    return this.#reason;
+  }
+
+  /** Milliseconds until the allocation ends; null when that is not known. */
+  get leftMs(): number | null {
+    const endsAt = this.#state.job?.endsAt ?? null;
+    return endsAt === null ? null : Date.parse(endsAt) - Date.now();
+  }
+
+  /** What the report tells of the stack. */
+  facts(): StackFacts {
+    const { name, run, mode, job, startupS, why, warnings, gpus } = this.#state;
+    return {
+      name,
+      run,
+      dir: this.dir,
+      mode,
+      jobId: job?.id ?? null,
+      nodes: job?.nodes ?? [],
+      gpus,
+      startupS,
+      failure: why === null ? null : whyLine(why),
+      warnings,
+    };
+  }
+
+  close(): void {
+    this.#unwatch();
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    if (this.#reason !== null) return;
+    const { phase, why } = this.#state;
+    if (why !== null) this.#reason = whyLine(why);
+    else if (phase !== 'ready') this.#reason = `the stack was torn down (${phase})`;
+    else if (!supervisorLives(this.#state)) this.#reason = 'the supervisor of the stack is gone';
+    if (this.#reason !== null) this.#lost.abort();
+  }
+}
+
+/** The address of the stack's frontend. Exit 2 when the stack file gave none. */
+export function urlOf(state: StackState): string {
+  if (state.url !== null) return state.url;
+  throw usageError('the stack has no frontend', 'say where requests go: --url');
+}

@@ -1,0 +1,66 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { EXIT, type ExitCode, usageError } from '../../core/errors.ts';
+import { LogTail } from '../../stack/log-tail.ts';
+import { findStack } from './find.ts';
+import { readState } from './follow.ts';
+
+export const LOGS_OPTIONS = {
+  run: { type: 'string', describe: "the stack's folder [default: the only one that is up under results/]" },
+  follow: { type: 'boolean', default: false, alias: 'f', describe: 'go on until the stack is down' },
+  srun: { type: 'boolean', default: false, describe: 'what srun itself said, too' },
+} as const;
+
+/** `bench stack logs [service]`: the output of the stack's tasks, each line with its step. */
+export async function runLogs(args: {
+  service: string | undefined;
+  run: string | undefined;
+  follow: boolean;
+  srun: boolean;
+}): Promise<ExitCode> {
+  const dir = findStack(args.run, 'logs');
+  const state = readState(dir);
+  const steps = state.steps.filter(
+    ({ id }) =>
+      args.service === undefined || id === args.service || id.replace(/-\d.*$/, '') === args.service,
+  );
+  if (steps.length === 0) {
+    throw usageError(
+      `no service "${args.service}" in ${dir}`,
+      `it has ${state.steps.map(({ id }) => id).join(', ') || 'no step yet'}`,
+    );
+  }
+  const names = new Map(
+    steps.flatMap(({ id }) => [
+      [path.join(dir, 'logs', `${id}.log`), id] as const,
+      ...(args.srun ? [[path.join(dir, 'logs', `${id}.srun.log`), `${id} srun`] as const] : []),
+    ]),
+  );
+  const width = Math.max(...[...names.values()].map((name) => name.length));
+  const print = (name: string, line: string): void => {
+    process.stdout.write(`${name.padEnd(width)} | ${line}\n`);
+  };
+  if (!args.follow) {
+    for (const [file, name] of names) {
+      if (!existsSync(file)) continue;
+      for (const line of readFileSync(file, 'utf8').split('\n').slice(0, -1)) print(name, line);
+    }
+    return EXIT.ok;
+  }
+  const tail = new LogTail(({ file, line }) => print(names.get(file)!, line));
+  for (const file of names.keys()) tail.follow(file);
+  tail.start();
+  await new Promise<void>((resolve) => {
+    const stop = (): void => {
+      clearInterval(timer);
+      resolve();
+    };
+    const timer = setInterval(() => {
+      if (readState(dir).phase === 'stopped') stop();
+    }, 500);
+    process.once('SIGINT', stop);
+    process.once('SIGTERM', stop);
+  });
+  await tail.stop();
+  return EXIT.ok;
+}

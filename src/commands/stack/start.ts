@@ -1,0 +1,144 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { BenchError, EXIT, errorText, usageError } from '../../core/errors.ts';
+import { writeAtomic } from '../../host/store.ts';
+import { whyLine, whyText } from '../../stack/first-error.ts';
+import { STATE_FILE } from '../../stack/recorder.ts';
+import type { StackState } from '../../stack/state.ts';
+import { supervisorLives, tryReadState, watchState } from './follow.ts';
+
+/** First word of the hidden command that looks after a stack. */
+export const SUPERVISE_VERB = 'stack-supervise';
+export const ORDER_FILE = 'order.json';
+const SUPERVISOR_LOG = 'supervisor.log';
+const LOOK_EVERY_MS = 200;
+
+/** What a supervisor is told, in the stack's folder. Holds no secret. */
+export interface StackOrder {
+  /** Absolute path of the stack file. */
+  readonly file: string;
+  readonly run: string;
+  readonly dir: string;
+  /** Ends with the process that started it: when its standard input closes. */
+  readonly lifeline: boolean;
+  readonly checkOnly: boolean;
+  readonly preflight: boolean;
+  /** What will be asked of the stack, for the engine's own limits; empty when that is not known. */
+  readonly shapes: readonly { readonly isl: number; readonly osl: number; readonly concurrency: number }[];
+}
+
+/** A stack whose supervisor was started by this process. */
+export interface StartedStack {
+  readonly dir: string;
+  /** Resolves with the state once the stack is ready, or has only been checked; rejects (exit 4) when it fails or `signal` aborts. */
+  untilUp(show: (state: StackState) => void, signal: AbortSignal): Promise<StackState>;
+  /** Asks the supervisor to tear the stack down and waits until it has. */
+  stop(show: (state: StackState) => void): Promise<StackState>;
+  /** Lets the supervisor live on when this process ends. */
+  release(): void;
+}
+
+/** Starts a supervisor for the stack file in a new folder. Exit 2 when the folder holds a stack already. */
+export function startStack(order: StackOrder): StartedStack {
+  const { dir } = order;
+  if (existsSync(path.join(dir, STATE_FILE)))
+    throw usageError(`${dir} already holds a stack`, 'choose another folder');
+  try {
+    mkdirSync(dir, { recursive: true });
+    copyFileSync(order.file, path.join(dir, 'stack.yaml'));
+    writeAtomic(path.join(dir, ORDER_FILE), `${JSON.stringify(order, null, 2)}\n`);
+  } catch (error) {
+    throw usageError(`cannot write to ${dir} (${errorText(error)})`, 'choose a folder that can be written');
+  }
+  const log = openSync(path.join(dir, SUPERVISOR_LOG), 'a');
+  const child = spawn(process.execPath, [process.argv[1]!, SUPERVISE_VERB, dir], {
+    // Neither a Ctrl-C in the terminal nor its closing reaches it: it has its own way to be stopped.
+    detached: true,
+    stdio: [order.lifeline ? 'pipe' : 'ignore', log, log],
+  });
+  closeSync(log);
+  const ended = new Promise<void>((resolve) => {
+    child.once('error', () => resolve());
+    child.once('exit', () => resolve());
+  });
+  return {
+    dir,
+    untilUp: (show, signal) => follow(dir, child, ended, show, signal),
+    async stop(show) {
+      const unwatch = watchState(dir, LOOK_EVERY_MS, show);
+      child.kill('SIGTERM');
+      await ended;
+      unwatch();
+      const state = tryReadState(dir);
+      if (state === null) throw supervisorDied(dir);
+      show(state);
+      return state;
+    },
+    release() {
+      child.stdin?.destroy();
+      child.unref();
+    },
+  };
+}
+
+function follow(
+  dir: string,
+  child: ChildProcess,
+  ended: Promise<void>,
+  show: (state: StackState) => void,
+  signal: AbortSignal,
+): Promise<StackState> {
+  return new Promise((resolve, reject) => {
+    const finish = (): void => {
+      unwatch();
+      signal.removeEventListener('abort', stop);
+    };
+    const settle = (state: StackState): void => {
+      if (state.phase === 'ready') {
+        finish();
+        resolve(state);
+      }
+    };
+    const stop = (): void => {
+      child.kill('SIGTERM');
+    };
+    const unwatch = watchState(dir, LOOK_EVERY_MS, (state) => {
+      show(state);
+      settle(state);
+    });
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    void ended.then(() => {
+      finish();
+      const state = tryReadState(dir);
+      if (state === null) return reject(supervisorDied(dir));
+      show(state);
+      if (state.why !== null) return reject(failedStack(state, dir));
+      if (signal.aborted) return reject(new BenchError(EXIT.launch, 'stopped before the stack was ready'));
+      resolve(state);
+    });
+  });
+}
+
+/** The failure of a stack as an error (exit 4) with its first cause and where to read on. */
+export function failedStack(state: StackState, dir: string): BenchError {
+  const why = state.why!;
+  process.stderr.write(`${whyText(why)}\n`);
+  return new BenchError(EXIT.launch, whyLine(why), `all of it is in ${dir}: bench stack logs --run ${dir}`);
+}
+
+function supervisorDied(dir: string): BenchError {
+  const log = path.join(dir, SUPERVISOR_LOG);
+  const said = existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').slice(-3).join(' ') : '';
+  return new BenchError(
+    EXIT.launch,
+    `the supervisor of ${dir} ended without a word${said === '' ? '' : `: ${said}`}`,
+    `clean up: bench stack down ${dir}`,
+  );
+}
+
+/** Whether anything of the stack may still run. */
+export function mayRun(state: StackState): boolean {
+  return state.phase !== 'stopped' || supervisorLives(state);
+}

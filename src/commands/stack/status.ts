@@ -1,0 +1,39 @@
+import { EXIT, type ExitCode } from '../../core/errors.ts';
+import { whyText } from '../../stack/first-error.ts';
+import { findStack, listStacks } from './find.ts';
+import { readState, supervisorLives, tryReadState } from './follow.ts';
+import { stateLines } from './live-view.ts';
+
+export const STATUS_OPTIONS = {
+  json: { type: 'boolean', default: false, describe: 'print state.json' },
+} as const;
+
+/** `bench stack status [DIR]`: how a stack is; without a folder all that are under `results/`. Exit 4 when it has failed. */
+export function runStatus(args: { dir: string | undefined; json: boolean }): ExitCode {
+  if (args.dir === undefined && !args.json) {
+    const stacks = listStacks();
+    for (const dir of stacks) process.stdout.write(`${dir}  ${briefly(dir)}\n`);
+    if (stacks.length === 0) process.stdout.write('no stack under results/\n');
+    if (stacks.length !== 1) return EXIT.ok;
+  }
+  const dir = args.dir === undefined && !args.json ? listStacks()[0]! : findStack(args.dir, 'status');
+  const state = readState(dir);
+  if (args.json) {
+    process.stdout.write(`${JSON.stringify(state, null, 2)}\n`);
+  } else {
+    process.stdout.write(`${stateLines(state, Date.now()).join('\n')}\n`);
+    if (state.url !== null) process.stdout.write(`url: ${state.url}  model: ${state.servedModel}\n`);
+    for (const warning of state.warnings) process.stdout.write(`warning: ${warning}\n`);
+    if (state.why !== null) process.stdout.write(`${whyText(state.why)}\n`);
+    if (state.phase !== 'stopped' && !supervisorLives(state))
+      process.stdout.write(`the supervisor is gone; clean up: bench stack down ${dir}\n`);
+  }
+  return state.why === null ? EXIT.ok : EXIT.launch;
+}
+
+function briefly(dir: string): string {
+  const state = tryReadState(dir);
+  if (state === null) return 'no state';
+  const gone = state.phase !== 'stopped' && !supervisorLives(state) ? ', its supervisor is gone' : '';
+  return `${state.name}  ${state.phase}${state.why === null ? '' : ` (${state.why.failureClass})`}${gone}`;
+}

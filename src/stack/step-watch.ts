@@ -1,0 +1,216 @@
+import { parseLogLine } from './log-line.ts';
+import type { LogTail } from './log-tail.ts';
+import type { PlannedStep, Probe, StackPlan } from './planned.ts';
+import type { ProbeResult } from './probe.ts';
+import type { Recorder } from './recorder.ts';
+import { srunSays } from './srun-says.ts';
+import { type StepProcess, startStep } from './step-process.ts';
+import { plainWhy, type Why } from './why.ts';
+
+/** A step that SLURM has not started after this long waits for resources that something else holds. */
+const BLOCKED_AFTER_MS = 60_000;
+/** At its deadline a step that has written something within this time is given more. */
+const PROGRESS_WITHIN_MS = 120_000;
+/** Never more than this times the deadline. */
+const MOST_EXTENSION = 2;
+
+/** What a step's lines are told to, as they come. */
+export interface LineListener {
+  taskLine(step: PlannedStep, raw: string): void;
+  srunLine(step: PlannedStep, raw: string): void;
+}
+
+/** One step from its start to ready, and whether it has failed without a word. */
+export class StepWatch {
+  readonly planned: PlannedStep;
+  readonly #plan: StackPlan;
+  readonly #recorder: Recorder;
+  readonly #tail: LogTail;
+  readonly #listener: LineListener;
+  readonly #matches = new Map<string, { regex: RegExp; count: number; line: string | null }>();
+  readonly #loaded: RegExp | null;
+  #process: StepProcess | null = null;
+  #submittedMs = 0;
+  #startedMs: number | null = null;
+  #deadlineMs = 0;
+  #extended = false;
+  #loadedRanks = 0;
+  #blockedReason: string | null = null;
+  #bytes = 0;
+  #grewMs = 0;
+  #nextProbeMs = 0;
+  #probing = false;
+  #ready = false;
+
+  constructor(step: PlannedStep, plan: StackPlan, recorder: Recorder, tail: LogTail, listener: LineListener) {
+    this.planned = step;
+    this.#plan = plan;
+    this.#recorder = recorder;
+    this.#tail = tail;
+    this.#listener = listener;
+    this.#loaded = step.loadedPattern === null ? null : new RegExp(step.loadedPattern);
+    for (const probe of [...plan.ready, ...plan.watch, ...plan.steps.flatMap((one) => one.ready)]) {
+      if (probe.kind === 'log' && probe.steps.includes(step.id))
+        this.#matches.set(probe.pattern, { regex: new RegExp(probe.pattern), count: 0, line: null });
+    }
+  }
+
+  get pid(): number | null {
+    return this.#process?.pid ?? null;
+  }
+
+  get isPending(): boolean {
+    return this.#process === null;
+  }
+
+  get hasStarted(): boolean {
+    return this.#startedMs !== null;
+  }
+
+  get isReady(): boolean {
+    return this.#ready;
+  }
+
+  /** How its process ended; null while it runs or has not been started. */
+  get end(): StepProcess['end'] {
+    return this.#process?.end ?? null;
+  }
+
+  start(env: NodeJS.ProcessEnv): void {
+    this.#process = startStep(this.planned, this.#plan.run, env);
+    this.#submittedMs = performance.now();
+    this.#grewMs = this.#submittedMs;
+    this.#recorder.step(this.planned.id, 'submitted', null, { pid: this.#process.pid, waitingFor: [] });
+    if (this.planned.srunLogFile === null) this.#started('process started');
+  }
+
+  taskLine(raw: string): void {
+    const { text } = parseLogLine(raw, this.planned.srunLogFile !== null);
+    // slurmstepd's own lines stand here when srun's output goes to a file.
+    if (this.planned.srunLogFile !== null && srunSays(raw) !== null) {
+      this.srunLine(raw);
+      return;
+    }
+    for (const match of this.#matches.values()) {
+      if (!match.regex.test(text)) continue;
+      match.count++;
+      match.line = text;
+    }
+    if (this.#startedMs === null) this.#started(text);
+    if (this.#loaded?.test(text)) this.#loadedRanks++;
+    this.#recorder.step(this.planned.id, 'loading', text.slice(0, 200), {
+      loaded:
+        this.#loaded === null
+          ? null
+          : { done: Math.min(this.#loadedRanks, this.planned.tasks), of: this.planned.tasks },
+    });
+    this.#listener.taskLine(this.planned, raw);
+  }
+
+  srunLine(raw: string): void {
+    const event = srunSays(raw);
+    if (event?.kind === 'launching') {
+      this.#recorder.changeStep(this.planned.id, { slurmStep: event.step });
+    } else if (event?.kind === 'tasks-started') {
+      this.#started(raw);
+    } else if (event?.kind === 'blocked') {
+      this.#blockedReason = event.reason;
+      this.#recorder.changeStep(this.planned.id, { waitingFor: [`resources: ${event.reason}`] });
+    }
+    this.#listener.srunLine(this.planned, raw);
+  }
+
+  matches(pattern: string): { readonly count: number; readonly line: string | null } {
+    return this.#matches.get(pattern) ?? { count: 0, line: null };
+  }
+
+  /** Tries the step's probes when it is time to, and moves it on; one try at a time. */
+  async probe(attempt: (probe: Probe) => Promise<ProbeResult>): Promise<void> {
+    const { id, ready, probeIntervalMs } = this.planned;
+    if (this.#ready || this.#startedMs === null || this.#probing || performance.now() < this.#nextProbeMs)
+      return;
+    this.#probing = true;
+    try {
+      const results = await Promise.all(ready.map(async (probe) => ({ probe, ...(await attempt(probe)) })));
+      const open = results.filter((result) => !result.holds);
+      this.#recorder.changeStep(id, { waitingFor: open.map((result) => result.said) });
+      const registered = results.find(({ probe, holds }) => probe.kind === 'instances' && holds);
+      if (registered !== undefined) this.#recorder.step(id, 'registered', registered.said);
+      if (open.length > 0) return;
+      this.#ready = true;
+      this.#recorder.step(id, 'ready', results.map(({ said }) => said).join('; ') || 'started', {
+        waitingFor: [],
+      });
+    } finally {
+      this.#probing = false;
+      this.#nextProbeMs = performance.now() + probeIntervalMs;
+    }
+  }
+
+  /** A failure that no line shows: blocked, silent or too slow. null while there is none. */
+  overdue(): Why | null {
+    const now = performance.now();
+    const bytes = this.#tail.bytesSeen(this.planned.logFile);
+    if (bytes > this.#bytes) {
+      this.#bytes = bytes;
+      this.#grewMs = now;
+    }
+    if (this.#process === null || this.#ready) return null;
+    if (this.#startedMs === null) {
+      return now - this.#submittedMs < BLOCKED_AFTER_MS
+        ? null
+        : this.#why(
+            'step-blocked',
+            `SLURM has not started the step after ${BLOCKED_AFTER_MS / 1_000} s${this.#blockedReason === null ? '' : `: ${this.#blockedReason}`}`,
+            'something else holds the node: see squeue -s, and scontrol show step',
+          );
+    }
+    if (now - this.#grewMs > this.planned.stallMs) {
+      return this.#why(
+        'stalled',
+        `nothing new in its log for ${Math.round(this.planned.stallMs / 1_000)} s, and not ready (${this.#open()})`,
+        'look at the processes on its node; stall_timeout in the stack file sets this limit',
+      );
+    }
+    if (now < this.#deadlineMs) return null;
+    if (!this.#extended && now - this.#grewMs < PROGRESS_WITHIN_MS) {
+      this.#extended = true;
+      this.#deadlineMs += (MOST_EXTENSION - 1) * this.planned.readyTimeoutMs;
+      this.#recorder.note(
+        this.planned.id,
+        'not ready at its deadline, but still writing: given as long again',
+      );
+      return null;
+    }
+    return this.#why(
+      'not-ready',
+      `not ready in ${Math.round((now - this.#startedMs) / 1_000)} s (${this.#open()})`,
+      'ready.timeout in the stack file sets this limit',
+    );
+  }
+
+  /** What its probes wait for. */
+  #open(): string {
+    return this.#recorder.stepStatus(this.planned.id).waitingFor.join('; ') || 'its probes do not hold';
+  }
+
+  #why(failureClass: Why['failureClass'], message: string, hint: string): Why {
+    const { id, nodes, logFile } = this.planned;
+    const lines = this.#tail.lastLines(logFile);
+    const last = lines.at(-1);
+    return {
+      ...plainWhy(failureClass, `${id}: ${message}`, hint),
+      step: id,
+      node: nodes[0] ?? null,
+      evidence: last === undefined ? null : { line: last, before: lines.slice(0, -1), after: [] },
+      logFile,
+    };
+  }
+
+  #started(evidence: string): void {
+    if (this.#startedMs !== null) return;
+    this.#startedMs = performance.now();
+    this.#deadlineMs = this.#startedMs + this.planned.readyTimeoutMs;
+    this.#recorder.step(this.planned.id, 'started', evidence);
+  }
+}
