@@ -1,0 +1,113 @@
+import { type FailurePattern, matchFailure, PLAIN_CRASH } from './failure-patterns.ts';
+
+const TRACEBACK = /^(.*?)Traceback \(most recent call last\):/;
+const PANIC = /\bpanicked at\b/;
+const TERMINATE = /^terminate called (?:after|without)/;
+const CHAIN = /^(?:During handling of the above exception|The above exception was the direct cause)/;
+/** The last line of a traceback: a dotted name, alone or with a text. */
+const EXCEPTION = /^[A-Za-z_][\w.]*(?::(?: .*)?)?$/;
+/** Lines among the frames that belong to somebody else, after which the traceback counts as torn. */
+const MOST_STRANGERS = 5;
+/** A traceback that somebody has caught and goes on after. */
+const CAUGHT = /^Exception ignored in|\b(?:WARN|WARNING|DEBUG)\b/;
+
+/** What a crash that goes over several lines comes to. */
+export interface Crash {
+  /** The exception, panic or message in one line. */
+  readonly message: string;
+  readonly meaning: FailurePattern;
+}
+
+/** Collects the lines of one crash of one process; made by `openCrash`. */
+export interface CrashBlock {
+  /** Takes the next line of the same process; false when it is not part of the crash, which is over then. */
+  add(text: string): boolean;
+  /** What it was; null when it was one that the program has caught. */
+  end(): Crash | null;
+}
+
+/** A block when the line begins a Python traceback, a Rust panic or a C++ termination; else null. */
+export function openCrash(text: string, previous: string | null): CrashBlock | null {
+  const traceback = TRACEBACK.exec(text);
+  if (traceback !== null) {
+    const prefix = traceback[1]!;
+    return new Traceback(prefix, CAUGHT.test(prefix) || (previous !== null && CAUGHT.test(previous)));
+  }
+  return PANIC.test(text) || TERMINATE.test(text) ? new NativeCrash(text) : null;
+}
+
+/** A Python traceback, with those it was raised from. */
+class Traceback implements CrashBlock {
+  readonly #prefix: string;
+  readonly #caught: boolean;
+  readonly #exceptions: string[] = [];
+  #part: 'frames' | 'message' | 'chain' = 'frames';
+  #strangers = 0;
+
+  constructor(prefix: string, caught: boolean) {
+    this.#prefix = prefix;
+    this.#caught = caught;
+  }
+
+  add(line: string): boolean {
+    const text = this.#withoutPrefix(line);
+    if (TRACEBACK.test(text)) {
+      if (this.#part === 'message') return false;
+      this.#part = 'frames';
+      return true;
+    }
+    if (CHAIN.test(text)) {
+      this.#part = 'chain';
+      return true;
+    }
+    if (text === '' || /^\s/.test(text)) return true;
+    if (this.#part !== 'frames') return false;
+    if (EXCEPTION.test(text)) {
+      this.#exceptions.push(text);
+      this.#part = 'message';
+      return true;
+    }
+    this.#strangers++;
+    return this.#strangers <= MOST_STRANGERS;
+  }
+
+  end(): Crash | null {
+    if (this.#caught) return null;
+    const first = this.#exceptions[0] ?? 'a Python traceback without its last line';
+    const last = this.#exceptions.at(-1) ?? first;
+    const message = last === first ? last : `${last} (after ${first})`;
+    const meanings = this.#exceptions.map(matchFailure).filter((meaning) => meaning !== null);
+    const meaning = meanings.find(({ strength }) => strength === 'cause') ?? meanings[0] ?? PLAIN_CRASH;
+    return { message, meaning };
+  }
+
+  /** Loggers put their time and name before each line of a traceback; the time may change on the way. */
+  #withoutPrefix(line: string): string {
+    const length = this.#prefix.length;
+    if (length === 0 || line.slice(0, 4) !== this.#prefix.slice(0, 4)) return line;
+    return line.slice(length);
+  }
+}
+
+/** A panic or a termination: the message stands on the line itself or on the next. */
+class NativeCrash implements CrashBlock {
+  readonly #first: string;
+  #next: string | null = null;
+
+  constructor(first: string) {
+    this.#first = first;
+  }
+
+  add(text: string): boolean {
+    if (this.#next !== null) return false;
+    this.#next = text.trim();
+    return true;
+  }
+
+  end(): Crash {
+    const whole = this.#first.endsWith(':') || TERMINATE.test(this.#first);
+    const message = whole && this.#next !== null ? `${this.#first} ${this.#next}` : this.#first;
+    const told = matchFailure(this.#next ?? '');
+    return { message, meaning: told?.strength === 'cause' ? told : PLAIN_CRASH };
+  }
+}
