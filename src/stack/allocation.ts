@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { BenchError, EXIT } from '../core/errors.ts';
+import { allocationRefusal } from './allocation-refusal.ts';
 import { RUN_MARK } from './marked-processes.ts';
+import { pendingReason, whyPending } from './pending-reasons.ts';
 import type { AllocationPlan } from './planned.ts';
 import {
   cancel,
@@ -12,6 +14,7 @@ import {
   jobsWithComment,
   runCommand,
 } from './slurm.ts';
+import { plainWhy, StackFailure } from './why.ts';
 
 const QUEUE_POLL_MS = 1_000;
 /** How long a job that was cancelled may take to leave the queue before nobody waits any longer. */
@@ -57,14 +60,17 @@ export async function allocate(
   let jobId: string | null = null;
   try {
     jobId = await submission;
-    if (jobId === null) throw events.refused('');
     events.submitted(jobId, plan.cancelOnExit);
     return await waitUntilRunning(plan, jobId, plan.cancelOnExit, events, signal);
   } catch (error) {
     // Also a job whose number never came back is found, by its comment.
     const ids = jobId === null ? await jobsWithComment(jobComment(run)) : [jobId];
     for (const id of ids) await cancel(id);
-    if (error instanceof Refusal) throw events.refused(error.stderr);
+    if (error instanceof Refusal) {
+      throw new StackFailure(
+        allocationRefusal(error.stderr, error.exitCode) ?? plainWhy('allocation-refused', error.message),
+      );
+    }
     throw error;
   }
 }
@@ -72,10 +78,12 @@ export async function allocate(
 /** What salloc or sbatch said when it gave no job. */
 class Refusal extends Error {
   readonly stderr: string;
+  readonly exitCode: number | null;
 
-  constructor(stderr: string) {
+  constructor(stderr: string, exitCode: number | null) {
     super(firstLine(stderr));
     this.stderr = stderr;
+    this.exitCode = exitCode;
   }
 }
 
@@ -100,19 +108,19 @@ function submitSalloc(argv: readonly string[], run: string, signal: AbortSignal)
       child.kill('SIGTERM');
     };
     signal.addEventListener('abort', abort, { once: true });
-    child.once('error', (error) => reject(new Refusal(`salloc: ${error.message}`)));
-    child.once('close', () => {
+    child.once('error', (error) => reject(new Refusal(`salloc: error: ${error.message}`, null)));
+    child.once('close', (code) => {
       signal.removeEventListener('abort', abort);
       give();
-      reject(new Refusal(stderr));
+      reject(new Refusal(stderr, code));
     });
   });
 }
 
 async function submitBatch(argv: readonly string[], run: string): Promise<string> {
-  const { stdout, stderr } = await runCommand(argv, { env: { ...process.env, [RUN_MARK]: run } });
+  const { code, stdout, stderr } = await runCommand(argv, { env: { ...process.env, [RUN_MARK]: run } });
   const id = /^(\d+)/m.exec(stdout)?.[1];
-  if (id === undefined) throw new Refusal(stderr);
+  if (id === undefined) throw new Refusal(stderr, code);
   return id;
 }
 
@@ -123,8 +131,9 @@ async function waitUntilRunning(
   events: AllocationEvents,
   signal: AbortSignal,
 ): Promise<Allocation> {
-  const giveUpMs = performance.now() + plan.pendingTimeoutMs;
+  const startMs = performance.now();
   let reason = '';
+  let seen = 0;
   for (;;) {
     if (signal.aborted) throw new BenchError(EXIT.launch, 'stopped while the job was waiting for nodes');
     const job = await jobFacts(jobId);
@@ -136,11 +145,13 @@ async function waitUntilRunning(
       );
     }
     if (job.state === 'RUNNING') return granted(job, ours);
-    if (job.reason !== reason) {
-      reason = job.reason;
-      events.waiting(reason);
-    }
-    if (events.hopeless(reason) || performance.now() > giveUpMs) throw events.neverStarted(jobId, reason);
+    seen = job.reason === reason ? seen + 1 : 1;
+    reason = job.reason;
+    if (seen === 1) events.waiting(`${pendingReason(reason).meaning} (${reason})`);
+    const waitedMs = performance.now() - startMs;
+    // A reason may be there for a moment only, right after the submission.
+    if ((pendingReason(reason).terminal && seen > 1) || waitedMs > plan.pendingTimeoutMs)
+      throw new StackFailure(whyPending(jobId, reason, waitedMs));
     await sleep(QUEUE_POLL_MS, signal);
   }
 }

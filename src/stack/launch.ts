@@ -1,20 +1,23 @@
 import { sleep } from './allocation.ts';
+import { FailureFinder } from './first-error.ts';
 import { LogTail } from './log-tail.ts';
-import type { PlannedStep, Probe, StackPlan } from './planned.ts';
+import { whyNotReady } from './not-ready.ts';
+import type { Probe, StackPlan } from './planned.ts';
 import { type CanaryProbe, type ProbeResult, probeName, tryProbe } from './probe.ts';
+import { readinessSeen } from './readiness.ts';
 import type { Recorder } from './recorder.ts';
 import { isOver, jobFacts } from './slurm.ts';
-import { StepWatch } from './step-watch.ts';
-import { plainWhy, StackFailure, type Why } from './why.ts';
+import { type LineListener, StepWatch } from './step-watch.ts';
+import { plainWhy, StackFailure } from './why.ts';
 
 const TICK_MS = 100;
+/** Between two tries of the stack's own probes. */
+const READY_EVERY_MS = 500;
 /** While the stack serves. */
 const WATCH_EVERY_MS = 5_000;
 /** A watch probe that does not hold for this long means that what it asks is gone. */
 const LOST_AFTER_MS = 20_000;
 const QUEUE_EVERY_MS = 5_000;
-/** After the first sign of a failure, time for the lines that belong to it. */
-const EVIDENCE_MS = 700;
 
 export interface LaunchDeps {
   readonly env: NodeJS.ProcessEnv;
@@ -27,21 +30,34 @@ export class Launch {
   readonly #recorder: Recorder;
   readonly #signal: AbortSignal;
   readonly #tail: LogTail;
+  readonly #finder: FailureFinder;
   readonly #steps: readonly StepWatch[];
   readonly #deps: LaunchDeps;
-  /** Set when teardown begins: ends are expected from then on. */
+  readonly #startedMs = performance.now();
+  /** Unset when teardown begins: ends are expected from then on. */
   #watching = true;
   #queueAskedMs = 0;
+  #lastCanary: string | null = null;
 
   constructor(plan: StackPlan, recorder: Recorder, deps: LaunchDeps, signal: AbortSignal) {
     this.#plan = plan;
     this.#recorder = recorder;
     this.#signal = signal;
     this.#deps = deps;
+    this.#finder = new FailureFinder(plan.steps);
+    const now = (): number => performance.now();
+    const listener: LineListener = {
+      taskLine: (step, raw) => this.#watching && this.#finder.taskLine(step.id, step.logFile, raw, now()),
+      srunLine: (step, raw) =>
+        this.#watching && this.#finder.srunLine(step.id, step.srunLogFile!, raw, now()),
+      // Its last lines are read first: they tell why.
+      ended: (step, end) =>
+        void this.#tail.poll().then(() => this.#watching && this.#finder.stepEnded(step.id, end, now())),
+    };
     const byFile = new Map<string, (line: string) => void>();
     this.#tail = new LogTail(({ file, line }) => byFile.get(file)?.(line));
     this.#steps = plan.steps.map((step) => {
-      const watch = new StepWatch(step, plan, recorder, this.#tail);
+      const watch = new StepWatch(step, plan, recorder, this.#tail, listener);
       byFile.set(step.logFile, (line) => watch.taskLine(line));
       this.#tail.follow(step.logFile);
       if (step.srunLogFile !== null) {
@@ -55,27 +71,29 @@ export class Launch {
 
   /** Process groups of the steps that were started, by step id. */
   get pids(): ReadonlyMap<string, number> {
-    return new Map(this.#steps.flatMap((step) => (step.pid === null ? [] : [[step.id, step.pid] as const])));
+    return new Map(
+      this.#steps.flatMap((step) => (step.pid === null ? [] : [[step.planned.id, step.pid] as const])),
+    );
   }
 
   /** Starts each step when those before it have come far enough; resolves when the whole stack is ready. */
   async untilReady(): Promise<void> {
-    const giveUpMs = performance.now() + this.#plan.readyTimeoutMs;
-    let stackNextMs = 0;
+    let nextMs = 0;
     for (;;) {
-      await this.#tick();
+      await this.#lookForFailure();
       this.#startDue();
       await Promise.all(this.#steps.map((step) => step.probe(this.#try)));
-      if (this.#steps.every((step) => step.isReady) && performance.now() >= stackNextMs) {
-        const open = await this.#tryAll(this.#plan.ready);
+      if (this.#steps.every((step) => step.isReady) && performance.now() >= nextMs) {
+        const open = await this.#firstOpen(this.#plan.ready);
         if (open === null) return;
-        this.#recorder.set({ waitingFor: [open.result.said] });
+        this.#recorder.set({ waitingFor: [open.said] });
         this.#recorder.flush();
-        if (performance.now() > giveUpMs) throw new StackFailure(notReady(open.probe, open.result));
-        stackNextMs = performance.now() + this.#steps[0]!.planned.probeIntervalMs;
+        nextMs = performance.now() + READY_EVERY_MS;
       }
+      await this.#giveUpIfOverdue();
       await sleep(TICK_MS, this.#signal);
-      this.#throwIfStopped();
+      if (this.#signal.aborted)
+        throw new StackFailure(plainWhy('cancelled', 'stopped before the stack was ready'));
     }
   }
 
@@ -84,26 +102,9 @@ export class Launch {
     const lostSinceMs = new Map<Probe, number>();
     let nextMs = 0;
     while (!this.#signal.aborted) {
-      await this.#tick();
+      await this.#lookForFailure();
       if (performance.now() >= nextMs) {
-        for (const probe of this.#plan.watch) {
-          const result = await this.#try(probe);
-          if (result.holds) {
-            lostSinceMs.delete(probe);
-            continue;
-          }
-          const sinceMs = lostSinceMs.get(probe) ?? performance.now();
-          if (!lostSinceMs.has(probe)) this.#recorder.note('stack', `lost: ${result.said}`);
-          lostSinceMs.set(probe, sinceMs);
-          if (performance.now() - sinceMs < LOST_AFTER_MS) continue;
-          throw new StackFailure(
-            plainWhy(
-              'lost',
-              `the stack was ready and is no more: ${result.said}`,
-              'see the logs of its services',
-            ),
-          );
-        }
+        await Promise.all(this.#plan.watch.map((probe) => this.#watch(probe, lostSinceMs)));
         nextMs = performance.now() + WATCH_EVERY_MS;
       }
       await sleep(TICK_MS, this.#signal);
@@ -120,25 +121,52 @@ export class Launch {
     await this.#tail.stop();
   }
 
-  readonly #try = (probe: Probe): Promise<ProbeResult> =>
-    tryProbe(probe, {
+  async #watch(probe: Probe, lostSinceMs: Map<Probe, number>): Promise<void> {
+    const result = await this.#try(probe);
+    if (result.holds) {
+      lostSinceMs.delete(probe);
+      return;
+    }
+    const sinceMs = lostSinceMs.get(probe);
+    if (sinceMs === undefined) {
+      lostSinceMs.set(probe, performance.now());
+      this.#recorder.note('stack', `lost: ${result.said}`);
+    } else if (performance.now() - sinceMs > LOST_AFTER_MS && !this.#signal.aborted) {
+      throw new StackFailure(
+        this.#finder.suspect(null) ??
+          plainWhy(
+            'lost',
+            `the stack was ready and is no more: ${result.said}`,
+            'see the logs of its services',
+          ),
+      );
+    }
+  }
+
+  readonly #try = async (probe: Probe): Promise<ProbeResult> => {
+    const result = await tryProbe(probe, {
       signal: this.#signal,
       canary: this.#deps.canary,
       matches: (id, pattern) =>
-        this.#steps.find((step) => step.id === id)?.matches(pattern) ?? { count: 0, line: null },
+        this.#steps.find((step) => step.planned.id === id)?.matches(pattern) ?? { count: 0, line: null },
     });
+    if (probe.kind === 'canary') this.#lastCanary = result.said;
+    return result;
+  };
 
   /** The first probe that does not hold; null when all do. The canary is tried last, since it costs. */
-  async #tryAll(probes: readonly Probe[]): Promise<{ probe: Probe; result: ProbeResult } | null> {
+  async #firstOpen(probes: readonly Probe[]): Promise<ProbeResult | null> {
     const ordered = [
       ...probes.filter((probe) => probe.kind !== 'canary'),
       ...probes.filter((probe) => probe.kind === 'canary'),
     ];
+    const held: string[] = [];
     for (const probe of ordered) {
       const result = await this.#try(probe);
-      if (!result.holds) return { probe, result };
-      this.#recorder.note('stack', `${probeName(probe)}: ${result.said}`);
+      if (!result.holds) return result;
+      held.push(`${probeName(probe)}: ${result.said}`);
     }
+    for (const line of held) this.#recorder.note('stack', line);
     return null;
   }
 
@@ -146,53 +174,61 @@ export class Launch {
     for (const step of this.#steps) {
       if (!step.isPending) continue;
       const due = step.planned.after.every(({ step: id, condition }) => {
-        const other = this.#steps.find((one) => one.id === id);
+        const other = this.#steps.find((one) => one.planned.id === id);
         return other === undefined || (condition === 'ready' ? other.isReady : other.hasStarted);
       });
       if (due) step.start(this.#deps.env);
     }
   }
 
-  /** Looks for failures of any step and of the job. */
-  async #tick(): Promise<void> {
-    if (!this.#watching) return;
-    if (this.#steps.some((step) => step.hasFailed)) await this.#failOfSteps();
-    const job = this.#recorder.state.job;
+  /** Throws the first cause once a step has failed and the lines that belong to it have come, or the job is over. */
+  async #lookForFailure(): Promise<void> {
+    const finding = this.#finder.look(performance.now());
+    if (finding === 'settled') {
+      await this.#tail.poll();
+      throw new StackFailure(this.#finder.why() ?? plainWhy('crash', 'a step failed without a word'));
+    }
+    // While a failure is settling its own cause is about to be told; the job's end would only follow from it.
+    if (finding === 'failing') return;
+    await this.#lookAtJob();
+  }
+
+  async #lookAtJob(): Promise<void> {
+    const { job } = this.#recorder.state;
     if (job === null || performance.now() - this.#queueAskedMs < QUEUE_EVERY_MS) return;
     this.#queueAskedMs = performance.now();
     const facts = await jobFacts(job.id).catch(() => undefined);
     if (facts === undefined) return;
     if (facts === null || isOver(facts.state)) {
+      await this.#tail.poll();
       throw new StackFailure(
-        plainWhy(
-          'job-ended',
-          `job ${job.id} is over (${facts?.state ?? 'SLURM does not know it any more'})`,
-          'ask for more time (cluster.time), or see who cancelled it',
-        ),
+        this.#finder.why() ??
+          plainWhy(
+            'job-ended',
+            `job ${job.id} is over (${facts?.state ?? 'SLURM does not know it any more'})`,
+            'ask for more time (cluster.time), or see who cancelled it',
+          ),
       );
     }
     if (facts.endsAt !== job.endsAt) this.#recorder.set({ job: { ...job, endsAt: facts.endsAt } });
   }
 
-  /** Waits for the lines that belong to the failure, then tells the first cause among all steps. */
-  async #failOfSteps(): Promise<never> {
-    await sleep(EVIDENCE_MS);
-    await this.#tail.poll();
-    throw new StackFailure(this.#firstCause());
-  }
-
-  #firstCause(): Why {
-    throw new Error('wired with the finder');
-  }
-
-  #throwIfStopped(): void {
-    if (this.#signal.aborted)
-      throw new StackFailure(plainWhy('cancelled', 'stopped before the stack was ready'));
+  async #giveUpIfOverdue(): Promise<void> {
+    const waitedMs = performance.now() - this.#startedMs;
+    const overdue = this.#steps.map((step) => step.overdue()).find((one) => one !== null) ?? null;
+    const canary = this.#lastCanary !== null && !/^\d+ of/.test(this.#lastCanary);
+    const ended = overdue ?? (waitedMs > this.#plan.readyTimeoutMs ? (canary ? 'canary' : 'deadline') : null);
+    if (ended === null) return;
+    throw new StackFailure(
+      whyNotReady({
+        ended,
+        waitedMs,
+        steps: this.#steps.map((step) => step.standing()),
+        ...(await readinessSeen(this.#plan, this.#signal)),
+        servedModel: this.#plan.servedModel,
+        canary: canary ? this.#lastCanary : null,
+        suspect: this.#finder.suspect(null),
+      }),
+    );
   }
 }
-
-function notReady(probe: Probe, result: ProbeResult): Why {
-  return plainWhy('not-ready', `not ready in time: ${result.said}`, probeName(probe));
-}
-
-export type { PlannedStep };

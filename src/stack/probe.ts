@@ -115,18 +115,36 @@ export function fieldOf(document: unknown, path: string): unknown {
   );
 }
 
-async function tryInstances(
+/** Instances that a Dynamo frontend counts. Rejects when it does not answer with JSON. */
+export async function countInstances(
   probe: Extract<Probe, { kind: 'instances' }>,
   signal: AbortSignal,
-): Promise<ProbeResult> {
+): Promise<number> {
   // The status says nothing: frontends of some versions answer 503 here while all is well.
   const { body } = await get(probe.url, signal);
-  const instances = fieldOf(JSON.parse(body), '$.instances');
-  const count = (Array.isArray(instances) ? (instances as unknown[]) : []).filter(
+  return listAt(JSON.parse(body), '$.instances').filter(
     (one) =>
       fieldOf(one, '$.endpoint') === probe.endpoint &&
       probe.components.includes(String(fieldOf(one, '$.component'))),
   ).length;
+}
+
+/** What a model list holds. Rejects when nothing answers. */
+export async function listedModels(
+  url: string,
+  signal: AbortSignal,
+): Promise<{ readonly status: number; readonly ids: readonly string[] }> {
+  const { status, body } = await get(url, signal);
+  const ids =
+    status === 200 ? listAt(JSON.parse(body), '$.data').map((one) => String(fieldOf(one, '$.id'))) : [];
+  return { status, ids };
+}
+
+async function tryInstances(
+  probe: Extract<Probe, { kind: 'instances' }>,
+  signal: AbortSignal,
+): Promise<ProbeResult> {
+  const count = await countInstances(probe, signal);
   return {
     holds: count >= probe.least,
     said: `${count} of ${probe.least} ${probe.components[0]} instances registered`,
@@ -134,13 +152,16 @@ async function tryInstances(
 }
 
 async function tryModel(probe: Extract<Probe, { kind: 'model' }>, signal: AbortSignal): Promise<ProbeResult> {
-  const { status, body } = await get(probe.url, signal);
+  const { status, ids } = await listedModels(probe.url, signal);
   if (status !== 200) return { holds: false, said: `${probe.url} answers ${status}` };
-  const data = fieldOf(JSON.parse(body), '$.data');
-  const ids = (Array.isArray(data) ? (data as unknown[]) : []).map((one) => String(fieldOf(one, '$.id')));
   return ids.includes(probe.model)
     ? { holds: true, said: `model "${probe.model}" is listed` }
     : { holds: false, said: `model "${probe.model}" is not listed (${ids.join(', ') || 'none is'})` };
+}
+
+function listAt(document: unknown, path: string): unknown[] {
+  const list = fieldOf(document, path);
+  return Array.isArray(list) ? (list as unknown[]) : [];
 }
 
 async function tryExec(probe: Extract<Probe, { kind: 'exec' }>): Promise<ProbeResult> {

@@ -1,11 +1,11 @@
 import { parseLogLine } from './log-line.ts';
 import type { LogTail } from './log-tail.ts';
+import type { WaitingStep } from './not-ready.ts';
 import type { PlannedStep, Probe, StackPlan } from './planned.ts';
 import type { ProbeResult } from './probe.ts';
 import type { Recorder } from './recorder.ts';
 import { srunSays } from './srun-says.ts';
-import { type StepProcess, startStep } from './step-process.ts';
-import { plainWhy, type Why } from './why.ts';
+import { type StepEnd, type StepProcess, startStep } from './step-process.ts';
 
 /** A step that SLURM has not started after this long waits for resources that something else holds. */
 const BLOCKED_AFTER_MS = 60_000;
@@ -18,6 +18,7 @@ const MOST_EXTENSION = 2;
 export interface LineListener {
   taskLine(step: PlannedStep, raw: string): void;
   srunLine(step: PlannedStep, raw: string): void;
+  ended(step: PlannedStep, end: StepEnd): void;
 }
 
 /** One step from its start to ready, and whether it has failed without a word. */
@@ -35,7 +36,6 @@ export class StepWatch {
   #deadlineMs = 0;
   #extended = false;
   #loadedRanks = 0;
-  #blockedReason: string | null = null;
   #bytes = 0;
   #grewMs = 0;
   #nextProbeMs = 0;
@@ -71,16 +71,12 @@ export class StepWatch {
     return this.#ready;
   }
 
-  /** How its process ended; null while it runs or has not been started. */
-  get end(): StepProcess['end'] {
-    return this.#process?.end ?? null;
-  }
-
   start(env: NodeJS.ProcessEnv): void {
     this.#process = startStep(this.planned, this.#plan.run, env);
     this.#submittedMs = performance.now();
     this.#grewMs = this.#submittedMs;
     this.#recorder.step(this.planned.id, 'submitted', null, { pid: this.#process.pid, waitingFor: [] });
+    void this.#process.ended.then((end) => this.#listener.ended(this.planned, end));
     if (this.planned.srunLogFile === null) this.#started('process started');
   }
 
@@ -114,7 +110,6 @@ export class StepWatch {
     } else if (event?.kind === 'tasks-started') {
       this.#started(raw);
     } else if (event?.kind === 'blocked') {
-      this.#blockedReason = event.reason;
       this.#recorder.changeStep(this.planned.id, { waitingFor: [`resources: ${event.reason}`] });
     }
     this.#listener.srunLine(this.planned, raw);
@@ -147,8 +142,8 @@ export class StepWatch {
     }
   }
 
-  /** A failure that no line shows: blocked, silent or too slow. null while there is none. */
-  overdue(): Why | null {
+  /** Whether it is given up although no line shows a failure: blocked, silent or too slow. null while it is not. */
+  overdue(): 'deadline' | 'stalled' | null {
     const now = performance.now();
     const bytes = this.#tail.bytesSeen(this.planned.logFile);
     if (bytes > this.#bytes) {
@@ -156,55 +151,21 @@ export class StepWatch {
       this.#grewMs = now;
     }
     if (this.#process === null || this.#ready) return null;
-    if (this.#startedMs === null) {
-      return now - this.#submittedMs < BLOCKED_AFTER_MS
-        ? null
-        : this.#why(
-            'step-blocked',
-            `SLURM has not started the step after ${BLOCKED_AFTER_MS / 1_000} s${this.#blockedReason === null ? '' : `: ${this.#blockedReason}`}`,
-            'something else holds the node: see squeue -s, and scontrol show step',
-          );
-    }
-    if (now - this.#grewMs > this.planned.stallMs) {
-      return this.#why(
-        'stalled',
-        `nothing new in its log for ${Math.round(this.planned.stallMs / 1_000)} s, and not ready (${this.#open()})`,
-        'look at the processes on its node; stall_timeout in the stack file sets this limit',
-      );
-    }
+    if (this.#startedMs === null) return now - this.#submittedMs > BLOCKED_AFTER_MS ? 'deadline' : null;
+    if (now - this.#grewMs > this.planned.stallMs) return 'stalled';
     if (now < this.#deadlineMs) return null;
-    if (!this.#extended && now - this.#grewMs < PROGRESS_WITHIN_MS) {
-      this.#extended = true;
-      this.#deadlineMs += (MOST_EXTENSION - 1) * this.planned.readyTimeoutMs;
-      this.#recorder.note(
-        this.planned.id,
-        'not ready at its deadline, but still writing: given as long again',
-      );
-      return null;
-    }
-    return this.#why(
-      'not-ready',
-      `not ready in ${Math.round((now - this.#startedMs) / 1_000)} s (${this.#open()})`,
-      'ready.timeout in the stack file sets this limit',
-    );
+    if (this.#extended || now - this.#grewMs > PROGRESS_WITHIN_MS) return 'deadline';
+    this.#extended = true;
+    this.#deadlineMs += (MOST_EXTENSION - 1) * this.planned.readyTimeoutMs;
+    this.#recorder.note(this.planned.id, 'not ready at its deadline, but still writing: given as long again');
+    return null;
   }
 
-  /** What its probes wait for. */
-  #open(): string {
-    return this.#recorder.stepStatus(this.planned.id).waitingFor.join('; ') || 'its probes do not hold';
-  }
-
-  #why(failureClass: Why['failureClass'], message: string, hint: string): Why {
-    const { id, nodes, logFile } = this.planned;
-    const lines = this.#tail.lastLines(logFile);
-    const last = lines.at(-1);
-    return {
-      ...plainWhy(failureClass, `${id}: ${message}`, hint),
-      step: id,
-      node: nodes[0] ?? null,
-      evidence: last === undefined ? null : { line: last, before: lines.slice(0, -1), after: [] },
-      logFile,
-    };
+  /** How it stands, for whoever has to say why it is given up. */
+  standing(): WaitingStep {
+    const { state, loaded, waitingFor } = this.#recorder.stepStatus(this.planned.id);
+    const { id, role, logFile } = this.planned;
+    return { id, role, state, loaded, waitingFor, logFile, quietMs: performance.now() - this.#grewMs };
   }
 
   #started(evidence: string): void {

@@ -1,7 +1,7 @@
 import { BenchError, EXIT, usageError } from '../../core/errors.ts';
 import type { StackFacts } from '../../core/report.ts';
-import { whyLine } from '../../stack/first-error.ts';
 import type { StackState } from '../../stack/state.ts';
+import { whyLine } from '../../stack/why-text.ts';
 import { readState, serves, supervisorLives, watchState } from './follow.ts';
 
 const LOOK_EVERY_MS = 500;

@@ -3,9 +3,9 @@ import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync 
 import path from 'node:path';
 import { BenchError, EXIT, errorText, usageError } from '../../core/errors.ts';
 import { writeAtomic } from '../../host/store.ts';
-import { whyLine, whyText } from '../../stack/first-error.ts';
 import { STATE_FILE } from '../../stack/recorder.ts';
 import type { StackState } from '../../stack/state.ts';
+import { whyLine, whyText } from '../../stack/why-text.ts';
 import { supervisorLives, tryReadState, watchState } from './follow.ts';
 
 /** First word of the hidden command that looks after a stack. */
