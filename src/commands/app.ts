@@ -9,6 +9,7 @@ import {
   OUTPUT_OPTIONS,
   PROMPT_OPTIONS,
   RUN_OPTIONS,
+  STACK_OPTIONS,
   SWEEP_OPTIONS,
   TARGET_OPTIONS,
 } from './options.ts';
@@ -74,6 +75,7 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
           ...LOAD_OPTIONS,
           ...SWEEP_OPTIONS,
           ...OUTPUT_OPTIONS,
+          ...STACK_OPTIONS,
         })
           .example('$0 sweep --isl 4000 --osl 1000', 'levels 1, 2, 4 … 128 against http://localhost:8000')
           .example(
@@ -83,6 +85,10 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
           .example(
             '$0 sweep --shape 1000x1000,8000x1000 --url http://head:8000 --tag stack=1p1d',
             'two shapes, tagged',
+          )
+          .example(
+            '$0 sweep --isl 4000 --osl 1000 --stack datasets/stacks/dsr1-fp4-gb200-1p1d.yaml',
+            'launch the stack on SLURM, measure it, tear it down',
           )
           .example('$0 sweep --mock --isl 1000 --osl 100 --pause 0s', 'without any server'),
       async (argv) => set(await runMeasure(argv, 'sweep', args)),
@@ -97,6 +103,7 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
           ...LOAD_OPTIONS,
           ...RUN_OPTIONS,
           ...OUTPUT_OPTIONS,
+          ...STACK_OPTIONS,
         })
           .example(
             '$0 run --isl 1000 --osl 200 --concurrency 16 --requests 200',

@@ -49,6 +49,12 @@ export class Interrupt {
     if (this.#timer !== null) clearTimeout(this.#timer);
   }
 
+  /** What is measured is gone: nothing more is sent, and what is in flight is cancelled at once. */
+  abandon(): void {
+    this.#stop.abort();
+    this.#cancel.abort();
+  }
+
   #signal(code: ExitCode): void {
     if (this.#code !== null) process.exit(code);
     this.#code = code;

@@ -50,6 +50,8 @@ export interface LevelHost {
   readonly interrupt: Interrupt;
   readonly progress: Progress;
   readonly hooks: LevelHooks | null;
+  /** Why the stack under test is gone; null while it is not. */
+  whyLost?(): string | null;
   /** The request without credentials in its words. */
   withoutSecrets(request: FinishedRequest): FinishedRequest;
   /** Tells tokens per chunk of the requests whose servers did not, by the local tokenizer. */
@@ -90,12 +92,15 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
   if (amendable && log.finished.some(({ uncounted }) => uncounted)) store.amend(startBytes, records);
   store.sync();
   host.hooks?.counted(log.finished.map((request, index) => ({ ...request, record: records[index]! })));
+  const cut = wasCut(point, measured, interrupt);
+  const lost = cut ? (host.whyLost?.() ?? null) : null;
   const level = summarizeLevel({
     point: point.index,
     concurrency: point.concurrency,
     isl: point.isl,
     osl: point.osl,
-    status: wasCut(point, measured, interrupt) ? 'partial' : 'complete',
+    status: cut ? 'partial' : 'complete',
+    ...(lost === null ? {} : { statusReason: lost }),
     records,
     gpus: host.spec.gpus,
     connections: sumTallies(tallies),
@@ -104,6 +109,24 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
     validity: { verdict: 'valid', reasons: [] },
   });
   return { ...level, validity: judgeLevel(level, audit, witness) };
+}
+
+/** A level that was not started, and why. */
+export function skippedLevel(point: PointSpec, statusReason: string, gpus: number | null): LevelReport {
+  return summarizeLevel({
+    point: point.index,
+    concurrency: point.concurrency,
+    isl: point.isl,
+    osl: point.osl,
+    status: 'skipped',
+    statusReason,
+    records: [],
+    gpus,
+    connections: { opened: 0, meanMs: null, maxMs: null },
+    witness: null,
+    audit: null,
+    validity: { verdict: 'valid', reasons: [] },
+  });
 }
 
 /** The requests of a level that have ended, on their way to the disk. */
@@ -189,9 +212,9 @@ function driveHost(host: LevelHost, log: LevelLog): DriveHost {
   };
 }
 
-/** Whether a signal kept the level from what was planned; one that came after the last request did not. */
+/** Whether a signal, or the loss of the stack, kept the level from what was planned; one that came after the last request did not. */
 function wasCut(point: PointSpec, measured: readonly RequestRecord[], interrupt: Interrupt): boolean {
-  if (interrupt.code === null) return false;
+  if (!interrupt.stop.aborted) return false;
   const planned = point.requests ?? Number.POSITIVE_INFINITY;
   return measured.length < planned || measured.some((record) => record.outcome === 'cancelled');
 }

@@ -15,6 +15,7 @@ const TARGET = 'Target:';
 const PROMPTS = 'Prompts:';
 const LOAD = 'Load:';
 const OUTPUT = 'Output and verdict:';
+const STACK = 'Stack under test:';
 
 /** How to reach the server; shared by all verbs that talk to one. */
 export const TARGET_OPTIONS = {
@@ -217,6 +218,38 @@ export const OUTPUT_OPTIONS = {
   },
 } as const satisfies Record<string, Options>;
 
+/** The stack under test, where bench launches it or has launched it. */
+export const STACK_OPTIONS = {
+  stack: {
+    group: STACK,
+    type: 'string',
+    describe: 'stack file: launch it, wait until it is ready, measure it, tear it down',
+  },
+  'stack-run': {
+    group: STACK,
+    type: 'string',
+    describe: 'folder of a stack that is up (bench stack up --detach), to measure that',
+  },
+  keep: {
+    group: STACK,
+    type: 'boolean',
+    default: false,
+    describe: 'leave the stack of --stack up afterwards',
+  },
+  preflight: {
+    group: STACK,
+    type: 'boolean',
+    default: true,
+    describe: 'look at the nodes before anything is started on them',
+  },
+  'load-on': {
+    group: STACK,
+    type: 'string',
+    default: 'login',
+    describe: 'where the load is sent from: login (this host), head, or a node of the job',
+  },
+} as const satisfies Record<string, Options>;
+
 /** What only a sweep of several levels has. */
 export const SWEEP_OPTIONS = {
   concurrency: {
@@ -246,6 +279,7 @@ export type MeasureArgs = TargetArgs &
   InferredOptionTypes<typeof PROMPT_OPTIONS> &
   InferredOptionTypes<typeof LOAD_OPTIONS> &
   InferredOptionTypes<typeof OUTPUT_OPTIONS> &
+  InferredOptionTypes<typeof STACK_OPTIONS> &
   Omit<InferredOptionTypes<typeof SWEEP_OPTIONS>, 'requests-per-concurrency'> & {
     'requests-per-concurrency': number;
   };

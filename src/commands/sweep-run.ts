@@ -16,9 +16,11 @@ import type { RunStore } from '../host/store.ts';
 import type { TargetAccess } from './arguments.ts';
 import { Connection, targetFacts } from './connect.ts';
 import { Interrupt } from './interrupt.ts';
-import { type LevelHooks, measureLevel } from './level.ts';
+import { type LevelHooks, measureLevel, skippedLevel } from './level.ts';
 import { liveProgress, type Progress, SILENT } from './progress.ts';
 import { chunkTokens, preparePromptsFor } from './prompt-supply.ts';
+import { whySkipped } from './stack/level-guard.ts';
+import type { StackLink } from './stack/link.ts';
 import { ServerWitness } from './witness.ts';
 
 export interface SweepJob {
@@ -35,6 +37,8 @@ export interface SweepJob {
   /** Number of the first request, so that ids go on where an earlier run stopped. */
   readonly firstId: number;
   readonly hooks?: LevelHooks;
+  /** The stack that bench launched and that is measured; null or left out when it did not. */
+  readonly stack?: StackLink | null;
 }
 
 export interface SweepResult {
@@ -72,16 +76,22 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
   const interrupt = new Interrupt(job.spec.graceMs, (line) => progress.say(line));
   const connection = new Connection(job.spec, job.access, job.clock, interrupt.stop);
   const tools = { connection, interrupt, progress, scratch };
+  const { stack = null } = job;
+  const abandon = (): void => interrupt.abandon();
+  stack?.lost.addEventListener('abort', abandon, { once: true });
   interrupt.listen();
   try {
     try {
       setup = await setUp(job, tools);
     } catch (error) {
-      if (interrupt.code === null) throw error;
-      throw new BenchError(interrupt.code, 'interrupted before anything was measured');
+      if (interrupt.code !== null)
+        throw new BenchError(interrupt.code, 'interrupted before anything was measured');
+      if (stack !== null && stack.lostReason !== null) throw new BenchError(EXIT.launch, stack.lostReason);
+      throw error;
     }
     return await runPoints(job, setup, tools);
   } finally {
+    stack?.lost.removeEventListener('abort', abandon);
     interrupt.unlisten();
     setup?.reader.close();
     await setup?.client.close();
@@ -142,7 +152,7 @@ async function setUp(
 }
 
 async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promise<SweepResult> {
-  const { clock, store } = job;
+  const { clock, store, stack = null } = job;
   const { spec, draft } = setup;
   const { connection, interrupt, progress, scratch } = tools;
   const ids = newRequestIds(`bench-${spec.prompts.salt.replace(/[^\w.-]/g, '_')}`, job.firstId);
@@ -151,7 +161,14 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
   let stopped: string | null = null;
   for (const [nth, point] of setup.todo.entries()) {
     if (nth > 0) await clock.sleepUntil(clock.now() + spec.pauseMs, interrupt.stop);
-    if (interrupt.code !== null) break;
+    if (interrupt.stop.aborted) break;
+    const skipped = whySkipped(levels, point, stack?.leftMs ?? null);
+    if (skipped !== null) {
+      progress.say(`C=${point.concurrency} ${point.isl}x${point.osl} skipped: ${skipped}`);
+      levels.push(skippedLevel(point, skipped, spec.gpus));
+      draft.write(levels, 'running', null);
+      continue;
+    }
     const level = await measureLevel(point, {
       spec,
       clock,
@@ -163,6 +180,7 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
       interrupt,
       progress,
       hooks: job.hooks ?? null,
+      whyLost: () => stack?.lostReason ?? null,
       withoutSecrets: (request) => connection.withoutSecrets(request),
       countChunkTokens: (requests) =>
         chunkTokens(spec, requests, scratch, (warning) => {
@@ -176,16 +194,19 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
     levels.push(level);
     levels.sort((a, b) => a.point - b.point);
     draft.write(levels, 'running', null);
-    if (level.requests.sent > 0 && level.requests.good === 0 && interrupt.code === null) {
+    if (level.requests.sent > 0 && level.requests.good === 0 && !interrupt.stop.aborted) {
       stopped = `no request of C=${point.concurrency} ended well, so the rest of the sweep was not run`;
       break;
     }
   }
+  if (stack !== null && stack.lostReason !== null) stopped = `the stack is gone: ${stack.lostReason}`;
   const report =
     interrupt.code !== null
       ? draft.write(levels, 'interrupted', 'interrupted by a signal')
       : draft.write(levels, stopped === null ? 'complete' : 'failed', stopped);
-  return { report, exitCode: exitCodeOf(report, interrupt.code) };
+  const codes: ExitCode[] = [exitCodeOf(report, interrupt.code)];
+  if (stack !== null && stack.lostReason !== null) codes.push(EXIT.launch);
+  return { report, exitCode: worstExit(codes) };
 }
 
 /** The report as far as it is known, written to the run's folder in every format. */
@@ -218,6 +239,7 @@ class ReportDraft {
       prompts: this.#prompts,
       tags: this.#spec.tags,
       provenance,
+      ...(this.#job.stack ? { stack: this.#job.stack.facts() } : {}),
       warnings: [...this.warnings, ...disk],
       definitions: DEFINITIONS,
       levels,

@@ -6,6 +6,7 @@ import type { RunSpec } from '../core/spec.ts';
 import { startClock } from '../host/clock.ts';
 import { readProvenance } from '../host/environment.ts';
 import { RunStore } from '../host/store.ts';
+import type { StackState } from '../stack/state.ts';
 import { VERSION } from './about.ts';
 import { newSalt, parseAccess, parseSpec } from './arguments.ts';
 import { showPlan } from './dry-run.ts';
@@ -17,11 +18,15 @@ import {
   type MeasureArgs,
   OUTPUT_OPTIONS,
   PROMPT_OPTIONS,
+  STACK_OPTIONS,
   SWEEP_OPTIONS,
   TARGET_OPTIONS,
 } from './options.ts';
 import { pageOf } from './page.ts';
 import { readReport } from './report.ts';
+import { urlOf } from './stack/link.ts';
+import { sendFrom } from './stack/load-on.ts';
+import { openStack, type StackSession } from './stack/session.ts';
 import { runSweep, type SweepResult } from './sweep-run.ts';
 
 /** `bench sweep` and `bench run`: from argv to results on disk and on stdout. */
@@ -33,17 +38,32 @@ export async function runMeasure(
   const earlier = args.resume === undefined ? null : earlierRun(args.resume);
   if (earlier !== null) refuseBesideResume(argv);
   const exports = parseExports(args.export);
+  refuseMixedTargets(args, argv);
   const mock = args.mock && !args['dry-run'] ? await startMockProcess(args['mock-flags']) : null;
+  let stack: StackSession | null = null;
   try {
     const told = earlier === null ? args : { ...args, ...asEarlier(earlier.spec, args) };
-    const access = parseAccess({ ...told, url: mock === null ? told.url : [mock.url] });
-    const asked = parseSpec(told, access, verb);
-    if (verb === 'run' && asked.points.length > 1)
-      throw usageError(`bench run measures one point, not ${asked.points.length}`, 'use bench sweep');
+    const target = mock === null ? told : { ...told, url: [mock.url] };
+    // Parsed before anything is launched, and again when the stack has told where it is.
+    const first = parseSpec(target, parseAccess(target), verb);
+    if (verb === 'run' && first.points.length > 1)
+      throw usageError(`bench run measures one point, not ${first.points.length}`, 'use bench sweep');
     if (args['dry-run']) {
-      process.stdout.write(await showPlan(asked, access));
+      process.stdout.write(await showPlan(first, parseAccess(target)));
       return EXIT.ok;
     }
+    checkFileLimit(first.points, '--concurrency');
+    const clock = startClock(earlier?.origin);
+    const directory =
+      args.resume ??
+      args.out ??
+      path.join('results', `${clock.origin.utc.replace(/[-:]|\.\d+/g, '')}-${first.name}`);
+    stack = await openStack({ ...args, stackRun: args['stack-run'], directory, points: first.points });
+    if (stack !== null && args['load-on'] !== 'login')
+      return await sendFrom(args['load-on'], stack.link, argv, directory);
+    const reached = stack === null ? target : { ...target, ...asLaunched(stack.link.state, target) };
+    const access = parseAccess(reached);
+    const asked = stack === null ? first : parseSpec(reached, access, verb);
     const spec =
       earlier === null
         ? asked
@@ -53,12 +73,6 @@ export async function runMeasure(
             headerNames: asked.headerNames,
             prompts: { ...earlier.spec.prompts, salt: newSalt() },
           };
-    checkFileLimit(spec.points, '--concurrency');
-    const clock = startClock(earlier?.origin);
-    const directory =
-      args.resume ??
-      args.out ??
-      path.join('results', `${clock.origin.utc.replace(/[-:]|\.\d+/g, '')}-${spec.name}`);
     const store = earlier === null ? RunStore.create(directory) : earlier.reopen();
     store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
     let result: SweepResult;
@@ -73,6 +87,7 @@ export async function runMeasure(
         earlier: earlier?.levels ?? [],
         earlierNotes: earlier?.notes ?? [],
         firstId: earlier?.firstId ?? 0,
+        stack: stack?.link ?? null,
       });
     } catch (error) {
       store.closeUnused();
@@ -97,17 +112,58 @@ export async function runMeasure(
     return worstExit([exitCode, EXIT.usage]);
   } finally {
     await mock?.stop();
+    await stack?.close();
   }
+}
+
+/** A run measures one thing: a server that is there, the mock, or a stack. */
+function refuseMixedTargets(args: MeasureArgs, argv: readonly string[]): void {
+  const given = [
+    ...(argv.some((word) => /^--url(=|$)/.test(word)) ? ['--url'] : []),
+    ...(args.mock ? ['--mock'] : []),
+    ...(args.stack === undefined ? [] : ['--stack']),
+    ...(args['stack-run'] === undefined ? [] : ['--stack-run']),
+  ];
+  if (given.length > 1 && given.some((name) => name.startsWith('--stack')))
+    throw usageError(`${given.join(' and ')}: each names what is measured`, 'give one of them');
+  if (args['load-on'] !== 'login' && args.stack === undefined && args['stack-run'] === undefined)
+    throw usageError('--load-on: there is no stack whose nodes could send', 'give --stack or --stack-run');
+}
+
+/** What a stack tells of itself, where the command line does not say otherwise. */
+function asLaunched(state: StackState, args: MeasureArgs): Pick<MeasureArgs, 'url' | 'model' | 'gpus'> {
+  return {
+    url: [urlOf(state)],
+    model: args.model ?? state.servedModel ?? undefined,
+    gpus: args.gpus ?? state.gpus ?? undefined,
+  };
 }
 
 /** Options that may stand beside `--resume`: how to reach the server now, and how to tell. All else is the earlier run's. */
 const BESIDE_RESUME = new Set([
-  ...['resume', 'url', 'api-key', 'header', 'cacert', 'cert', 'key', 'mock', 'mock-flags'],
+  ...[
+    'resume',
+    'url',
+    'stack',
+    'stack-run',
+    'keep',
+    'load-on',
+    'preflight',
+    'api-key',
+    'header',
+    'cacert',
+    'cert',
+    'key',
+    'mock',
+    'mock-flags',
+  ],
   ...['quiet', 'json', 'export', 'export-dir'],
 ]);
 
 const MEASURE_NAMES = new Set(
-  [TARGET_OPTIONS, PROMPT_OPTIONS, LOAD_OPTIONS, SWEEP_OPTIONS, OUTPUT_OPTIONS].flatMap(Object.keys),
+  [TARGET_OPTIONS, PROMPT_OPTIONS, LOAD_OPTIONS, SWEEP_OPTIONS, OUTPUT_OPTIONS, STACK_OPTIONS].flatMap(
+    Object.keys,
+  ),
 );
 
 function refuseBesideResume(argv: readonly string[]): void {

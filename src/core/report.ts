@@ -85,6 +85,8 @@ export interface LevelReport {
   readonly isl: number;
   readonly osl: number;
   readonly status: 'complete' | 'partial' | 'skipped';
+  /** Why it is not complete, where that is known; left out by older versions. */
+  readonly statusReason?: string | null;
   readonly requests: {
     readonly sent: number;
     readonly good: number;

@@ -10,6 +10,8 @@ export interface LevelInput {
   readonly isl: number;
   readonly osl: number;
   readonly status: LevelReport['status'];
+  /** Why it is not complete; left out where that is not known. */
+  readonly statusReason?: string;
   readonly records: readonly RequestRecord[];
   readonly gpus: number | null;
   readonly connections: LevelReport['connections'];
@@ -59,6 +61,7 @@ export function summarizeLevel(input: LevelInput): LevelReport {
     isl: input.isl,
     osl: input.osl,
     status: input.status,
+    statusReason: input.statusReason ?? null,
     requests: {
       sent: measured.length,
       good: good.length,

@@ -1,5 +1,6 @@
 import { WITNESS_RATIO } from '../core/audit.ts';
 import type { LevelReport, Report, Witness } from '../core/report.ts';
+import { formatDuration } from '../core/units.ts';
 import { figure, grouped, percent } from './figures.ts';
 import { lengthNotes } from './length-notes.ts';
 import { groupBy, levelNames, levelsRun, showsTokenItl } from './level-names.ts';
@@ -14,6 +15,7 @@ const STEADY_LEVELS = 6;
 /** All that has to be said of a run beside its table, each thing once, loud ones first. */
 export function runNotes(report: Report): Note[] {
   const notes = [
+    ...stackNotes(report),
     ...partialNotes(report),
     ...failureNotes(report),
     ...validityNotes(report),
@@ -55,8 +57,34 @@ function partialNotes(report: Report): Note[] {
       planned === null
         ? `cut off after ${sent} requests`
         : `cut off after ${sent} of ${grouped(planned)} requests`;
-    return { topic: 'partial', text: `${levelNames(report, [level])}: ${text}`, loud: true };
+    const why = level.statusReason ? `: ${harmless(level.statusReason)}` : '';
+    return { topic: 'partial', text: `${levelNames(report, [level])}: ${text}${why}`, loud: true };
   });
+}
+
+/** How the stack came up, why it failed, and which levels were not run for its sake. */
+function stackNotes(report: Report): Note[] {
+  const skipped = report.levels
+    .filter((level) => level.status === 'skipped')
+    .map((level) => ({
+      topic: 'skipped',
+      text: `${levelNames(report, [level])}: ${harmless(level.statusReason ?? 'not run')}`,
+      loud: true,
+    }));
+  const { stack } = report;
+  if (!stack) return skipped;
+  const readyS = stack.startupS['stack.ready'];
+  const where = stack.jobId === null ? stack.mode : `job ${stack.jobId} on ${stack.nodes.join(', ')}`;
+  const up = readyS === undefined ? '' : `, ready after ${formatDuration(readyS * 1_000)}`;
+  return [
+    ...skipped,
+    ...(stack.failure === null ? [] : [{ topic: 'stack', text: harmless(stack.failure), loud: true }]),
+    {
+      topic: 'stack',
+      text: harmless(`${stack.name} (${where})${up}; its logs and plan are in ${stack.dir}`),
+      loud: false,
+    },
+  ];
 }
 
 /** Failures by class, the same first message of several levels in one line. */

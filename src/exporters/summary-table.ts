@@ -84,7 +84,8 @@ function goodOfSent(level: LevelReport, style: PageStyle): string {
 }
 
 function noteOf(level: LevelReport): string {
-  if (level.status === 'skipped') return 'skipped';
+  const [why] = (level.statusReason ?? '').split(':', 1);
+  if (level.status === 'skipped') return why ? `skipped: ${why}` : 'skipped';
   const verdict = level.validity.verdict === 'valid' ? '' : level.validity.verdict;
   return [level.status === 'partial' ? 'partial' : '', verdict].filter((word) => word !== '').join('\n');
 }

@@ -1,0 +1,30 @@
+import type { LevelReport } from '../../core/report.ts';
+import type { PointSpec } from '../../core/spec.ts';
+import { formatDuration } from '../../core/units.ts';
+import { fits, predictLevelMs } from '../../stack/time-left.ts';
+
+/** Kept at the end of an allocation for the results and the teardown. */
+const RESERVE_MS = 60_000;
+
+/**
+ * Why a level is not started: by the levels before it, it would outlast the allocation. null when it fits,
+ * and when nothing is known of the allocation's end.
+ */
+export function whySkipped(
+  done: readonly LevelReport[],
+  point: PointSpec,
+  leftMs: number | null,
+): string | null {
+  const measured = done.flatMap(({ concurrency, isl, osl, durationS, requests }) =>
+    durationS === null
+      ? []
+      : [{ concurrency, isl, osl, requests: requests.sent, durationMs: durationS * 1_000 }],
+  );
+  const predictedMs =
+    point.requests === null
+      ? point.durationMs
+      : predictLevelMs(measured, { ...point, requests: point.requests });
+  if (fits(predictedMs, leftMs, RESERVE_MS)) return null;
+  const needs = predictedMs === null ? '' : `it needs about ${formatDuration(predictedMs)}, `;
+  return `time: ${needs}the allocation ends in ${formatDuration(Math.max(0, leftMs!))}`;
+}

@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { BenchError, EXIT, type ExitCode, usageError } from '../../core/errors.ts';
+import { commandEnvironment } from '../../stack/command-environment.ts';
+import { signalStep, stepsOf } from '../../stack/slurm.ts';
+import type { StackLink } from './link.ts';
+import { Stop } from './session.ts';
+
+/** Options of the outer command that the inner one is not given; those with a value. */
+const DROPPED_WITH_VALUE = new Set(['--stack', '--stack-run', '--load-on', '--out', '--api-key']);
+const DROPPED = new Set(['--keep', '--no-keep', '--no-preflight', '--preflight']);
+
+/**
+ * Runs the same command as a step of the job on one of its nodes, attached to the stack, and gives its exit code:
+ * the load then starts next to the frontend and not on a login node far from it. Results go to the same folder,
+ * which all hosts must see. Exit 2 when the stack has no such node.
+ */
+export async function sendFrom(
+  where: string,
+  link: StackLink,
+  argv: readonly string[],
+  directory: string,
+): Promise<ExitCode> {
+  const { job, run } = link.state;
+  const node = where === 'head' ? job?.nodes[0] : job?.nodes.find((name) => name === where);
+  if (job === null || node === undefined) {
+    throw usageError(
+      `--load-on: ${where} is no node of the stack (${job?.nodes.join(', ') || 'it is local'})`,
+      'say login, head or one of its nodes',
+    );
+  }
+  const stepName = `${run}.load`;
+  const child = spawn(
+    'srun',
+    [
+      `--jobid=${job.id}`,
+      '--overlap',
+      '--nodes=1',
+      '--ntasks=1',
+      `--nodelist=${node}`,
+      '-J',
+      stepName,
+      '--input=none',
+      '--unbuffered',
+      process.execPath,
+      path.resolve(process.argv[1]!),
+      ...withoutLaunch(argv),
+      `--stack-run=${path.resolve(link.dir)}`,
+      `--out=${path.resolve(directory)}`,
+    ],
+    { stdio: ['ignore', 'inherit', 'inherit'], detached: true, env: childEnvironment(argv) },
+  );
+  const stop = new Stop();
+  // srun itself would kill its tasks at once.
+  stop.signal.addEventListener('abort', async () => {
+    const step = (await stepsOf(job.id)).find(({ name }) => name === stepName);
+    if (step !== undefined) await signalStep(step.id, stop.code === EXIT.terminated ? 'TERM' : 'INT');
+  });
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', resolve);
+    });
+    if (stop.code !== null) return stop.code;
+    const known = Object.values(EXIT).find((exit) => exit === code);
+    if (known !== undefined) return known;
+    throw new BenchError(
+      EXIT.launch,
+      `the load generator on ${node} ended with ${code ?? 'a signal'}`,
+      'see above',
+    );
+  } finally {
+    stop.unlisten();
+  }
+}
+
+/** The arguments without what launches, and without what must not be seen on a node. */
+export function withoutLaunch(argv: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let at = 0; at < argv.length; at++) {
+    const [name = ''] = argv[at]!.split('=', 1);
+    if (DROPPED.has(name)) continue;
+    if (!DROPPED_WITH_VALUE.has(name)) kept.push(argv[at]!);
+    else if (!argv[at]!.includes('=')) at++;
+  }
+  return kept;
+}
+
+/** A key from the command line goes through the environment, which other users cannot see. */
+function childEnvironment(argv: readonly string[]): NodeJS.ProcessEnv {
+  const at = argv.findIndex((word) => /^--api-key(=|$)/.test(word));
+  const word = argv[at] ?? '';
+  const key = at < 0 ? undefined : word.includes('=') ? word.slice(word.indexOf('=') + 1) : argv[at + 1];
+  return { ...commandEnvironment(process.env), ...(key === undefined ? {} : { OPENAI_API_KEY: key }) };
+}

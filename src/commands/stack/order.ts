@@ -1,0 +1,26 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { usageError } from '../../core/errors.ts';
+import type { StackOrder } from './start.ts';
+
+/**
+ * What a supervisor is to do with a stack file; `dir` is the stack's new folder. The run's name is part of step
+ * names and of the mark in every process, so that no two launches are ever mistaken for one another.
+ */
+export function newOrder(
+  file: string,
+  dir: string,
+  options: Partial<Pick<StackOrder, 'lifeline' | 'checkOnly' | 'preflight' | 'shapes'>>,
+): StackOrder {
+  if (!existsSync(file)) throw usageError(`no stack file ${file}`, 'see datasets/stacks/ for examples');
+  return {
+    file: path.resolve(file),
+    run: `bench-${randomBytes(4).toString('hex')}`,
+    dir: path.resolve(dir),
+    lifeline: options.lifeline ?? false,
+    checkOnly: options.checkOnly ?? false,
+    preflight: options.preflight ?? true,
+    shapes: options.shapes ?? [],
+  };
+}

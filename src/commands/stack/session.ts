@@ -1,0 +1,124 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { BenchError, EXIT, type ExitCode } from '../../core/errors.ts';
+import type { PointSpec } from '../../core/spec.ts';
+import { findStack } from './find.ts';
+import { StackLink } from './link.ts';
+import { LiveView } from './live-view.ts';
+import { newOrder } from './order.ts';
+import { startStack } from './start.ts';
+
+/** The stack of a sweep: launched for it, or found up and only attached to. */
+export interface StackSession {
+  readonly link: StackLink;
+  /** Tears down what was launched for the sweep, unless it is to be kept; ends the watching. */
+  close(): Promise<void>;
+}
+
+export interface SessionArgs {
+  /** Stack file to launch. */
+  readonly stack: string | undefined;
+  /** Folder of a stack that is up. */
+  readonly stackRun: string | undefined;
+  readonly keep: boolean;
+  readonly preflight: boolean;
+  readonly quiet: boolean;
+  /** Folder of the sweep; the stack's own is `stack/` in it. */
+  readonly directory: string;
+  readonly points: readonly PointSpec[];
+}
+
+/** Launches the stack and waits until it is ready, or attaches to one. null when neither was asked for. */
+export async function openStack(args: SessionArgs): Promise<StackSession | null> {
+  if (args.stackRun !== undefined) {
+    const link = new StackLink(findStack(args.stackRun, 'status'));
+    return {
+      link,
+      async close() {
+        link.close();
+      },
+    };
+  }
+  if (args.stack === undefined) return null;
+  const view = new LiveView(process.stderr);
+  const show = (state: Parameters<LiveView['show']>[0]): void => {
+    if (!args.quiet) view.show(state);
+  };
+  const started = startStack(
+    newOrder(args.stack, freeFolder(args.directory), {
+      lifeline: !args.keep,
+      preflight: args.preflight,
+      shapes: args.points.map(({ isl, osl, concurrency }) => ({ isl, osl, concurrency })),
+    }),
+  );
+  const stop = new Stop();
+  try {
+    await started.untilUp(show, stop.signal);
+    const link = new StackLink(started.dir);
+    view.done();
+    return {
+      link,
+      async close() {
+        link.close();
+        if (!args.keep) {
+          await started.stop(show);
+          return;
+        }
+        started.release();
+        process.stderr.write(
+          `the stack stays up: bench sweep --stack-run ${started.dir}, bench stack down ${started.dir}\n`,
+        );
+      },
+    };
+  } catch (error) {
+    if (stop.code !== null) throw new BenchError(stop.code, 'stopped while the stack was coming up');
+    throw error;
+  } finally {
+    stop.unlisten();
+  }
+}
+
+/** `stack/` in the sweep's folder; a sweep that is resumed finds that of its first try there. */
+function freeFolder(directory: string): string {
+  for (let nth = 1; ; nth++) {
+    const dir = path.join(directory, nth === 1 ? 'stack' : `stack-${nth}`);
+    if (!existsSync(dir)) return dir;
+  }
+}
+
+/** Ctrl-C and SIGTERM while a stack comes up or is held: the first asks for its teardown. */
+export class Stop {
+  readonly #abort = new AbortController();
+  #code: ExitCode | null = null;
+  readonly #onInt = (): void => this.#signal(EXIT.interrupted);
+  readonly #onTerm = (): void => this.#signal(EXIT.terminated);
+
+  constructor() {
+    process.on('SIGINT', this.#onInt);
+    process.on('SIGTERM', this.#onTerm);
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** 130 or 143 after a signal, else null. */
+  get code(): ExitCode | null {
+    return this.#code;
+  }
+
+  unlisten(): void {
+    process.off('SIGINT', this.#onInt);
+    process.off('SIGTERM', this.#onTerm);
+  }
+
+  #signal(code: ExitCode): void {
+    if (this.#code !== null) {
+      process.stderr.write('still tearing down; what is left then: bench stack down\n');
+      return;
+    }
+    this.#code = code;
+    process.stderr.write('stopping: the stack is torn down\n');
+    this.#abort.abort();
+  }
+}
