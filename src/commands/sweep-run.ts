@@ -6,19 +6,18 @@ import { sum } from '../core/distribution.ts';
 import { BenchError, EXIT, type ExitCode, errorText, usageError, worstExit } from '../core/errors.ts';
 import type { LevelReport, PromptFacts, Provenance, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
-import { newRequestIds } from '../core/request-ids.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
-import type { Client } from '../endpoints/client.ts';
 import { EXPORTERS } from '../exporters/index.ts';
 import type { RunClock } from '../host/clock.ts';
-import { SpoolReader } from '../host/spool.ts';
 import type { RunStore } from '../host/store.ts';
 import type { TargetAccess } from './arguments.ts';
 import { Connection, targetFacts } from './connect.ts';
 import { Interrupt } from './interrupt.ts';
-import { type LevelHooks, measureLevel } from './level.ts';
-import { liveProgress, type Progress, SILENT } from './progress.ts';
-import { chunkTokens, preparePromptsFor } from './prompt-supply.ts';
+import type { LevelHooks } from './level.ts';
+import { type LevelRunner, LocalRunner, type RunnerTools } from './level-runner.ts';
+import type { LoadPlan } from './load-plan.ts';
+import { liveProgress, SILENT } from './progress.ts';
+import { RankRunner } from './ranks/runner.ts';
 import { ServerWitness } from './witness.ts';
 
 export interface SweepJob {
@@ -35,6 +34,8 @@ export interface SweepJob {
   /** Number of the first request, so that ids go on where an earlier run stopped. */
   readonly firstId: number;
   readonly hooks?: LevelHooks;
+  /** Load generators that send in place of this process; it has no hooks then. */
+  readonly load?: LoadPlan | null;
 }
 
 export interface SweepResult {
@@ -44,20 +45,14 @@ export interface SweepResult {
 
 /** What is made before the first measured request is sent. */
 interface Setup {
-  readonly client: Client;
-  readonly reader: SpoolReader;
   readonly draft: ReportDraft;
   readonly spec: RunSpec;
   readonly todo: readonly PointSpec[];
   readonly newWitness: () => ServerWitness | null;
 }
 
-interface SweepTools {
-  readonly connection: Connection;
-  readonly interrupt: Interrupt;
-  readonly progress: Progress;
-  /** Folder for files of this run's time. */
-  readonly scratch: string;
+interface SweepTools extends RunnerTools {
+  readonly runner: LevelRunner;
 }
 
 /** Runs all points of a sweep in order and rewrites the results after each. */
@@ -66,14 +61,17 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
   // A second signal ends the process without unwinding.
   const clearScratch = (): void => rmSync(scratch, { recursive: true, force: true });
   process.once('exit', clearScratch);
-  let setup: Setup | null = null;
-  const inFlight = (): number => setup?.client.inFlight ?? 0;
+  let runner: LevelRunner | null = null;
+  const inFlight = (): number => runner?.inFlight ?? 0;
   const progress = job.quiet ? SILENT : liveProgress(process.stderr, job.spec.points.length, inFlight);
   const interrupt = new Interrupt(job.spec.graceMs, (line) => progress.say(line));
   const connection = new Connection(job.spec, job.access, job.clock, interrupt.stop);
-  const tools = { connection, interrupt, progress, scratch };
+  const shared = { connection, interrupt, progress, scratch };
   interrupt.listen();
   try {
+    runner = job.load ? new RankRunner(job, shared, job.load) : new LocalRunner(job, shared);
+    const tools = { ...shared, runner };
+    let setup: Setup;
     try {
       setup = await setUp(job, tools);
     } catch (error) {
@@ -82,9 +80,8 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
     }
     return await runPoints(job, setup, tools);
   } finally {
+    await runner?.close();
     interrupt.unlisten();
-    setup?.reader.close();
-    await setup?.client.close();
     await connection.close();
     process.off('exit', clearScratch);
     clearScratch();
@@ -92,22 +89,19 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
 }
 
 /** Finds out who serves, proves that it streams, and has the prompts made meanwhile. */
-async function setUp(
-  job: SweepJob,
-  { connection, interrupt, progress, scratch }: SweepTools,
-): Promise<Setup> {
+async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools): Promise<Setup> {
   const identified = await connection.identify();
   for (const note of identified.notes) progress.say(`note: ${note}`);
-  const { model, foreign, server } = identified;
+  const { model, server } = identified;
   const spec: RunSpec = { ...job.spec, model };
-  const todo = spec.points
+  const points = spec.points
     .slice(spec.skip)
     .filter((point) => !job.earlier.some((level) => level.point === point.index));
-  const signal = interrupt.stop;
   const [canary, supply] = await settleBoth(
     connection.canary(identified),
-    preparePromptsFor({ spec, points: todo, scratch, foreign, connection, model, signal, progress }),
+    runner.prepare({ spec, points, identified }),
   );
+  await runner.begin(canary);
   job.store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
   const draft = new ReportDraft(
     job,
@@ -126,66 +120,53 @@ async function setUp(
   const { witness } = server;
   return {
     spec,
-    todo,
+    todo: points,
     draft,
-    reader: new SpoolReader(supply.spoolPath),
-    client: connection.client({
-      model,
-      fields: canary.fields,
-      templateShare: spec.prompts.islCounts === 'content' ? (supply.facts.template.tokens ?? 0) : 0,
-      keepText: job.hooks?.keepText ?? false,
-      onChunk: (_text, tokens) => progress.tokens(tokens),
-    }),
     newWitness: () =>
       witness !== null && identified.hasMetrics ? new ServerWitness(connection.controls, witness) : null,
   };
 }
 
 async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promise<SweepResult> {
-  const { clock, store } = job;
+  const { clock } = job;
   const { spec, draft } = setup;
-  const { connection, interrupt, progress, scratch } = tools;
-  const ids = newRequestIds(`bench-${spec.prompts.salt.replace(/[^\w.-]/g, '_')}`, job.firstId);
+  const { interrupt, progress, runner } = tools;
   const levels = [...job.earlier];
   draft.write(levels, 'running', null);
   let stopped: string | null = null;
+  let failure: BenchError | null = null;
   for (const [nth, point] of setup.todo.entries()) {
     if (nth > 0) await clock.sleepUntil(clock.now() + spec.pauseMs, interrupt.stop);
     if (interrupt.code !== null) break;
-    const level = await measureLevel(point, {
-      spec,
-      clock,
-      client: setup.client,
-      prompts: setup.reader,
-      ids,
-      store,
-      witness: setup.newWitness(),
-      interrupt,
-      progress,
-      hooks: job.hooks ?? null,
-      withoutSecrets: (request) => connection.withoutSecrets(request),
-      countChunkTokens: (requests) =>
-        chunkTokens(spec, requests, scratch, (warning) => {
-          draft.warnings.push(warning);
-          progress.say(`warning: ${warning}`);
-        }),
-    }).catch((error: unknown) => {
+    const measured = await runner.measure(point, setup.newWitness()).catch((error: unknown) => {
       draft.write(levels, 'failed', errorText(error));
       throw error;
     });
+    const { level, warnings } = measured;
+    for (const warning of warnings) {
+      draft.warnings.push(warning);
+      progress.say(`warning: ${warning}`);
+    }
+    failure = measured.failure;
+    if (level === null) break;
     levels.push(level);
     levels.sort((a, b) => a.point - b.point);
     draft.write(levels, 'running', null);
+    if (failure !== null) break;
     if (level.requests.sent > 0 && level.requests.good === 0 && interrupt.code === null) {
       stopped = `no request of C=${point.concurrency} ended well, so the rest of the sweep was not run`;
       break;
     }
   }
+  if (failure !== null) {
+    stopped = failure.message;
+    process.stderr.write(`bench: ${failure.message}${failure.hint === null ? '' : `\n  ${failure.hint}`}\n`);
+  }
   const report =
     interrupt.code !== null
       ? draft.write(levels, 'interrupted', 'interrupted by a signal')
       : draft.write(levels, stopped === null ? 'complete' : 'failed', stopped);
-  return { report, exitCode: exitCodeOf(report, interrupt.code) };
+  return { report, exitCode: exitCodeOf(report, [interrupt.code, failure?.exitCode ?? null]) };
 }
 
 /** The report as far as it is known, written to the run's folder in every format. */
@@ -248,9 +229,9 @@ function estimateNote({ template }: PromptFacts): string {
   return `no --tokenizer given: lengths are estimates until the server's usage proves each (${share})`;
 }
 
-/** The exit code that a finished run earned, by the table of core/errors. */
-function exitCodeOf(report: Report, signal: ExitCode | null): ExitCode {
-  const codes: ExitCode[] = signal === null ? [] : [signal];
+/** The exit code that a finished run earned, by the table of core/errors; `causes` are those of its end. */
+function exitCodeOf(report: Report, causes: readonly (ExitCode | null)[]): ExitCode {
+  const codes = causes.filter((code) => code !== null);
   const sent = sum(report.levels.map((level) => level.requests.sent));
   const failed = sum(report.levels.map((level) => level.requests.failed));
   if (sent > 0 && failed === sent) codes.push(EXIT.target);

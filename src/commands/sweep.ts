@@ -11,12 +11,14 @@ import { newSalt, parseAccess, parseSpec } from './arguments.ts';
 import { showPlan } from './dry-run.ts';
 import { exportDirectory, parseExports } from './exports.ts';
 import { checkFileLimit } from './level.ts';
+import { parseLoad, planLoad } from './load-plan.ts';
 import { startMockProcess } from './mock.ts';
 import {
   LOAD_OPTIONS,
   type MeasureArgs,
   OUTPUT_OPTIONS,
   PROMPT_OPTIONS,
+  SPREAD_OPTIONS,
   SWEEP_OPTIONS,
   TARGET_OPTIONS,
 } from './options.ts';
@@ -37,11 +39,11 @@ export async function runMeasure(
   try {
     const told = earlier === null ? args : { ...args, ...asEarlier(earlier.spec, args) };
     const access = parseAccess({ ...told, url: mock === null ? told.url : [mock.url] });
-    const asked = parseSpec(told, access, verb);
+    const asked = { ...parseSpec(told, access, verb), ...parseLoad(args) };
     if (verb === 'run' && asked.points.length > 1)
       throw usageError(`bench run measures one point, not ${asked.points.length}`, 'use bench sweep');
     if (args['dry-run']) {
-      process.stdout.write(await showPlan(asked, access));
+      process.stdout.write(await showPlan(asked, access, planLoad(asked, args, process.env)));
       return EXIT.ok;
     }
     const spec =
@@ -52,8 +54,11 @@ export async function runMeasure(
             urls: asked.urls,
             headerNames: asked.headerNames,
             prompts: { ...earlier.spec.prompts, salt: newSalt() },
+            ...parseLoad(args),
           };
-    checkFileLimit(spec.points, '--concurrency');
+    const load = planLoad(spec, args, process.env);
+    // Load generators check their own shares.
+    if (load === null) checkFileLimit(spec.points, '--concurrency');
     const clock = startClock(earlier?.origin);
     const directory =
       args.resume ??
@@ -73,6 +78,7 @@ export async function runMeasure(
         earlier: earlier?.levels ?? [],
         earlierNotes: earlier?.notes ?? [],
         firstId: earlier?.firstId ?? 0,
+        load,
       });
     } catch (error) {
       store.closeUnused();
@@ -100,10 +106,11 @@ export async function runMeasure(
   }
 }
 
-/** Options that may stand beside `--resume`: how to reach the server now, and how to tell. All else is the earlier run's. */
+/** Options that may stand beside `--resume`: how to reach the server now, who sends, and how to tell. All else is the earlier run's. */
 const BESIDE_RESUME = new Set([
   ...['resume', 'url', 'api-key', 'header', 'cacert', 'cert', 'key', 'mock', 'mock-flags'],
   ...['quiet', 'json', 'export', 'export-dir'],
+  ...Object.keys(SPREAD_OPTIONS),
 ]);
 
 const MEASURE_NAMES = new Set(

@@ -3,6 +3,7 @@ import type { LevelReport, Report, Witness } from '../core/report.ts';
 import { figure, grouped, percent } from './figures.ts';
 import { lengthNotes } from './length-notes.ts';
 import { groupBy, levelNames, levelsRun, showsTokenItl } from './level-names.ts';
+import { loadNotes } from './load-notes.ts';
 import type { Note } from './note.ts';
 import { harmless } from './page-style.ts';
 
@@ -25,6 +26,7 @@ export function runNotes(report: Report): Note[] {
     ...itlNotes(report),
     ...steadyNotes(report),
     ...witnessNotes(report),
+    ...loadNotes(report),
     promptNote(report),
   ];
   return [...notes.filter((note) => note.loud), ...notes.filter((note) => !note.loud)];
