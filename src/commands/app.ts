@@ -9,12 +9,15 @@ import {
   OUTPUT_OPTIONS,
   PROMPT_OPTIONS,
   RUN_OPTIONS,
+  SPREAD_OPTIONS,
   STACK_OPTIONS,
   SWEEP_OPTIONS,
   TARGET_OPTIONS,
 } from './options.ts';
 import { PROMPT_CHILD_VERB, runPromptChild } from './prompt-child.ts';
 import { PROMPTS_OPTIONS, runPrompts } from './prompts.ts';
+import { LOAD_RANK_VERB } from './ranks/protocol.ts';
+import { runRank } from './ranks/rank.ts';
 import { REPORT_OPTIONS, runReport } from './report.ts';
 import { servingFlagNames } from './serving/arguments.ts';
 import { runServing } from './serving/serving.ts';
@@ -28,6 +31,7 @@ export async function runApp(args: readonly string[]): Promise<ExitCode> {
     await runPromptChild();
     return EXIT.ok;
   }
+  if (args[0] === LOAD_RANK_VERB) return runRank(args.slice(1)).catch(tell);
   if (args[0] === 'serving') return runServing(args.slice(1)).catch(tell);
   let exitCode: ExitCode = EXIT.ok;
   const set = (code: ExitCode): void => {
@@ -73,6 +77,7 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
           ...TARGET_OPTIONS,
           ...PROMPT_OPTIONS,
           ...LOAD_OPTIONS,
+          ...SPREAD_OPTIONS,
           ...SWEEP_OPTIONS,
           ...OUTPUT_OPTIONS,
           ...STACK_OPTIONS,
@@ -101,6 +106,7 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
           ...TARGET_OPTIONS,
           ...PROMPT_OPTIONS,
           ...LOAD_OPTIONS,
+          ...SPREAD_OPTIONS,
           ...RUN_OPTIONS,
           ...OUTPUT_OPTIONS,
           ...STACK_OPTIONS,

@@ -183,7 +183,7 @@ export class Connection {
       const { finished, text } = await this.ask(identified.model, fields, CANARY_TEXT, CANARY_TOKENS);
       const { record } = finished;
       if (record.outcome === 'good') {
-        await this.#provePeers(identified.model, fields);
+        await this.proveStreams(identified.model, fields, this.#access.targets.slice(1));
         return { finished, text, fields, refusedFields };
       }
       const refused =
@@ -200,9 +200,13 @@ export class Connection {
     }
   }
 
-  /** The other targets must stream as well, or a share of every level would fail. */
-  async #provePeers(model: string, fields: ReadonlySet<OptionalField>): Promise<void> {
-    for (const target of this.#access.targets.slice(1)) {
+  /** Each target must stream, or a share of every level would fail. Exit 3 when one does not. */
+  async proveStreams(
+    model: string,
+    fields: ReadonlySet<OptionalField>,
+    targets: readonly Target[] = this.#access.targets,
+  ): Promise<void> {
+    for (const target of targets) {
       const { finished } = await this.ask(model, fields, CANARY_TEXT, CANARY_TOKENS, target);
       const { outcome, detail } = finished.record;
       if (outcome === 'good') continue;

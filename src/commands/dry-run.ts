@@ -1,14 +1,17 @@
-import type { RunSpec } from '../core/spec.ts';
+import { splitPoint } from '../core/load-share.ts';
+import type { PointSpec, RunSpec } from '../core/spec.ts';
 import { iteratePrompts } from '../datasets/index.ts';
 import { ENDPOINTS } from '../endpoints/index.ts';
 import { SERVERS, UNKNOWN_SERVER_FIELDS } from '../endpoints/servers.ts';
 import type { TargetAccess } from './arguments.ts';
+import type { LoadPlan } from './load-plan.ts';
 import { prepareJob } from './prompt-supply.ts';
+import { srunCommand } from './ranks/srun-channel.ts';
 
 const SHOWN_PROMPT_CHARACTERS = 160;
 
 /** What a run would do, and one request as it would be sent to a server that nobody has probed. Sends nothing; secrets are left out. */
-export async function showPlan(spec: RunSpec, access: TargetAccess): Promise<string> {
+export async function showPlan(spec: RunSpec, access: TargetAccess, load: LoadPlan | null): Promise<string> {
   const points = spec.points.slice(spec.skip);
   const lines = points.map((point) => {
     const load =
@@ -28,6 +31,7 @@ export async function showPlan(spec: RunSpec, access: TargetAccess): Promise<str
   return [
     `plan: ${points.length} ${points.length === 1 ? 'point' : 'points'} against ${spec.urls.join(', ')}`,
     ...lines,
+    ...(load === null ? [] : showLoad(load, points, spec.name)),
     `prompts: ${spec.prompts.text}, tokenizer ${spec.prompts.tokenizer}, seed ${spec.prompts.seed}, salt ${spec.prompts.salt}`,
     '',
     `POST ${access.targets[0]!.basePath}${dialect.path}`,
@@ -36,6 +40,24 @@ export async function showPlan(spec: RunSpec, access: TargetAccess): Promise<str
     `${before}${sample}${after}`,
     '',
   ].join('\n');
+}
+
+/** Who sends what: how each point is shared out, and the command that starts the load generators. */
+function showLoad(load: LoadPlan, points: readonly PointSpec[], name: string): string[] {
+  const where =
+    load.slurm === null ? 'on this host' : `on ${load.slurm.nodes} nodes of job ${load.slurm.job}`;
+  const shares = points.map((point) => {
+    const counts = new Map<string, number>();
+    for (const { concurrency, requests } of splitPoint(point, load.tasks)) {
+      const amount = requests === null ? '' : `, ${requests} requests`;
+      const share = concurrency === 0 ? 'idle' : `${concurrency} in flight${amount}`;
+      counts.set(share, (counts.get(share) ?? 0) + 1);
+    }
+    const parts = [...counts].map(([share, count]) => `${count} × (${share})`);
+    return `  C=${String(point.concurrency).padEnd(6)} ${parts.join(' + ')}`;
+  });
+  const command = load.slurm === null ? [] : [`  ${srunCommand(load.slurm, load.tasks, name).join(' ')}`];
+  return [`load: ${load.tasks} load generators ${where}`, ...shares, ...command];
 }
 
 /** The start of the first prompt, escaped for JSON. */

@@ -1,12 +1,22 @@
 import { setMaxListeners } from 'node:events';
 import { EXIT, type ExitCode } from '../core/errors.ts';
 
+/** What a run is told to stop by. */
+export interface StopSignals {
+  /** Aborts when nothing more may be sent. */
+  readonly stop: AbortSignal;
+  /** Aborts when what is in flight is to be cancelled. */
+  readonly cancel: AbortSignal;
+  /** 130 or 143 after a signal, else null. */
+  readonly code: ExitCode | null;
+}
+
 /**
  * Ctrl-C, in two steps: at the first signal nothing more is sent (`stop`), after the grace period what
  * is in flight is cancelled (`cancel`); at the second signal the process ends at once. What had ended
  * before is on disk by then, since records are written as they end.
  */
-export class Interrupt {
+export class Interrupt implements StopSignals {
   readonly #stop = new AbortController();
   readonly #cancel = new AbortController();
   readonly #graceMs: number;
@@ -23,17 +33,14 @@ export class Interrupt {
     setMaxListeners(0, this.#stop.signal, this.#cancel.signal);
   }
 
-  /** Aborts when nothing more may be sent. */
   get stop(): AbortSignal {
     return this.#stop.signal;
   }
 
-  /** Aborts when what is in flight is to be cancelled. */
   get cancel(): AbortSignal {
     return this.#cancel.signal;
   }
 
-  /** 130 or 143 after a signal, else null. */
   get code(): ExitCode | null {
     return this.#code;
   }

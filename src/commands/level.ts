@@ -15,7 +15,7 @@ import type { ConnectionTally } from '../endpoints/wire.ts';
 import { Auditor } from '../host/audit.ts';
 import { openFileLimit } from '../host/environment.ts';
 import type { RunStore } from '../host/store.ts';
-import type { Interrupt } from './interrupt.ts';
+import type { StopSignals } from './interrupt.ts';
 import type { Progress } from './progress.ts';
 import type { ServerWitness } from './witness.ts';
 
@@ -38,6 +38,14 @@ export interface LevelHooks {
   counted(requests: readonly FinishedRequest[]): void;
 }
 
+/** What a load generator among several waits for, outside of any latency. Both resolve soon after a stop. */
+export interface LevelGate {
+  /** The warm-up is over and all connections are open: resolves when the measured load is to start. */
+  armed(): Promise<void>;
+  /** All measured requests of a held level have ended here: resolves when they have everywhere. */
+  drained(): Promise<void>;
+}
+
 /** What all levels of a run share. */
 export interface LevelHost {
   readonly spec: RunSpec;
@@ -47,11 +55,11 @@ export interface LevelHost {
   readonly ids: RequestIds;
   readonly store: RunStore;
   readonly witness: ServerWitness | null;
-  readonly interrupt: Interrupt;
+  readonly interrupt: StopSignals;
   readonly progress: Progress;
   readonly hooks: LevelHooks | null;
-  /** Why the stack under test is gone; null while it is not. */
-  whyLost?(): string | null;
+  /** null where one process sends the whole level. */
+  readonly gate: LevelGate | null;
   /** The request without credentials in its words. */
   withoutSecrets(request: FinishedRequest): FinishedRequest;
   /** Tells tokens per chunk of the requests whose servers did not, by the local tokenizer. */
@@ -75,6 +83,7 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
     await host.hooks?.warmedUp();
     await host.witness?.before();
     tallies.push(...(await client.open(point.concurrency)));
+    await host.gate?.armed();
     const auditor = new Auditor();
     auditor.start();
     await driveMeasured(point, host, log);
@@ -93,14 +102,12 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
   store.sync();
   host.hooks?.counted(log.finished.map((request, index) => ({ ...request, record: records[index]! })));
   const cut = wasCut(point, measured, interrupt);
-  const lost = cut ? (host.whyLost?.() ?? null) : null;
   const level = summarizeLevel({
     point: point.index,
     concurrency: point.concurrency,
     isl: point.isl,
     osl: point.osl,
     status: cut ? 'partial' : 'complete',
-    ...(lost === null ? {} : { statusReason: lost }),
     records,
     gpus: host.spec.gpus,
     connections: sumTallies(tallies),
@@ -200,6 +207,7 @@ async function driveMeasured(point: PointSpec, host: LevelHost, log: LevelLog): 
 }
 
 function driveHost(host: LevelHost, log: LevelLog): DriveHost {
+  const { gate } = host;
   return {
     clock: host.clock,
     prompts: {
@@ -209,11 +217,12 @@ function driveHost(host: LevelHost, log: LevelLog): DriveHost {
     cancel: (which) => host.client.cancel('the level ended', which),
     name: () => host.ids.next(),
     finished: (ended) => log.add(ended),
+    ...(gate === null ? {} : { drained: () => gate.drained() }),
   };
 }
 
-/** Whether a signal, or the loss of the stack, kept the level from what was planned; one that came after the last request did not. */
-function wasCut(point: PointSpec, measured: readonly RequestRecord[], interrupt: Interrupt): boolean {
+/** Whether a signal, or the loss of the stack, kept the level from what was planned; not so when it came after the last request. */
+function wasCut(point: PointSpec, measured: readonly RequestRecord[], interrupt: StopSignals): boolean {
   if (!interrupt.stop.aborted) return false;
   const planned = point.requests ?? Number.POSITIVE_INFINITY;
   return measured.length < planned || measured.some((record) => record.outcome === 'cancelled');

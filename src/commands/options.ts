@@ -171,6 +171,23 @@ export const LOAD_OPTIONS = {
   },
 } as const satisfies Record<string, Options>;
 
+/** Where the load is sent from. */
+export const SPREAD_OPTIONS = {
+  'load-nodes': {
+    group: LOAD,
+    type: 'number',
+    describe: 'send each level from load generators on so many nodes of the SLURM job',
+  },
+  'load-tasks': {
+    group: LOAD,
+    type: 'number',
+    describe:
+      'load generators that share each level [default: one per node; without --load-nodes on this host]',
+  },
+  'load-job': { type: 'string', hidden: true, describe: 'SLURM job of --load-nodes [default: SLURM_JOB_ID]' },
+  'load-nodelist': { type: 'string', hidden: true, describe: 'nodes of --load-nodes, between commas' },
+} as const satisfies Record<string, Options>;
+
 /** What one gets. */
 export const OUTPUT_OPTIONS = {
   out: { group: OUTPUT, type: 'string', describe: 'folder for the results [default: results/<UTC>-<name>/]' },
@@ -278,6 +295,7 @@ export type TargetArgs = InferredOptionTypes<typeof TARGET_OPTIONS>;
 export type MeasureArgs = TargetArgs &
   InferredOptionTypes<typeof PROMPT_OPTIONS> &
   InferredOptionTypes<typeof LOAD_OPTIONS> &
+  InferredOptionTypes<typeof SPREAD_OPTIONS> &
   InferredOptionTypes<typeof OUTPUT_OPTIONS> &
   InferredOptionTypes<typeof STACK_OPTIONS> &
   Omit<InferredOptionTypes<typeof SWEEP_OPTIONS>, 'requests-per-concurrency'> & {

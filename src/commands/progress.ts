@@ -14,6 +14,8 @@ export interface Progress {
   /** Output came. */
   tokens(count: number): void;
   ended(record: RequestRecord): void;
+  /** As `ended`, of many requests that ended elsewhere, with some of their TTFTs. */
+  tally(ended: number, failed: number, ttftsMs: readonly number[]): void;
   done(): void;
 }
 
@@ -22,6 +24,7 @@ export const SILENT: Progress = {
   phase: () => undefined,
   tokens: () => undefined,
   ended: () => undefined,
+  tally: () => undefined,
   done: () => undefined,
 };
 
@@ -93,6 +96,11 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
       ended++;
       if (record.outcome !== 'good') failed++;
       if (record.firstAtMs !== null) ttfts.push(record.firstAtMs - record.sentAtMs);
+    },
+    tally(more, moreFailed, ttftsMs) {
+      ended += more;
+      failed += moreFailed;
+      ttfts.push(...ttftsMs);
     },
     done() {
       if (timer === null) return;

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { sum } from '../core/distribution.ts';
 import { BenchError, EXIT, errorText } from '../core/errors.ts';
 import type { Phase, RequestRecord } from '../core/record.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
@@ -19,9 +20,13 @@ import { chunkTokensInChild, prepareInChild } from './prompt-child.ts';
 const TIMED_PROMPTS_PER_SLOT = 4;
 const TIMED_PROMPTS_LEAST = 64;
 
+export type SharesBefore = (point: PointSpec) => readonly PointSpec[];
+
 export interface PromptOrder {
   readonly spec: RunSpec;
   readonly points: readonly PointSpec[];
+  /** Shares of the same point that come before this one; none where the points are whole. */
+  readonly before?: SharesBefore;
   /** Folder for files of this run's time. */
   readonly scratch: string;
   /** The server is not our mock: the embedded tokenizer says nothing about its counts. */
@@ -47,13 +52,30 @@ function promptCounts(point: PointSpec, holdLoad: boolean): Record<Phase, number
   };
 }
 
-/** The job of making all prompts of the points. */
-export function prepareJob(spec: RunSpec, points: readonly PointSpec[], foreign: boolean): PrepareJob {
+function sumCounts(points: readonly PointSpec[], holdLoad: boolean): Record<Phase, number> {
+  const counts = points
+    .filter((point) => point.concurrency > 0)
+    .map((point) => promptCounts(point, holdLoad));
+  const total = (phase: Phase): number => sum(counts.map((count) => count[phase]));
+  return { warmup: total('warmup'), measured: total('measured'), hold: total('hold') };
+}
+
+/** The job of making all prompts of the points. Lengths go on behind those of the shares `before` a point. */
+export function prepareJob(
+  spec: RunSpec,
+  points: readonly PointSpec[],
+  foreign: boolean,
+  before?: SharesBefore,
+): PrepareJob {
   const variables = spec.extraBody['chat_template_kwargs'];
   return {
     dataset: spec.dataset,
     prompts: spec.prompts,
-    points: points.map((point) => ({ point, counts: promptCounts(point, spec.holdLoad) })),
+    points: points.map((point) => ({
+      point,
+      counts: promptCounts(point, spec.holdLoad),
+      ...(before === undefined ? {} : { before: sumCounts(before(point), spec.holdLoad) }),
+    })),
     cacheDir: defaultCacheDir(process.env),
     calibration: null,
     foreignServer: foreign,
@@ -70,7 +92,7 @@ export function prepareJob(spec: RunSpec, points: readonly PointSpec[], foreign:
 export async function preparePromptsFor(order: PromptOrder): Promise<PromptSupply> {
   const { spec, signal, progress } = order;
   const spoolPath = path.join(order.scratch, 'prompts');
-  const job = prepareJob(spec, order.points, order.foreign);
+  const job = prepareJob(spec, order.points, order.foreign, order.before);
   const options = { signal };
   let prepared = await prepareInChild(job, spoolPath, options);
   if ('needsProbe' in prepared) {

@@ -6,19 +6,18 @@ import { sum } from '../core/distribution.ts';
 import { BenchError, EXIT, type ExitCode, errorText, usageError, worstExit } from '../core/errors.ts';
 import type { LevelReport, PromptFacts, Provenance, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
-import { newRequestIds } from '../core/request-ids.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
-import type { Client } from '../endpoints/client.ts';
 import { EXPORTERS } from '../exporters/index.ts';
 import type { RunClock } from '../host/clock.ts';
-import { SpoolReader } from '../host/spool.ts';
 import type { RunStore } from '../host/store.ts';
 import type { TargetAccess } from './arguments.ts';
 import { Connection, targetFacts } from './connect.ts';
 import { Interrupt } from './interrupt.ts';
-import { type LevelHooks, measureLevel, skippedLevel } from './level.ts';
-import { liveProgress, type Progress, SILENT } from './progress.ts';
-import { chunkTokens, preparePromptsFor } from './prompt-supply.ts';
+import { type LevelHooks, skippedLevel } from './level.ts';
+import { type LevelRunner, LocalRunner, type RunnerTools } from './level-runner.ts';
+import type { LoadPlan } from './load-plan.ts';
+import { liveProgress, SILENT } from './progress.ts';
+import { RankRunner } from './ranks/runner.ts';
 import { whySkipped } from './stack/level-guard.ts';
 import type { StackLink } from './stack/link.ts';
 import { ServerWitness } from './witness.ts';
@@ -39,6 +38,8 @@ export interface SweepJob {
   readonly hooks?: LevelHooks;
   /** The stack that bench launched and that is measured; null or left out when it did not. */
   readonly stack?: StackLink | null;
+  /** Load generators that send in place of this process; it has no hooks then. */
+  readonly load?: LoadPlan | null;
 }
 
 export interface SweepResult {
@@ -48,20 +49,14 @@ export interface SweepResult {
 
 /** What is made before the first measured request is sent. */
 interface Setup {
-  readonly client: Client;
-  readonly reader: SpoolReader;
   readonly draft: ReportDraft;
   readonly spec: RunSpec;
   readonly todo: readonly PointSpec[];
   readonly newWitness: () => ServerWitness | null;
 }
 
-interface SweepTools {
-  readonly connection: Connection;
-  readonly interrupt: Interrupt;
-  readonly progress: Progress;
-  /** Folder for files of this run's time. */
-  readonly scratch: string;
+interface SweepTools extends RunnerTools {
+  readonly runner: LevelRunner;
 }
 
 /** Runs all points of a sweep in order and rewrites the results after each. */
@@ -70,17 +65,20 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
   // A second signal ends the process without unwinding.
   const clearScratch = (): void => rmSync(scratch, { recursive: true, force: true });
   process.once('exit', clearScratch);
-  let setup: Setup | null = null;
-  const inFlight = (): number => setup?.client.inFlight ?? 0;
+  let runner: LevelRunner | null = null;
+  const inFlight = (): number => runner?.inFlight ?? 0;
   const progress = job.quiet ? SILENT : liveProgress(process.stderr, job.spec.points.length, inFlight);
   const interrupt = new Interrupt(job.spec.graceMs, (line) => progress.say(line));
   const connection = new Connection(job.spec, job.access, job.clock, interrupt.stop);
-  const tools = { connection, interrupt, progress, scratch };
+  const shared = { connection, interrupt, progress, scratch };
   const { stack = null } = job;
   const abandon = (): void => interrupt.abandon();
   stack?.lost.addEventListener('abort', abandon, { once: true });
   interrupt.listen();
   try {
+    runner = job.load ? new RankRunner(job, shared, job.load) : new LocalRunner(job, shared);
+    const tools = { ...shared, runner };
+    let setup: Setup;
     try {
       setup = await setUp(job, tools);
     } catch (error) {
@@ -91,10 +89,9 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
     }
     return await runPoints(job, setup, tools);
   } finally {
+    await runner?.close();
     stack?.lost.removeEventListener('abort', abandon);
     interrupt.unlisten();
-    setup?.reader.close();
-    await setup?.client.close();
     await connection.close();
     process.off('exit', clearScratch);
     clearScratch();
@@ -102,22 +99,19 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
 }
 
 /** Finds out who serves, proves that it streams, and has the prompts made meanwhile. */
-async function setUp(
-  job: SweepJob,
-  { connection, interrupt, progress, scratch }: SweepTools,
-): Promise<Setup> {
+async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools): Promise<Setup> {
   const identified = await connection.identify();
   for (const note of identified.notes) progress.say(`note: ${note}`);
-  const { model, foreign, server } = identified;
+  const { model, server } = identified;
   const spec: RunSpec = { ...job.spec, model };
-  const todo = spec.points
+  const points = spec.points
     .slice(spec.skip)
     .filter((point) => !job.earlier.some((level) => level.point === point.index));
-  const signal = interrupt.stop;
   const [canary, supply] = await settleBoth(
     connection.canary(identified),
-    preparePromptsFor({ spec, points: todo, scratch, foreign, connection, model, signal, progress }),
+    runner.prepare({ spec, points, identified }),
   );
+  await runner.begin(canary);
   job.store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
   const draft = new ReportDraft(
     job,
@@ -136,29 +130,21 @@ async function setUp(
   const { witness } = server;
   return {
     spec,
-    todo,
+    todo: points,
     draft,
-    reader: new SpoolReader(supply.spoolPath),
-    client: connection.client({
-      model,
-      fields: canary.fields,
-      templateShare: spec.prompts.islCounts === 'content' ? (supply.facts.template.tokens ?? 0) : 0,
-      keepText: job.hooks?.keepText ?? false,
-      onChunk: (_text, tokens) => progress.tokens(tokens),
-    }),
     newWitness: () =>
       witness !== null && identified.hasMetrics ? new ServerWitness(connection.controls, witness) : null,
   };
 }
 
 async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promise<SweepResult> {
-  const { clock, store, stack = null } = job;
+  const { clock, stack = null } = job;
   const { spec, draft } = setup;
-  const { connection, interrupt, progress, scratch } = tools;
-  const ids = newRequestIds(`bench-${spec.prompts.salt.replace(/[^\w.-]/g, '_')}`, job.firstId);
+  const { interrupt, progress, runner } = tools;
   const levels = [...job.earlier];
   draft.write(levels, 'running', null);
   let stopped: string | null = null;
+  let failure: BenchError | null = null;
   for (const [nth, point] of setup.todo.entries()) {
     if (nth > 0) await clock.sleepUntil(clock.now() + spec.pauseMs, interrupt.stop);
     if (interrupt.stop.aborted) break;
@@ -169,44 +155,39 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
       draft.write(levels, 'running', null);
       continue;
     }
-    const level = await measureLevel(point, {
-      spec,
-      clock,
-      client: setup.client,
-      prompts: setup.reader,
-      ids,
-      store,
-      witness: setup.newWitness(),
-      interrupt,
-      progress,
-      hooks: job.hooks ?? null,
-      whyLost: () => stack?.lostReason ?? null,
-      withoutSecrets: (request) => connection.withoutSecrets(request),
-      countChunkTokens: (requests) =>
-        chunkTokens(spec, requests, scratch, (warning) => {
-          draft.warnings.push(warning);
-          progress.say(`warning: ${warning}`);
-        }),
-    }).catch((error: unknown) => {
+    const measured = await runner.measure(point, setup.newWitness()).catch((error: unknown) => {
       draft.write(levels, 'failed', errorText(error));
       throw error;
     });
-    levels.push(level);
+    const { level, warnings } = measured;
+    for (const warning of warnings) {
+      draft.warnings.push(warning);
+      progress.say(`warning: ${warning}`);
+    }
+    failure = measured.failure;
+    if (level === null) break;
+    const lost = level.status === 'partial' ? (stack?.lostReason ?? null) : null;
+    levels.push(lost === null ? level : { ...level, statusReason: lost });
     levels.sort((a, b) => a.point - b.point);
     draft.write(levels, 'running', null);
+    if (failure !== null) break;
     if (level.requests.sent > 0 && level.requests.good === 0 && !interrupt.stop.aborted) {
       stopped = `no request of C=${point.concurrency} ended well, so the rest of the sweep was not run`;
       break;
     }
   }
-  if (stack !== null && stack.lostReason !== null) stopped = `the stack is gone: ${stack.lostReason}`;
+  if (failure !== null) {
+    stopped = failure.message;
+    process.stderr.write(`bench: ${failure.message}${failure.hint === null ? '' : `\n  ${failure.hint}`}\n`);
+  }
+  const lost = stack?.lostReason ?? null;
+  if (lost !== null) stopped = `the stack is gone: ${lost}`;
   const report =
     interrupt.code !== null
       ? draft.write(levels, 'interrupted', 'interrupted by a signal')
       : draft.write(levels, stopped === null ? 'complete' : 'failed', stopped);
-  const codes: ExitCode[] = [exitCodeOf(report, interrupt.code)];
-  if (stack !== null && stack.lostReason !== null) codes.push(EXIT.launch);
-  return { report, exitCode: worstExit(codes) };
+  const causes = [interrupt.code, failure?.exitCode ?? null, lost === null ? null : EXIT.launch];
+  return { report, exitCode: exitCodeOf(report, causes) };
 }
 
 /** The report as far as it is known, written to the run's folder in every format. */
@@ -270,9 +251,9 @@ function estimateNote({ template }: PromptFacts): string {
   return `no --tokenizer given: lengths are estimates until the server's usage proves each (${share})`;
 }
 
-/** The exit code that a finished run earned, by the table of core/errors. */
-function exitCodeOf(report: Report, signal: ExitCode | null): ExitCode {
-  const codes: ExitCode[] = signal === null ? [] : [signal];
+/** The exit code that a finished run earned, by the table of core/errors; `causes` are those of its end. */
+function exitCodeOf(report: Report, causes: readonly (ExitCode | null)[]): ExitCode {
+  const codes = causes.filter((code) => code !== null);
   const sent = sum(report.levels.map((level) => level.requests.sent));
   const failed = sum(report.levels.map((level) => level.requests.failed));
   if (sent > 0 && failed === sent) codes.push(EXIT.target);

@@ -1,8 +1,5 @@
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
-import type { LevelReport } from '../core/report.ts';
-import type { RunSpec } from '../core/spec.ts';
 import { startClock } from '../host/clock.ts';
 import { readProvenance } from '../host/environment.ts';
 import { RunStore } from '../host/store.ts';
@@ -12,18 +9,11 @@ import { newSalt, parseAccess, parseSpec } from './arguments.ts';
 import { showPlan } from './dry-run.ts';
 import { exportDirectory, parseExports } from './exports.ts';
 import { checkFileLimit } from './level.ts';
+import { parseLoad, planLoad } from './load-plan.ts';
 import { startMockProcess } from './mock.ts';
-import {
-  LOAD_OPTIONS,
-  type MeasureArgs,
-  OUTPUT_OPTIONS,
-  PROMPT_OPTIONS,
-  STACK_OPTIONS,
-  SWEEP_OPTIONS,
-  TARGET_OPTIONS,
-} from './options.ts';
+import type { MeasureArgs } from './options.ts';
 import { pageOf } from './page.ts';
-import { readReport } from './report.ts';
+import { asEarlier, earlierRun, refuseBesideResume } from './resume.ts';
 import { urlOf } from './stack/link.ts';
 import { sendFrom } from './stack/load-on.ts';
 import { openStack, type StackSession } from './stack/session.ts';
@@ -45,14 +35,15 @@ export async function runMeasure(
     const told = earlier === null ? args : { ...args, ...asEarlier(earlier.spec, args) };
     const target = mock === null ? told : { ...told, url: [mock.url] };
     // Parsed before anything is launched, and again when the stack has told where it is.
-    const first = parseSpec(target, parseAccess(target), verb);
+    const first = { ...parseSpec(target, parseAccess(target), verb), ...parseLoad(args) };
     if (verb === 'run' && first.points.length > 1)
       throw usageError(`bench run measures one point, not ${first.points.length}`, 'use bench sweep');
     if (args['dry-run']) {
-      process.stdout.write(await showPlan(first, parseAccess(target)));
+      process.stdout.write(await showPlan(first, parseAccess(target), planLoad(first, args, process.env)));
       return EXIT.ok;
     }
-    checkFileLimit(first.points, '--concurrency');
+    // Load generators check their own shares.
+    if (first.load === undefined) checkFileLimit(first.points, '--concurrency');
     const clock = startClock(earlier?.origin);
     const directory =
       args.resume ??
@@ -63,7 +54,7 @@ export async function runMeasure(
       return await sendFrom(args['load-on'], stack.link, argv, directory);
     const reached = stack === null ? target : { ...target, ...asLaunched(stack.link.state, target) };
     const access = parseAccess(reached);
-    const asked = stack === null ? first : parseSpec(reached, access, verb);
+    const asked = stack === null ? first : { ...parseSpec(reached, access, verb), ...parseLoad(args) };
     const spec =
       earlier === null
         ? asked
@@ -72,7 +63,9 @@ export async function runMeasure(
             urls: asked.urls,
             headerNames: asked.headerNames,
             prompts: { ...earlier.spec.prompts, salt: newSalt() },
+            ...parseLoad(args),
           };
+    const load = planLoad(spec, args, stack === null ? process.env : jobOf(stack.link.state, process.env));
     const store = earlier === null ? RunStore.create(directory) : earlier.reopen();
     store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
     let result: SweepResult;
@@ -88,6 +81,7 @@ export async function runMeasure(
         earlierNotes: earlier?.notes ?? [],
         firstId: earlier?.firstId ?? 0,
         stack: stack?.link ?? null,
+        load,
       });
     } catch (error) {
       store.closeUnused();
@@ -139,77 +133,7 @@ function asLaunched(state: StackState, args: MeasureArgs): Pick<MeasureArgs, 'ur
   };
 }
 
-/** Options that may stand beside `--resume`: how to reach the server now, and how to tell. All else is the earlier run's. */
-const BESIDE_RESUME = new Set([
-  ...[
-    'resume',
-    'url',
-    'stack',
-    'stack-run',
-    'keep',
-    'load-on',
-    'preflight',
-    'api-key',
-    'header',
-    'cacert',
-    'cert',
-    'key',
-    'mock',
-    'mock-flags',
-  ],
-  ...['quiet', 'json', 'export', 'export-dir'],
-]);
-
-const MEASURE_NAMES = new Set(
-  [TARGET_OPTIONS, PROMPT_OPTIONS, LOAD_OPTIONS, SWEEP_OPTIONS, OUTPUT_OPTIONS, STACK_OPTIONS].flatMap(
-    Object.keys,
-  ),
-);
-
-function refuseBesideResume(argv: readonly string[]): void {
-  const names = argv.flatMap((word) => /^--(?:no-)?([a-z-]+)/.exec(word)?.[1] ?? []);
-  const other = names.find((name) => !BESIDE_RESUME.has(name) && MEASURE_NAMES.has(name));
-  if (other === undefined) return;
-  throw usageError(
-    `--${other}: not beside --resume, which goes on with what the run was asked`,
-    'leave it out, or start a new run',
-  );
-}
-
-/** What a resumed run takes over from its spec, where the command line does not say otherwise. */
-function asEarlier(spec: RunSpec, args: MeasureArgs): Pick<MeasureArgs, 'url' | 'isl' | 'osl'> {
-  const [first] = spec.points;
-  const asDefault = args.url.length === 1 && args.url[0] === TARGET_OPTIONS.url.default[0];
-  return { url: asDefault ? [...spec.urls] : args.url, isl: first!.isl, osl: first!.osl };
-}
-
-interface EarlierRun {
-  readonly spec: RunSpec;
-  readonly origin: { readonly utc: string; readonly monotonicNs: string };
-  readonly levels: readonly LevelReport[];
-  readonly firstId: number;
-  readonly notes: readonly string[];
-  reopen(): RunStore;
-}
-
-/** What an incomplete run left: its complete levels stay, the rest is measured again. */
-function earlierRun(directory: string): EarlierRun {
-  if (!existsSync(path.join(directory, 'report.json'))) {
-    throw usageError(
-      `--resume: ${directory} holds no report.json`,
-      'name the folder of a run that sent something',
-    );
-  }
-  const report = readReport(directory);
-  const { spec } = report;
-  const levels = report.levels.filter((level) => level.status === 'complete' && level.requests.good > 0);
-  if (levels.length === spec.points.length - spec.skip)
-    throw usageError(`--resume: the run in ${directory} is complete`, `show it: bench report ${directory}`);
-  const { firstId, reopen } = RunStore.reopen(directory, new Set(levels.map((level) => level.point)));
-  const made = `with the salt ${spec.prompts.salt} by: ${report.provenance.command}`;
-  const notes = [
-    ...report.warnings,
-    ...(levels.length > 0 ? [`${levels.length} levels were measured before, ${made}`] : []),
-  ];
-  return { spec, origin: report.origin, levels, firstId, notes, reopen };
+/** The environment in which load generators are looked for: the stack's job is theirs too. */
+function jobOf(state: StackState, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return state.job === null ? env : { ...env, SLURM_JOB_ID: state.job.id };
 }

@@ -17,6 +17,11 @@ export interface DriveHost {
   name(): { readonly id: number; readonly requestId: string };
   /** Called once for each request sent, as it ends. */
   finished(request: FinishedRequest): void;
+  /**
+   * All requests of a held phase have ended here: resolves when no more hold requests are wanted. Without
+   * it that is at once. Must resolve soon after the signal aborts.
+   */
+  drained?(): Promise<void>;
 }
 
 /** What one phase of a point sends. */
@@ -50,13 +55,28 @@ export async function drive(
   const tasks = new Set<Promise<void>>();
   const sentOf: Record<Phase, number> = { warmup: 0, measured: 0, hold: 0 };
   let open = 0;
+  /** Hold requests go on although no request of the phase is left, until `drained` resolves. */
+  let draining = false;
+  let drain: Promise<void> | null = null;
 
   const quotaLeft = (): boolean => sentOf[load.phase] < load.count && clock.now() < load.untilAtMs;
 
   const nextPhase = (): Phase | null => {
     if (signal.aborted) return null;
     if (quotaLeft()) return load.phase;
-    return load.hold && open > 0 ? 'hold' : null;
+    return load.hold && (open > 0 || draining) ? 'hold' : null;
+  };
+
+  const endHold = (): void => {
+    draining = false;
+    host.cancel((other) => other.phase === 'hold');
+  };
+  const release = (): void => {
+    if (host.drained === undefined) endHold();
+    else if (drain === null) {
+      draining = true;
+      drain = host.drained().then(endHold);
+    }
   };
 
   const one = async (): Promise<void> => {
@@ -81,8 +101,7 @@ export async function drive(
     freeAtMs.push(finished.record.endAtMs);
     if (phase === load.phase) open--;
     host.finished(finished);
-    if (load.hold && open === 0 && (signal.aborted || !quotaLeft()))
-      host.cancel((other) => other.phase === 'hold');
+    if (load.hold && open === 0 && (signal.aborted || !quotaLeft())) release();
   };
 
   // Each task lines up its successor as it starts, so the limiter's queue never holds more than one.
@@ -99,6 +118,9 @@ export async function drive(
     task.then(forget, forget);
   };
 
+  // A share of a level may be slots alone, without a request of its own.
+  if (load.hold && !quotaLeft()) release();
   submit();
   while (tasks.size > 0) await Promise.all(tasks);
+  await drain;
 }

@@ -79,6 +79,24 @@ export interface LengthProof {
   readonly unknown: number;
 }
 
+/** One of several load generators that sent a level together. */
+export interface RankReport {
+  readonly rank: number;
+  readonly host: string;
+  /** Its share of the level. */
+  readonly concurrency: number;
+  /** Measured requests that it sent. */
+  readonly requests: number;
+  /** How far its clock is ahead of the run's; its instants are corrected by it, its latencies need not be. */
+  readonly clockOffsetMs: number;
+  /** The offset is right within so much. */
+  readonly clockErrorMs: number;
+  /** Its first measured send by its own clock; null when it sent none. */
+  readonly startedUtc: string | null;
+  /** What it saw of itself; null when it did not come to the end of the level. */
+  readonly audit: Audit | null;
+}
+
 export interface LevelReport {
   readonly point: number;
   readonly concurrency: number;
@@ -140,6 +158,8 @@ export interface LevelReport {
   readonly witness: Witness | null;
   readonly audit: Audit | null;
   readonly validity: Validity;
+  /** The load generators, where there were several; `audit` is then the worst of theirs. */
+  readonly ranks?: readonly RankReport[];
   /** Output tokens per 1 s bucket from the first measured send; the last bucket may be shorter. */
   readonly timeline: { readonly bucketS: 1; readonly outputTokens: readonly number[] };
   /** HDR histograms, compressed (V2, deflate) and base64, in microseconds (rates: milli-tokens per second). */

@@ -55,6 +55,14 @@ export interface TimeoutSpec {
   readonly totalMs: number;
 }
 
+/** How the load is spread. */
+export interface LoadSpec {
+  /** Load generators. */
+  readonly tasks: number;
+  /** SLURM nodes that they run on; null when they run on this host. */
+  readonly nodes: number | null;
+}
+
 /** What a run does, frozen and written to `spec.json` before anything is sent. Holds no secret. */
 export interface RunSpec {
   readonly schema: 1;
@@ -85,6 +93,8 @@ export interface RunSpec {
   /** Names alone: values of headers never reach a file. */
   readonly headerNames: readonly string[];
   readonly gpus: number | null;
+  /** Load generators that share each level; absent where this process sends alone. */
+  readonly load?: LoadSpec;
   readonly tags: Readonly<Record<string, string>>;
   readonly requireExact: boolean;
   readonly requireValid: boolean;

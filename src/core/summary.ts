@@ -18,6 +18,7 @@ export interface LevelInput {
   readonly witness: Witness | null;
   readonly audit: Audit | null;
   readonly validity: Validity;
+  readonly ranks?: LevelReport['ranks'];
 }
 
 /** All numbers of a level from its records. Pure: the same records give the same report. */
@@ -109,6 +110,7 @@ export function summarizeLevel(input: LevelInput): LevelReport {
     witness: input.witness,
     audit: input.audit,
     validity: input.validity,
+    ...(input.ranks === undefined ? {} : { ranks: input.ranks }),
     timeline: { bucketS: 1, outputTokens: tokensPerBucket(good, startedAtMs, endedAtMs) },
     histograms: {
       ttftMs: encodeHistogram(histogramOf(ttft, 1_000)),

@@ -6,6 +6,8 @@ import type { PointSpec, Prompt, PromptSpec, Salting } from '../core/spec.ts';
 export interface PointPrompts {
   readonly point: PointSpec;
   readonly counts: Readonly<Record<Phase, number>>;
+  /** Prompts of each phase that others make before these: lengths go on behind theirs. None when absent. */
+  readonly before?: Readonly<Record<Phase, number>>;
 }
 
 /** How the server counted two probes: `prompt_tokens = interceptTokens + slope · tokens`. */
@@ -89,11 +91,12 @@ export function checkMaker(
 ): { readonly maker: PromptMaker; readonly checked: number } {
   if (maker.facts.method !== 'words') return { maker, checked: 0 };
   let checked = 0;
-  for (const { point, counts } of points) {
+  for (const { point, counts, before } of points) {
     const phase = PHASES.find((name) => name === 'measured' && counts[name] > 0) ?? 'warmup';
     const count = Math.min(maker.checksPerPoint, Math.max(counts[phase], 1));
     for (let index = 0; index < count; index++) {
-      if (!maker.holds(maker.make(point, phase, index))) return { maker: maker.adjusted(), checked };
+      if (!maker.holds(maker.make(point, phase, (before?.[phase] ?? 0) + index)))
+        return { maker: maker.adjusted(), checked };
       checked++;
     }
   }
@@ -113,10 +116,10 @@ export function writePrompts(
   );
   let done = 0;
   let inexact = 0;
-  for (const { point, counts } of points) {
+  for (const { point, counts, before } of points) {
     for (const phase of PHASES) {
       for (let index = 0; index < counts[phase]; index++) {
-        const made = maker.make(point, phase, index);
+        const made = maker.make(point, phase, (before?.[phase] ?? 0) + index);
         if (made.excess !== 0) inexact++;
         out.add(point.index, phase, index, {
           content: escapeForJson(made.text),

@@ -5,6 +5,14 @@ export interface RunClock extends Clock {
   readonly origin: { readonly utc: string; readonly monotonicNs: string };
 }
 
+/**
+ * UTC in milliseconds with a fraction. It follows the monotonic clock from the start of the process on, so
+ * that two readings differ by what lay between them whatever is done to the system's clock meanwhile.
+ */
+export function utcNowMs(): number {
+  return performance.timeOrigin + performance.now();
+}
+
 /** How far the two clocks of a machine may drift apart over a run before the monotonic one is not believed. */
 const SAME_BOOT_MS = 60_000;
 

@@ -3,10 +3,12 @@ import {
   closeSync,
   copyFileSync,
   existsSync,
+  fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
   readFileSync,
+  readSync,
   renameSync,
   rmdirSync,
   rmSync,
@@ -92,6 +94,16 @@ export class RunStore {
       return new RunStore(directory, openSync(file, 'a'), lines.length);
     };
     return { firstId: greatest(records.map((record) => record.id + 1).concat(0)), reopen };
+  }
+
+  /**
+   * Opens the folder of one of several load generators: a new one, or that of an earlier run, of which the
+   * points in `keep` stay.
+   */
+  static openShare(directory: string, keep: ReadonlySet<number>): RunStore {
+    return existsSync(path.join(directory, RECORDS_FILE))
+      ? RunStore.reopen(directory, keep).reopen()
+      : RunStore.create(directory);
   }
 
   /** Bytes of the records file, to be given to `amend` later. */
@@ -220,9 +232,22 @@ function countLines(bytes: Buffer): number {
   return lines;
 }
 
-/** Reads all whole records of a file; `wholeBytes` is where the last of them ends. */
-export function readRecords(file: string): { records: RequestRecord[]; wholeBytes: number } {
-  const bytes = readFileSync(file);
+function readFrom(file: string, from: number): Buffer {
+  const handle = openSync(file, 'r');
+  try {
+    const bytes = Buffer.alloc(Math.max(0, fstatSync(handle).size - from));
+    let done = 0;
+    for (let got = -1; got !== 0 && done < bytes.length; done += got)
+      got = readSync(handle, bytes, done, bytes.length - done, from + done);
+    return bytes.subarray(0, done);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** Reads all whole records of a file from byte `from` on; `wholeBytes` is how far behind it the last of them ends. */
+export function readRecords(file: string, from = 0): { records: RequestRecord[]; wholeBytes: number } {
+  const bytes = from === 0 ? readFileSync(file) : readFrom(file, from);
   const records: RequestRecord[] = [];
   let start = 0;
   for (let line = 1; ; line++) {

@@ -1,0 +1,81 @@
+import { usageError } from '../core/errors.ts';
+import type { LoadSpec, RunSpec } from '../core/spec.ts';
+import { whole } from './arguments.ts';
+import type { MeasureArgs } from './options.ts';
+
+/** More load generators than this would only wait for one another. */
+const MOST_TASKS = 1_024;
+
+/** Where the load generators of a run are started. */
+export interface LoadPlan {
+  readonly tasks: number;
+  /** null for processes of this host. */
+  readonly slurm: SlurmPlace | null;
+}
+
+/** Nodes of a running SLURM job. */
+export interface SlurmPlace {
+  readonly job: string;
+  readonly nodes: number;
+  /** null leaves the choice among the job's nodes to SLURM. */
+  readonly nodelist: readonly string[] | null;
+}
+
+type SpreadArgs = Pick<MeasureArgs, 'load-nodes' | 'load-tasks' | 'load-job' | 'load-nodelist'>;
+
+/** `--load-nodes` and `--load-tasks` as the spec has them; empty when neither was given. Exit 2 on bad values. */
+export function parseLoad(args: SpreadArgs): { readonly load?: LoadSpec } {
+  if (args['load-nodes'] === undefined && args['load-tasks'] === undefined) return {};
+  const nodes = args['load-nodes'] === undefined ? null : whole(args['load-nodes'], 1, '--load-nodes');
+  const tasks = args['load-tasks'] === undefined ? nodes! : whole(args['load-tasks'], 1, '--load-tasks');
+  if (tasks > MOST_TASKS)
+    throw usageError(`--load-tasks: ${tasks} is more than ${MOST_TASKS}`, 'start fewer load generators');
+  if (nodes !== null && tasks < nodes)
+    throw usageError(
+      `--load-tasks: ${tasks} load generators leave some of ${nodes} nodes empty`,
+      `give at least ${nodes}, or fewer --load-nodes`,
+    );
+  return { load: { tasks, nodes } };
+}
+
+/**
+ * Where the load generators of a spec are started. The job is `--load-job`, else the one around us. Exit 2
+ * when nodes are asked for and there is no job, and for what several load generators cannot do.
+ */
+export function planLoad(
+  spec: Pick<RunSpec, 'load' | 'arrival'>,
+  args: SpreadArgs,
+  env: Readonly<Record<string, string | undefined>>,
+): LoadPlan | null {
+  const { load } = spec;
+  const nodelist =
+    args['load-nodelist']
+      ?.split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== '') ?? null;
+  if (load === undefined || load.nodes === null) {
+    for (const name of ['load-job', 'load-nodelist'] as const) {
+      if (args[name] !== undefined)
+        throw usageError(`--${name}: it says where --load-nodes are`, 'give --load-nodes as well');
+    }
+  }
+  if (load === undefined) return null;
+  if (spec.arrival !== 'closed')
+    throw usageError(
+      `--arrival ${spec.arrival}: only a closed loop can be shared out`,
+      'leave out --load-tasks',
+    );
+  if (load.nodes === null) return { tasks: load.tasks, slurm: null };
+  const job = args['load-job'] ?? env['SLURM_JOB_ID'] ?? '';
+  if (job === '')
+    throw usageError(
+      '--load-nodes: there is no SLURM job to send the load from (SLURM_JOB_ID is not set)',
+      'run inside of salloc or sbatch; --load-tasks alone starts load generators on this host',
+    );
+  if (nodelist !== null && nodelist.length !== load.nodes)
+    throw usageError(
+      `--load-nodelist: ${nodelist.length} names for ${load.nodes} nodes`,
+      'name as many nodes as --load-nodes says',
+    );
+  return { tasks: load.tasks, slurm: { job, nodes: load.nodes, nodelist } };
+}

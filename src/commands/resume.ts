@@ -1,0 +1,95 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { usageError } from '../core/errors.ts';
+import type { LevelReport } from '../core/report.ts';
+import type { RunSpec } from '../core/spec.ts';
+import { RunStore } from '../host/store.ts';
+import {
+  LOAD_OPTIONS,
+  type MeasureArgs,
+  OUTPUT_OPTIONS,
+  PROMPT_OPTIONS,
+  SPREAD_OPTIONS,
+  STACK_OPTIONS,
+  SWEEP_OPTIONS,
+  TARGET_OPTIONS,
+} from './options.ts';
+import { readReport } from './report.ts';
+
+/** Options that may stand beside `--resume`: how to reach the server now, who sends, and how to tell. All else is the earlier run's. */
+const BESIDE_RESUME = new Set([
+  ...[
+    'resume',
+    'url',
+    'stack',
+    'stack-run',
+    'keep',
+    'load-on',
+    'preflight',
+    'api-key',
+    'header',
+    'cacert',
+    'cert',
+    'key',
+    'mock',
+    'mock-flags',
+  ],
+  ...['quiet', 'json', 'export', 'export-dir'],
+  ...Object.keys(SPREAD_OPTIONS),
+]);
+
+const MEASURE_NAMES = new Set(
+  [TARGET_OPTIONS, PROMPT_OPTIONS, LOAD_OPTIONS, SWEEP_OPTIONS, OUTPUT_OPTIONS, STACK_OPTIONS].flatMap(
+    Object.keys,
+  ),
+);
+
+/** Exit 2 for an option that the earlier run has decided. */
+export function refuseBesideResume(argv: readonly string[]): void {
+  const names = argv.flatMap((word) => /^--(?:no-)?([a-z-]+)/.exec(word)?.[1] ?? []);
+  const other = names.find((name) => !BESIDE_RESUME.has(name) && MEASURE_NAMES.has(name));
+  if (other === undefined) return;
+  throw usageError(
+    `--${other}: not beside --resume, which goes on with what the run was asked`,
+    'leave it out, or start a new run',
+  );
+}
+
+/** What a resumed run takes over from its spec, where the command line does not say otherwise. */
+export function asEarlier(spec: RunSpec, args: MeasureArgs): Pick<MeasureArgs, 'url' | 'isl' | 'osl'> {
+  const [first] = spec.points;
+  const asDefault = args.url.length === 1 && args.url[0] === TARGET_OPTIONS.url.default[0];
+  return { url: asDefault ? [...spec.urls] : args.url, isl: first!.isl, osl: first!.osl };
+}
+
+/** An incomplete run that is gone on with. */
+export interface EarlierRun {
+  readonly spec: RunSpec;
+  readonly origin: { readonly utc: string; readonly monotonicNs: string };
+  readonly levels: readonly LevelReport[];
+  readonly firstId: number;
+  readonly notes: readonly string[];
+  reopen(): RunStore;
+}
+
+/** What an incomplete run left: its complete levels stay, the rest is measured again. */
+export function earlierRun(directory: string): EarlierRun {
+  if (!existsSync(path.join(directory, 'report.json'))) {
+    throw usageError(
+      `--resume: ${directory} holds no report.json`,
+      'name the folder of a run that sent something',
+    );
+  }
+  const report = readReport(directory);
+  const { spec } = report;
+  const levels = report.levels.filter((level) => level.status === 'complete' && level.requests.good > 0);
+  if (levels.length === spec.points.length - spec.skip)
+    throw usageError(`--resume: the run in ${directory} is complete`, `show it: bench report ${directory}`);
+  const { firstId, reopen } = RunStore.reopen(directory, new Set(levels.map((level) => level.point)));
+  const made = `with the salt ${spec.prompts.salt} by: ${report.provenance.command}`;
+  const notes = [
+    ...report.warnings,
+    ...(levels.length > 0 ? [`${levels.length} levels were measured before, ${made}`] : []),
+  ];
+  return { spec, origin: report.origin, levels, firstId, notes, reopen };
+}
