@@ -1,0 +1,146 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { writeAtomic } from '../../host/store.ts';
+import { hostPathOf } from '../../stack/container-path.ts';
+import { checkEngine } from '../../stack/engine-limits.ts';
+import type { Finding } from '../../stack/findings.ts';
+import type { StackPlan } from '../../stack/planned.ts';
+import { checkNode, type NodeNeeds, nodeNeeds, type PreflightOptions } from '../../stack/preflight.ts';
+import { parsePreflight } from '../../stack/preflight-facts.ts';
+import { preflightScript } from '../../stack/preflight-script.ts';
+import { runCommand } from '../../stack/slurm.ts';
+import { mountList } from '../../stack/srun-argv.ts';
+import type { Stack } from '../../stack/stack.ts';
+import { plainWhy, StackFailure } from '../../stack/why.ts';
+import type { StackOrder } from './start.ts';
+
+export const PREFLIGHT_FILE = 'preflight.json';
+/** Room that logs and results need at least where they are written. */
+const LEAST_FREE_BYTES = 256 * 1024 * 1024;
+const NODE_TIMEOUT_MS = 120_000;
+
+/**
+ * Looks at every node of the plan with one tiny step each, and at the engines' own limits. What was found is in
+ * `preflight.json`; gives what is doubtful, and throws what would make the launch fail.
+ */
+export async function lookAtNodes(
+  stack: Stack,
+  plan: StackPlan,
+  order: StackOrder,
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  if (!order.preflight) return [];
+  const options = optionsOf(stack, plan);
+  const onNodes = await Promise.all(
+    nodeNeeds(plan, options).map((needs) => lookAtNode(needs, plan, options, env)),
+  );
+  const findings = [...onNodes.flat(), ...lookAtEngines(stack, plan, order)];
+  writeAtomic(path.join(order.dir, PREFLIGHT_FILE), `${JSON.stringify(findings, null, 2)}\n`);
+  const errors = findings.filter(({ level }) => level === 'error');
+  if (errors.length > 0 && !signal.aborted) {
+    const [first] = errors as [Finding];
+    const more = errors.length > 1 ? ` (and ${errors.length - 1} more: ${PREFLIGHT_FILE})` : '';
+    throw new StackFailure({
+      ...plainWhy('preflight', `${findingText(first)}${more}`, first.hint),
+      node: first.node,
+    });
+  }
+  return findings
+    .filter(({ level }) => level === 'warn')
+    .map((finding) => `${findingText(finding)}${finding.hint === null ? '' : ` (${finding.hint})`}`);
+}
+
+/** A finding in one line, without its hint. */
+export function findingText({ node, what, value }: Finding): string {
+  return `${node === null ? '' : `${node}: `}${what}: ${value}`;
+}
+
+async function lookAtNode(
+  needs: NodeNeeds,
+  plan: StackPlan,
+  options: PreflightOptions,
+  env: NodeJS.ProcessEnv,
+): Promise<readonly Finding[]> {
+  const script = ['bash', '-c', preflightScript(needs.asks)];
+  const argv =
+    plan.jobId === null
+      ? script
+      : [
+          'srun',
+          `--jobid=${plan.jobId}`,
+          '--overlap',
+          '--nodes=1',
+          '--ntasks=1',
+          `--nodelist=${needs.node}`,
+          '--input=none',
+          '-J',
+          `${plan.run}.preflight`,
+          ...script,
+        ];
+  const askedMs = Date.now();
+  const { stdout, stderr, code } = await runCommand(argv, { env, timeoutMs: NODE_TIMEOUT_MS });
+  if (stdout === '' && code !== 0) {
+    return [
+      {
+        level: 'error',
+        node: needs.node,
+        what: 'preflight step',
+        value: stderr.trim().split('\n').at(-1) || `it ended with ${code ?? 'no exit code'}`,
+        hint: 'a step cannot be started on this node',
+      },
+    ];
+  }
+  const facts = parsePreflight(needs.node, stdout);
+  return checkNode(needs, facts, options, { askedMs, toldMs: Date.now() });
+}
+
+function optionsOf(stack: Stack, plan: StackPlan): PreflightOptions {
+  const { model, cluster, container } = stack;
+  const inContainer = container.runtime !== 'none';
+  const modelPath =
+    model.host_path ?? (inContainer ? hostPathOf(model.path, mountList(container)) : absolute(model.path));
+  const required = modelPath === null ? [] : (model.require_files ?? []).map((file) => path.join(modelPath, file));
+  return {
+    paths: modelPath === null ? [] : [modelPath, ...required],
+    disks: [{ folder: plan.runDir, leastBytes: LEAST_FREE_BYTES }],
+    ports: plan.steps.flatMap((step) => {
+      const base = stack.services[step.service]!.ports;
+      return step.nodes.flatMap((node) =>
+        Object.values(base).map((port) => ({ node, port: port + step.replica })),
+      );
+    }),
+    leastMemoryBytes: null,
+    gpusPerNode: cluster.gpus_per_node ?? null,
+    machine: null,
+  };
+}
+
+function absolute(file: string): string | null {
+  return path.isAbsolute(file) ? file : null;
+}
+
+function lookAtEngines(stack: Stack, plan: StackPlan, order: StackOrder): readonly Finding[] {
+  return Object.entries(stack.services)
+    .filter(([, service]) => ['prefill', 'decode', 'agg'].includes(service.role))
+    .flatMap(([name, service]) => {
+      const ranked = service.srun.mpi === 'pmix' || service.srun.mpi === 'pmi2';
+      const file = engineFile(stack, plan, service.engine_config);
+      return checkEngine(
+        {
+          name,
+          role: service.role,
+          replicas: service.replicas,
+          ranks: ranked ? service.nodes * service.ntasks_per_node : null,
+          command: plan.steps.find((step) => step.service === name)?.command ?? service.command,
+        },
+        file !== null && existsSync(file) ? readFileSync(file, 'utf8') : null,
+        order.shapes,
+      );
+    });
+}
+
+function engineFile(stack: Stack, plan: StackPlan, config: string | undefined): string | null {
+  if (config === undefined) return null;
+  return plan.copies.find((file) => path.basename(file) === path.basename(config)) ?? hostPathOf(config, mountList(stack.container));
+}
