@@ -81,7 +81,7 @@ export function parsePreflight(node: string, text: string): NodeFacts {
     })),
     driver: gpus[0]?.[4] ?? null,
     pyxis: pyxis === null ? null : pyxis === 'yes',
-    mpi: all('mpi').map(([name]) => name!),
+    mpi: [...new Set(all('mpi').map(([name]) => name!))],
     slurm: one('srun'),
     tools: Object.fromEntries(all('tool').map(([name, version]) => [name!, version ?? ''])),
     complete: one('done') !== null,
