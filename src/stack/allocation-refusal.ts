@@ -7,11 +7,11 @@ const GENERAL =
   /^(?:Job submit\/allocate failed|Batch job submission failed|Unable to allocate resources): (.*)$/;
 
 const HINTS: readonly (readonly [RegExp, string])[] = [
-  [/partition/i, 'See `sinfo` for the partitions there are, and cluster.partition.'],
   [
     /account|association|permission/i,
     'See `sacctmgr show assoc user=$USER format=account,partition,qos`, and cluster.account.',
   ],
+  [/partition/i, 'See `sinfo` for the partitions there are, and cluster.partition.'],
   [/qos/i, 'See `sacctmgr show assoc user=$USER format=account,qos`, and cluster.qos.'],
   [/gres|generic resource/i, 'The cluster has no GPUs as GRES: set cluster.gres to never.'],
   [/feature|constraint/i, 'See `sinfo -o "%n %f"` for what nodes have, and cluster.constraint.'],

@@ -15,6 +15,9 @@ const MOST_SIGNS = 400;
 /** trtllm-llmapi-launch: its ranks wait on when the command that rank 0 started is dead. */
 const LAUNCHER = /\brank\d+ run (?:mgmn \w+ node|.+ in background)/;
 
+/** What `srun --verbose` prints of its own options. */
+const OPTION_LIST = /^srun: (?:defined options|-{5,}|end of defined options|[\w-]+ +: )/;
+
 /** What the finder must know of a step. */
 export type WatchedStep = Pick<
   PlannedStep,
@@ -76,6 +79,7 @@ export class FailureFinder {
       this.taskLine(stepId, file, raw, atMs);
       return;
     }
+    if (OPTION_LIST.test(raw)) return;
     const step = this.#step(stepId);
     const stream = this.#stream(step, file, null);
     stream.lines.remember(withoutSecrets(raw), atMs);
@@ -232,7 +236,11 @@ export class FailureFinder {
     const step = sign.step === null ? null : (this.#steps.get(sign.step) ?? null);
     const rank = sign.ranks[0] ?? null;
     const place = rank === null ? undefined : step?.nodeOfRank.get(rank);
-    const only = step?.step.nodes.length === 1 ? step.step.nodes[0] : undefined;
+    const ran = step !== null && (step.started || step.step.srunLogFile === null);
+    const only = ran && step.step.nodes.length === 1 ? step.step.nodes[0] : undefined;
+    const bare =
+      sign.weight <= WEIGHT.taskExit && (sign.line === null || sign.logFile !== step?.step.logFile);
+    const last = bare ? this.#lastWords(sign) : null;
     return {
       failureClass: this.#class(sign, step),
       message: sign.message,
@@ -241,10 +249,19 @@ export class FailureFinder {
       rank,
       node: sign.node ?? place ?? only ?? null,
       exitCode: sign.weight === WEIGHT.job ? sign.exitCode : exitCodeOf(sign, this.#signs),
-      evidence:
-        sign.line === null ? null : { line: sign.line, before: [...sign.before], after: [...sign.after] },
-      logFile: sign.logFile,
+      evidence: evidenceOf(sign, last?.lines.lastLines() ?? null),
+      logFile: last?.file ?? sign.logFile,
     };
+  }
+
+  /** Of a process that only ended: its log, whose last lines are all there is to see. */
+  #lastWords({ step, ranks }: FailureSign): Watching | null {
+    const streams = [...this.#streams.values()].filter(
+      (stream) => stream.step.step.id === step && stream.file === stream.step.step.logFile,
+    );
+    const own = streams.filter(({ rank }) => rank !== null && ranks.includes(rank));
+    const among = own.length > 0 ? own : streams;
+    return among.toSorted((a, b) => b.lines.lastMs - a.lines.lastMs)[0] ?? null;
   }
 
   /** A crash without a named cause is called by where it happened. */
@@ -264,6 +281,13 @@ function watched(step: WatchedStep): Watched {
     launcher: false,
     started: false,
   };
+}
+
+/** `lastWords`: lines to show before the one that tells, instead of those of its own file. */
+function evidenceOf(sign: FailureSign, lastWords: readonly string[] | null): Why['evidence'] {
+  if (lastWords === null)
+    return sign.line === null ? null : { line: sign.line, before: [...sign.before], after: [...sign.after] };
+  return { line: sign.line ?? sign.message, before: lastWords, after: [] };
 }
 
 function isFailureClass(name: string): name is FailureClass {

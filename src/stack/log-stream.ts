@@ -34,6 +34,11 @@ export class LogStream {
     this.#following = this.#following.filter((after) => after.length < EVIDENCE_LINES);
   }
 
+  /** The last lines, oldest first; at most 20. */
+  lastLines(): readonly string[] {
+    return this.#last.slice(-EVIDENCE_LINES);
+  }
+
   /** The newest line as evidence. */
   evidence(): Evidence {
     const after: string[] = [];

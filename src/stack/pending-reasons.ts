@@ -80,8 +80,8 @@ const REASONS: readonly Rule[] = [
     'See `scontrol show job`, and ask the site.',
   ),
   never(
-    /^(?:Assoc|Association|QOS).*Limit/,
-    'a limit of the account or QOS is reached',
+    /^(?:Assoc|QOS|MaxJobs|MaxNode)/,
+    'a limit of the account or QOS is reached, and it holds while other jobs run, if not for good',
     'End other jobs, or use less: `sacctmgr show assoc`, `sacctmgr show qos`.',
   ),
 ];

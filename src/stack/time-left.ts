@@ -11,7 +11,7 @@ export interface MeasuredLevel {
 
 /**
  * How long the next level will take, in milliseconds, or null when nothing was measured to tell it from.
- * A closed loop works in waves of `concurrency` requests: the time of a wave of the last level of the same
+ * A closed loop works in waves of `concurrency` requests (requests ÷ concurrency of them, at least one): the time of a wave of the last level of the same
  * shape, times the growth seen between the last two of that shape (never below 1), times the next level's
  * waves. Without a level of its shape, the last level of another is scaled by the tokens, without growth.
  */
@@ -27,9 +27,7 @@ export function predictLevelMs(
     const longer = Math.max(next.osl / Math.max(1, last.osl), next.isl / Math.max(1, last.isl));
     return waveMs(last) * Math.max(1, longer) * waves(next);
   }
-  // Waves of a smaller level take no longer than those of a larger one.
-  const grows = before !== undefined && next.concurrency > last.concurrency;
-  const growth = grows ? Math.max(1, waveMs(last) / waveMs(before)) : 1;
+  const growth = before === undefined ? 1 : Math.max(1, waveMs(last) / waveMs(before));
   return waveMs(last) * growth * waves(next);
 }
 
@@ -43,7 +41,7 @@ export function fits(predictionMs: number | null, leftMs: number | null, reserve
 }
 
 function waves({ requests, concurrency }: Omit<MeasuredLevel, 'durationMs'>): number {
-  return Math.max(1, Math.ceil(requests / Math.max(1, concurrency)));
+  return Math.max(1, requests / Math.max(1, concurrency));
 }
 
 function waveMs(level: MeasuredLevel): number {

@@ -65,11 +65,14 @@ describe('the first error', () => {
       rank: 2,
       node: 'node2',
       exitCode: 3,
-      logFile: 'prefill-0.srun.log',
+      logFile: 'prefill-0.log',
     });
     expect(whyLine(why)).toBe('rank-crash: prefill-0 rank 2 on node2: task 2 exited with code 3');
-    expect(why.evidence?.line).toContain('Exited with exit code 3');
-    expect(why.evidence?.after[0]).toContain('Terminating StepId=1.2');
+    expect(why.evidence).toEqual({
+      line: 'srun: error: node2: task 2: Exited with exit code 3',
+      before: ['boom'],
+      after: [],
+    });
   });
 
   it('is what the rank said, even when its log is read after the exit was told', () => {
@@ -189,6 +192,7 @@ ${TASK_2_EXITS}`);
 
   it('lets a symptom explain an end that nothing else explains', () => {
     const finder = new FailureFinder([step('w', { tasks: 1, srunLogFile: null })]);
+    feed(finder, '5 w.log up');
     feed(finder, '10 w.log Error: Unable to create lease. Check etcd server status at 10.0.0.1:2379');
     expect(finder.look(5000)).toBe('quiet');
     expect(finder.suspect('w')).toMatchObject({ failureClass: 'network' });
@@ -198,6 +202,7 @@ ${TASK_2_EXITS}`);
       message: 'Error: Unable to create lease. Check etcd server status at 10.0.0.1:2379',
       exitCode: 1,
       hint: expect.stringContaining('ETCD_ENDPOINTS'),
+      evidence: { line: expect.stringContaining('Unable to create lease'), before: ['up'] },
     });
   });
 
@@ -254,12 +259,15 @@ ${TASK_2_EXITS}`);
 
   it('is what srun complained of when no task ever ran', () => {
     const finder = new FailureFinder([step('prefill-0')]);
+    feed(finder, '5 prefill-0.srun.log srun: mpi                 : pmix');
     feed(finder, '10 prefill-0.srun.log srun: error: Something new in SLURM 99');
     finder.stepEnded('prefill-0', { code: 1, signal: null }, 20);
     expect(finder.why()).toMatchObject({
       failureClass: 'step-refused',
       message: 'Something new in SLURM 99',
+      node: null,
       exitCode: 1,
+      evidence: { line: 'srun: error: Something new in SLURM 99', before: [], after: [] },
     });
   });
 
@@ -287,10 +295,17 @@ ${TASK_2_EXITS}`);
     const local = step('w', { tasks: 1, srunLogFile: null });
     const ended = (code: number | null, signal: NodeJS.Signals | null): Why | null => {
       const finder = new FailureFinder([local]);
+      finder.taskLine('w', 'w.log', 'last words', 0);
       finder.stepEnded('w', { code, signal }, 0);
       return finder.why();
     };
-    expect(ended(5, null)).toMatchObject({ failureClass: 'exit', exitCode: 5, node: 'node2' });
+    expect(ended(5, null)).toMatchObject({
+      failureClass: 'exit',
+      exitCode: 5,
+      node: 'node2',
+      evidence: { line: 'the step ended with exit code 5', before: ['last words'], after: [] },
+      logFile: 'w.log',
+    });
     expect(ended(null, 'SIGSEGV')).toMatchObject({ exitCode: 139 });
     expect(ended(0, null)?.message).toBe('the step ended with exit code 0 although it is to serve on');
     const once = new FailureFinder([{ ...local, exitZeroFails: false }]);
