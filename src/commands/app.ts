@@ -20,10 +20,13 @@ import { LOAD_RANK_VERB } from './ranks/protocol.ts';
 import { runRank } from './ranks/rank.ts';
 import { REPORT_OPTIONS, runReport } from './report.ts';
 import { servingFlagNames } from './serving/arguments.ts';
+import { SUPERVISE_VERB } from './stack/start.ts';
+import { runSupervise } from './stack/supervise.ts';
+import { stackCommands } from './stack/index.ts';
 import { runServing } from './serving/serving.ts';
 import { runMeasure } from './sweep.ts';
 
-const VERBS = ['sweep', 'run', 'serving', 'check', 'prompts', 'report', 'mock'] as const;
+const VERBS = ['sweep', 'run', 'serving', 'stack', 'check', 'prompts', 'report', 'mock'] as const;
 
 /** argv in, exit code out: the only place that catches. */
 export async function runApp(args: readonly string[]): Promise<ExitCode> {
@@ -32,6 +35,7 @@ export async function runApp(args: readonly string[]): Promise<ExitCode> {
     return EXIT.ok;
   }
   if (args[0] === LOAD_RANK_VERB) return runRank(args.slice(1)).catch(tell);
+  if (args[0] === SUPERVISE_VERB) return runSupervise(args[1] ?? '').catch(tell);
   if (args[0] === 'serving') return runServing(args.slice(1)).catch(tell);
   let exitCode: ExitCode = EXIT.ok;
   const set = (code: ExitCode): void => {
@@ -181,8 +185,11 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
         ),
       async (argv) => set(await runMock(argv)),
     )
+    .command('stack', 'launch, prove ready, watch and tear down the stack under test', (y) =>
+      stackCommands(y, withOptions, set),
+    )
     .completion('completion', 'print a shell completion script')
-    .demandCommand(1, 'say what to do: bench sweep, run, serving, check, prompts, report or mock')
+    .demandCommand(1, 'say what to do: bench sweep, run, serving, stack, check, prompts, report or mock')
     .strict()
     .recommendCommands()
     .version(VERSION)

@@ -23,7 +23,8 @@ export async function runDown(args: { dir: string | undefined }): Promise<ExitCo
   const dir = findStack(args.dir, 'down');
   const first = readState(dir);
   const view = new LiveView(process.stderr);
-  if (supervisorLives(first)) {
+  const looked = supervisorLives(first);
+  if (looked) {
     if (first.supervisor.host !== os.hostname()) {
       throw new BenchError(
         EXIT.launch,
@@ -38,8 +39,7 @@ export async function runDown(args: { dir: string | undefined }): Promise<ExitCo
     unwatch();
   }
   let state = readState(dir);
-  // Also after a supervisor that said it was done: looking once more costs little, and finds nothing.
-  if (state.phase !== 'stopped' || supervisorLives(first) === false) {
+  if (!looked || state.phase !== 'stopped') {
     const recorder = new Recorder(dir, state, writeAtomic);
     recorder.phase('stopping', 'by bench stack down');
     const left = await tearDown({

@@ -2,11 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { usageError } from '../../core/errors.ts';
+import { allocationOf } from '../../stack/allocation-plan.ts';
+import { readStack } from '../../stack/read.ts';
 import type { StackOrder } from './start.ts';
 
 /**
  * What a supervisor is to do with a stack file; `dir` is the stack's new folder. The run's name is part of step
- * names and of the mark in every process, so that no two launches are ever mistaken for one another.
+ * names and of the mark in every process, so that no two launches are ever mistaken for one another. Exit 2 when
+ * the file is not right, or there is no job to attach to.
  */
 export function newOrder(
   file: string,
@@ -14,6 +17,9 @@ export function newOrder(
   options: Partial<Pick<StackOrder, 'lifeline' | 'checkOnly' | 'preflight' | 'shapes'>>,
 ): StackOrder {
   if (!existsSync(file)) throw usageError(`no stack file ${file}`, 'see datasets/stacks/ for examples');
+  // What is wrong with the file is told here, and not by a process that nobody sees.
+  const stack = readStack(file);
+  allocationOf(stack, 'check');
   return {
     file: path.resolve(file),
     run: `bench-${randomBytes(4).toString('hex')}`,

@@ -22,6 +22,15 @@ import { ORDER_FILE, type StackOrder } from './start.ts';
  * nothing of the measuring process's core. Ends with the stack: 0 when it was asked to stop, 4 when it failed.
  */
 export async function runSupervise(dir: string): Promise<ExitCode> {
+  try {
+    return await supervise(dir);
+  } finally {
+    // An open standard input would keep the process alive.
+    process.stdin.destroy();
+  }
+}
+
+async function supervise(dir: string): Promise<ExitCode> {
   const order = JSON.parse(readFileSync(path.join(dir, ORDER_FILE), 'utf8')) as StackOrder;
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => stop.abort());
@@ -78,6 +87,5 @@ export async function runSupervise(dir: string): Promise<ExitCode> {
     },
     stop.signal,
   );
-  process.stdin.destroy();
   return state.why === null ? EXIT.ok : EXIT.launch;
 }

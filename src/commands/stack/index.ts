@@ -1,0 +1,60 @@
+import type { Argv, InferredOptionTypes, Options } from 'yargs';
+import type { ExitCode } from '../../core/errors.ts';
+import { CHECK_OPTIONS, runStackCheck } from './check.ts';
+import { runDown } from './down.ts';
+import { LOGS_OPTIONS, runLogs } from './logs.ts';
+import { runStatus, STATUS_OPTIONS } from './status.ts';
+import { runUp, UP_OPTIONS } from './up.ts';
+
+/** Declares options so that a misspelt one is refused, as everywhere. */
+type Declare = <T extends Record<string, Options>>(y: Argv, options: T) => Argv<InferredOptionTypes<T>>;
+
+const DIR = { type: 'string', describe: "the stack's folder [default: the only one that is up]" } as const;
+const FILE = { type: 'string', demandOption: true, describe: 'stack file (see datasets/stacks/)' } as const;
+
+/** The verbs of `bench stack`. */
+export function stackCommands(y: Argv, declare: Declare, set: (code: ExitCode) => void): Argv {
+  return y
+    .command(
+      'check <file>',
+      'look at the nodes and the limits of the engines; start nothing',
+      (inner) => declare(inner.positional('file', FILE), CHECK_OPTIONS),
+      async (argv) => set(await runStackCheck({ ...argv, file: String(argv['file']) })),
+    )
+    .command(
+      'up <file>',
+      'launch the stack and wait until it is ready',
+      (inner) =>
+        declare(inner.positional('file', FILE), UP_OPTIONS)
+          .example('$0 stack up stack.yaml', 'hold it in the foreground; Ctrl-C tears it down')
+          .example('$0 stack up stack.yaml --detach', 'leave it to a supervisor'),
+      async (argv) => set(await runUp({ ...argv, file: String(argv['file']) })),
+    )
+    .command(
+      'status [dir]',
+      'how a stack is; without a folder all under results/',
+      (inner) => declare(inner.positional('dir', DIR), STATUS_OPTIONS),
+      (argv) => set(runStatus({ ...argv, dir: textOf(argv['dir']) })),
+    )
+    .command(
+      'logs [service]',
+      'the output of the tasks, each line with its step',
+      (inner) =>
+        declare(
+          inner.positional('service', { type: 'string', describe: 'service or step [default: all]' }),
+          LOGS_OPTIONS,
+        ),
+      async (argv) => set(await runLogs({ ...argv, service: textOf(argv['service']) })),
+    )
+    .command(
+      'down [dir]',
+      'tear a stack down, whatever became of its supervisor',
+      (inner) => inner.positional('dir', DIR),
+      async (argv) => set(await runDown({ dir: textOf(argv['dir']) })),
+    )
+    .demandCommand(1, 'say what to do: bench stack plan, check, up, status, logs, down or render');
+}
+
+function textOf(value: unknown): string | undefined {
+  return value === undefined ? undefined : String(value);
+}
