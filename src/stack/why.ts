@@ -52,6 +52,10 @@ export interface Why {
   /** True exit code of the task that failed first, not srun's; null when none is known. */
   readonly exitCode: number | null;
   /** The line that tells, and what stands around it (at most 20 lines each way). */
-  readonly evidence: { readonly line: string; readonly before: readonly string[]; readonly after: readonly string[] } | null;
+  readonly evidence: {
+    readonly line: string;
+    readonly before: readonly string[];
+    readonly after: readonly string[];
+  } | null;
   readonly logFile: string | null;
 }
