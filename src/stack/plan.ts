@@ -4,11 +4,13 @@ import { isScrubbed } from '../core/slurm-env.ts';
 import { parseDurationMs } from '../core/units.ts';
 import { hostPathOf } from './container-path.ts';
 import { fill } from './interpolate.ts';
-import { type Placement, placeServices } from './place.ts';
+import { placeServices } from './place.ts';
+import { countGpus, refusePortClashes, sharedGpus } from './plan-checks.ts';
 import { modelProbe, type ProbeScope, planProbe, tcpProbe, timesOf } from './plan-probes.ts';
 import type { PlannedStep, Probe, StackPlan } from './planned.ts';
+import { idOf, onThisMachine, type Spot, spotsOf } from './spot.ts';
 import { mountList, srunArgv } from './srun-argv.ts';
-import { COMPUTE_ROLES, type Service, type Stack } from './stack.ts';
+import type { Service, Stack } from './stack.ts';
 
 export { isScrubbed } from '../core/slurm-env.ts';
 export { allocationOf } from './allocation-plan.ts';
@@ -44,18 +46,6 @@ const ALWAYS_UNSET = [
   'SLURM_TASKS_PER_NODE',
 ];
 
-/** Everything that one step's texts are filled from. */
-interface Spot {
-  readonly name: string;
-  readonly service: Service;
-  readonly replica: number;
-  /** Nodes of the replica, and those of the step among them. */
-  readonly replicaNodes: readonly string[];
-  readonly nodes: readonly string[];
-  /** Position of the step within its replica. */
-  readonly rank: number;
-}
-
 /** The plan of a launch: every step's command, place, environment and readiness. Throws (exit 2) when it cannot be. */
 export function makePlan(stack: Stack, launch: Launch): StackPlan {
   const planner = new Planner(stack, launch);
@@ -68,7 +58,6 @@ class Planner {
   readonly #local: boolean;
   readonly #nodes: readonly string[];
   readonly #head: { readonly node: string; readonly address: string };
-  readonly #place: Placement;
   readonly #spots: readonly Spot[];
   readonly #url: string;
 
@@ -79,15 +68,15 @@ class Planner {
     this.#nodes = this.#local ? ['localhost'] : launch.nodes;
     this.#head = this.#findHead();
     const services = this.#local ? onThisMachine(stack.services) : stack.services;
-    this.#place = placeServices(services, this.#nodes, this.#head.node);
-    this.#spots = inStartOrder(stack.services).flatMap((name) => this.#spotsOf(name));
+    const place = placeServices(services, this.#nodes, this.#head.node);
+    this.#spots = spotsOf(stack.services, place);
     this.#url = this.#findUrl();
   }
 
   plan(): StackPlan {
     const { cluster, model, stack_ready, teardown } = this.#stack;
     const { run, runDir } = this.#launch;
-    this.#refuseClashes();
+    refusePortClashes(this.#spots);
     const stackFill = (text: string): string => fill(text, (name) => this.#value(name, null));
     const scope: ProbeScope = {
       fill: stackFill,
@@ -107,14 +96,14 @@ class Planner {
       head: this.#head,
       url: this.#url,
       servedModel: model.served_name,
-      gpus: this.#gpus(),
+      gpus: countGpus(this.#stack),
       steps: this.#spots.map((spot) => this.#step(spot)),
       ready: stack_ready.all.map((probe) => planProbe(probe, scope)),
       readyTimeoutMs: timesOf(stack_ready).timeoutMs,
       watch: this.#watch(),
       copies: this.#copies(),
       cleanupGlobs: teardown.cleanup_globs.map(stackFill),
-      warnings: [...this.#stack.warnings, ...this.#sharedGpus()],
+      warnings: [...this.#stack.warnings, ...sharedGpus(this.#stack, this.#spots)],
     };
   }
 
@@ -130,16 +119,6 @@ class Planner {
         'say first, or name one of the nodes',
       );
     return { node, address: this.#launch.headAddress ?? node };
-  }
-
-  #spotsOf(name: string): Spot[] {
-    const service = this.#stack.services[name]!;
-    return this.#place.get(name)!.flatMap((replicaNodes, replica) => {
-      const spot = { name, service, replica, replicaNodes };
-      return service.launch === 'per_node'
-        ? replicaNodes.map((node, rank) => ({ ...spot, nodes: [node], rank }))
-        : [{ ...spot, nodes: replicaNodes, rank: 0 }];
-    });
   }
 
   #idsOf(name: string): string[] {
@@ -322,73 +301,4 @@ class Planner {
     });
     return [...new Set(files)];
   }
-
-  #gpus(): number | null {
-    const counts = Object.values(this.#stack.services)
-      .filter(({ role }) => COMPUTE_ROLES.includes(role))
-      .map(({ srun, replicas, nodes, ntasks_per_node, gpus }) => {
-        const ranked = srun.mpi === 'pmix' || srun.mpi === 'pmi2';
-        const perNode = ranked && !this.#local ? ntasks_per_node : gpus?.per_node;
-        return perNode === undefined ? null : replicas * nodes * perNode;
-      });
-    const known = counts.filter((one) => one !== null);
-    return known.length === 0 || known.length < counts.length ? null : known.reduce((a, b) => a + b, 0);
-  }
-
-  /** Two services on one node must not want one port. */
-  #refuseClashes(): void {
-    const owners = new Map<string, string>();
-    for (const spot of this.#spots) {
-      for (const [port, base] of Object.entries(spot.service.ports)) {
-        const number = base + spot.replica;
-        for (const node of spot.nodes) {
-          const other = owners.get(`${node}:${number}`);
-          if (other !== undefined)
-            throw usageError(
-              `port ${number} of node ${node} is wanted by ${other} and by ${idOf(spot)} (ports.${port})`,
-              'give one of the services another ports: entry; replica i gets the number plus i',
-            );
-          owners.set(`${node}:${number}`, idOf(spot));
-        }
-      }
-    }
-  }
-
-  #sharedGpus(): string[] {
-    const most = this.#stack.cluster.gpus_per_node;
-    if (most === undefined || this.#local) return [];
-    return this.#nodes.flatMap((node) => {
-      const here = this.#spots.filter(
-        ({ nodes, service }) => nodes.includes(node) && COMPUTE_ROLES.includes(service.role),
-      );
-      const wanted = here.reduce((sum, { service }) => sum + (service.gpus?.per_node ?? most), 0);
-      const apart = here.every(({ service }) => 'CUDA_VISIBLE_DEVICES' in service.env);
-      return wanted > most || (here.length > 1 && !apart)
-        ? [`${node}: ${here.map(idOf).join(' and ')} share its ${most} GPUs; say which by gpus.visible`]
-        : [];
-    });
-  }
-}
-
-function idOf({ name, replica, rank }: Spot): string {
-  return rank === 0 ? `${name}-${replica}` : `${name}-${replica}.${rank}`;
-}
-
-/** Local mode has one node, whatever the placement says. */
-function onThisMachine(services: Stack['services']): Stack['services'] {
-  return Object.fromEntries(
-    Object.entries(services).map(([name, service]) => [name, { ...service, placement: 'head' as const }]),
-  );
-}
-
-/** What others wait for comes first; else the order of the file. */
-function inStartOrder(services: Stack['services']): string[] {
-  const order: string[] = [];
-  const visit = (name: string): void => {
-    if (order.includes(name)) return;
-    for (const { service } of services[name]!.depends_on) visit(service);
-    order.push(name);
-  };
-  for (const name of Object.keys(services)) visit(name);
-  return order;
 }
