@@ -116,13 +116,13 @@ step_ids() {
 stop() {
   local id i
   if ! running "$1"; then return 0; fi
-  for id in $(step_ids "$1"); do scancel --ctld --signal="$2" "$id"; done
+  for id in $(step_ids "$1"); do scancel --ctld --signal="$2" "$id" 2>/dev/null; done
   for ((i = 0; i < $3 * 5; i++)); do
     if ! running "$1"; then return 0; fi
     sleep 0.2
   done
   say "$1: did not end within $3 s; killed"
-  for id in $(step_ids "$1"); do scancel "$id"; done
+  for id in $(step_ids "$1"); do scancel "$id" 2>/dev/null; done
   for ((i = 0; i < 50; i++)); do
     if ! running "$1"; then return 0; fi
     sleep 0.2

@@ -23,6 +23,7 @@ export const SERVICE_VALUES = [
   'service.nodelist',
   'service.engine_config',
   'node.name',
+  'node.ip',
   'node.rank',
   'leader.node',
   'leader.address',

@@ -26,8 +26,8 @@ export interface Launch {
   readonly jobId: string | null;
   /** In the order of the allocation; not looked at in local mode. */
   readonly nodes: readonly string[];
-  /** An address of the head node that all nodes reach; its name when null. */
-  readonly headAddress: string | null;
+  /** Addresses of nodes under which all others reach them, by name; a node without one is called by its name. */
+  readonly addresses: Readonly<Record<string, string>>;
   /** The environment that the steps will inherit, to take out of it what would mislead srun. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -118,7 +118,7 @@ class Planner {
         `cluster.head: ${node} is not in the allocation (${this.#nodes.join(',')})`,
         'say first, or name one of the nodes',
       );
-    return { node, address: this.#launch.headAddress ?? node };
+    return { node, address: this.#launch.addresses[node] ?? node };
   }
 
   #idsOf(name: string): string[] {
@@ -126,7 +126,7 @@ class Planner {
   }
 
   #addressOf(node: string): string {
-    return node === this.#head.node ? this.#head.address : node;
+    return node === this.#head.node ? this.#head.address : (this.#launch.addresses[node] ?? node);
   }
 
   /** Of the first frontend, or of what else has a port for HTTP. */
@@ -177,6 +177,7 @@ class Planner {
       'service.nodelist': spot.replicaNodes.join(','),
       'service.engine_config': this.#engineConfig(spot.service),
       'node.name': spot.nodes[0]!,
+      'node.ip': this.#addressOf(spot.nodes[0]!),
       'node.rank': String(spot.rank),
       'leader.node': leader,
       'leader.address': this.#addressOf(leader),

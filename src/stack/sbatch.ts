@@ -43,7 +43,7 @@ export function renderSbatch(stack: Stack): string {
       runDir: '@RUN_DIR@',
       jobId: '@SLURM_JOB_ID@',
       nodes: Array.from({ length: count }, (_, i) => `@NODES[${i}]@`),
-      headAddress: byName ? null : HEAD_IP,
+      addresses: byName ? {} : { '@NODES[0]@': HEAD_IP },
       env: {},
     }),
   );
@@ -105,15 +105,23 @@ function header(stack: Stack, count: number): string[] {
   });
 }
 
+/** Lines that find out the head's address, on the head itself unless SLURM is to be asked. */
 function headAddress({ cluster }: Stack): string[] {
-  const device = cluster.network?.interface;
-  const find =
+  const { address, interface: device } = cluster.network ?? {};
+  const onHead =
     device === undefined
       ? `${ADDRESS_OF_NODE} | grep . || hostname -I | tr ' ' '\\n' | grep -E '^[0-9.]+$' | head -n 1`
       : `ip -4 -o addr show dev ${shellQuote(device)} | sed -nE 's/.* inet ([0-9.]+).*/\\1/p' | head -n 1`;
+  const ask =
+    address === 'slurm'
+      ? [`scontrol show node -o "\${NODES[0]}" | sed -nE 's/.* NodeAddr=([^ ]+) .*/\\1/p'`]
+      : [
+          'srun --overlap --nodes=1 --ntasks=1 --ntasks-per-node=1 --nodelist="${NODES[0]}" \\',
+          `  --input=none bash -c ${shellQuote(onHead)}`,
+        ];
   return [
-    'HEAD_IP=${BENCH_HEAD_IP:-$(srun --overlap --nodes=1 --ntasks=1 --ntasks-per-node=1 --nodelist="${NODES[0]}" \\',
-    `  --input=none bash -c ${shellQuote(find)})}`,
+    `[ -n "\${BENCH_HEAD_IP-}" ] || BENCH_HEAD_IP=$(${ask.join('\n')})`,
+    'HEAD_IP=$BENCH_HEAD_IP',
     '[ -n "$HEAD_IP" ] || { echo "no address of ${NODES[0]} is known: set BENCH_HEAD_IP"; exit 4; }',
   ];
 }
@@ -237,6 +245,8 @@ function cleanUp(plan: StackPlan, count: number): string[] {
     'clean_up() {',
     `  srun --overlap --nodes=${count} --ntasks=${count} --ntasks-per-node=1 --input=none \\`,
     `    bash -c ${quote(`rm -rf -- ${globs.join(' ')}`)} >/dev/null 2>&1`,
+    // A job that is being cancelled takes no more steps; this script runs on the head.
+    `  bash -c ${quote(`rm -rf -- ${globs.join(' ')}`)}`,
     '}',
   ];
 }

@@ -199,7 +199,13 @@ const cluster = object({
   pending_timeout: duration.optional(),
   on_exit: z.enum(['cancel', 'keep']).optional(),
   head: text.optional(),
-  network: object({ address: z.enum(['ip', 'hostname']).optional(), interface: text.optional() }).optional(),
+  network: object({
+    /** Asked on the node itself, its name, or what SLURM itself uses (`NodeAddr`). */
+    address: z.enum(['ip', 'hostname', 'slurm']).optional(),
+    interface: text.optional(),
+    /** Networks whose addresses are taken first, as 10.4.0.0/16. */
+    prefer: z.array(z.string().regex(/^\d+(\.\d+){3}\/\d+$/, 'is no network: write 10.4.0.0/16')).optional(),
+  }).optional(),
 });
 
 const container = object({
