@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import {
   type Document,
   isMap,
+  isPair,
   isScalar,
   LineCounter,
   type Node,
@@ -70,8 +71,10 @@ export function parseStack(text: string, source: string, options: ReadOptions = 
   spots.push(...fillDocument(document, env));
   const parsed = stackSchema.safeParse(document.toJS({ maxAliasCount: 100 }));
   if (!parsed.success) {
-    spots.push(...parsed.error.issues.flatMap((issue) => spotsOf(document, issue, [])));
-    throw refusal(spots, source, lines);
+    // A text that lacks its variable is wrong for that alone.
+    const told = new Set(spots.map(({ offset }) => offset));
+    const issues = parsed.error.issues.flatMap((issue) => spotsOf(document, issue, []));
+    throw refusal([...spots, ...issues.filter(({ offset }) => !told.has(offset))], source, lines);
   }
   if (spots.length > 0) throw refusal(spots, source, lines);
   return completeStack(parsed.data, document, source, lines, env);
@@ -88,14 +91,23 @@ function completeStack(
   const errors = expanded.remarks.filter(({ level }) => level === 'error');
   const remarks: readonly Remark[] =
     errors.length > 0 ? expanded.remarks : [...expanded.remarks, ...findTraps(expanded.stack)];
-  const spotOf = ({ path, message }: Remark): Spot => ({
-    offset: offsetOf(document, path),
-    message: `${labelOf(path)}: ${message}`,
-  });
+  const spotOf = ({ path, message }: Remark): Spot => {
+    const place = placeOf(document, path);
+    return { offset: offsetOf(document, place), message: `${labelOf(place)}: ${message}` };
+  };
   const wrong = remarks.filter(({ level }) => level === 'error').map(spotOf);
   if (wrong.length > 0) throw refusal(wrong, source, lines);
-  const warnings = remarks.map((remark) => lineOf(spotOf(remark), source, lines));
+  const warnings = [...new Set(remarks.map((remark) => lineOf(spotOf(remark), source, lines)))];
   return { ...expanded.stack, warnings };
+}
+
+/** A variable that all services have is wrong at one place. */
+function placeOf(document: Document, path: Remark['path']): Remark['path'] {
+  const [first, , third, ...rest] = path;
+  const shared = ['env', ...rest];
+  return first === 'services' && third === 'env' && !document.hasIn(path) && document.hasIn(shared)
+    ? shared
+    : path;
 }
 
 /** Puts the environment into all texts of the document. */
@@ -111,9 +123,8 @@ function fillDocument(document: Document, env: NonNullable<ReadOptions['env']>):
           offset,
           message: `\${env:${name}} has no value: set ${name}, or write \${env:${name}:-DEFAULT}`,
         });
-      const owner = ancestors.at(-1);
-      const variable =
-        typeof owner === 'object' && 'key' in owner && isScalar(owner.key) ? String(owner.key.value) : '';
+      const keys = ancestors.filter(isPair).map((pair) => (isScalar(pair.key) ? String(pair.key.value) : ''));
+      const variable = keys.at(-2) === 'env' ? keys.at(-1)! : '';
       for (const name of used.filter(isSecretName))
         if (!isSecretName(variable))
           spots.push({

@@ -29,7 +29,7 @@ const duration = z.string().refine(
 function whole(least: number, most: number) {
   const range = `is not a whole number from ${least} to ${most}`;
   return z
-    .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], { error: range })
+    .union([z.number(), z.string().regex(/^\d+$/, range).transform(Number)], { error: range })
     .refine((value) => Number.isInteger(value) && value >= least && value <= most, { error: range });
 }
 
@@ -42,10 +42,11 @@ const variableName = z.string().superRefine((name, context) => {
   if (name.includes('=')) {
     context.addIssue({
       code: 'custom',
-      message: `"${name}" has a "=": pyxis takes names alone and would corrupt the value; write the name here and its value under env:`,
+      message:
+        'has a "=": pyxis takes names alone and would corrupt the value; write the name here and its value under env:',
     });
   } else if (!/^[A-Za-z_]\w*$/.test(name)) {
-    context.addIssue({ code: 'custom', message: `"${name}" is no name of an environment variable` });
+    context.addIssue({ code: 'custom', message: 'is no name of an environment variable' });
   }
 });
 const environment = z.record(variableName, scalar);
