@@ -20,10 +20,10 @@ import { LOAD_RANK_VERB } from './ranks/protocol.ts';
 import { runRank } from './ranks/rank.ts';
 import { REPORT_OPTIONS, runReport } from './report.ts';
 import { servingFlagNames } from './serving/arguments.ts';
+import { runServing } from './serving/serving.ts';
+import { stackCommands } from './stack/index.ts';
 import { SUPERVISE_VERB } from './stack/start.ts';
 import { runSupervise } from './stack/supervise.ts';
-import { stackCommands } from './stack/index.ts';
-import { runServing } from './serving/serving.ts';
 import { runMeasure } from './sweep.ts';
 
 const VERBS = ['sweep', 'run', 'serving', 'stack', 'check', 'prompts', 'report', 'mock'] as const;
@@ -241,7 +241,8 @@ function joinMockFlags(args: readonly string[]): string[] {
 /** What the parser says in several lines, as one line that names the option and the value. */
 function wrongUsage(message: string, args: readonly string[]): BenchError {
   const verb = VERBS.find((name) => name === args[0]);
-  const hint = verb === undefined ? 'see bench --help' : `see bench ${verb} --help`;
+  const inner = verb === 'stack' && /^[a-z]/.test(args[1] ?? '') ? ` ${args[1]}` : '';
+  const hint = verb === undefined ? 'see bench --help' : `see bench ${verb}${inner} --help`;
   const choice = /Argument: (\S+), Given: (.*), Choices: (.*)/.exec(message);
   if (choice) {
     const [, name, given, choices] = choice as unknown as [string, string, string, string];
@@ -251,8 +252,17 @@ function wrongUsage(message: string, args: readonly string[]): BenchError {
   if (required !== undefined) return usageError(`missing: ${required.replaceAll(/[^\s,]+/g, '--$&')}`, hint);
   if (message.startsWith('Not enough non-option arguments') && verb === 'report')
     return usageError('bench report: the folder of a run is missing', 'write bench report results/sample');
+  if (message.startsWith('Not enough non-option arguments') && inner !== '')
+    return usageError(
+      `bench stack${inner}: the stack file is missing`,
+      `write bench stack${inner} stack.yaml`,
+    );
   const similar = /^Did you mean (\S+)\?/.exec(message)?.[1];
-  if (similar !== undefined) return usageError(`unknown command: ${args[0]}`, `did you mean ${similar}?`);
+  if (similar !== undefined)
+    return usageError(
+      `unknown command: ${verb === 'stack' ? `stack${inner}` : args[0]}`,
+      `did you mean ${similar}?`,
+    );
   const unknown = /^Unknown (?:arguments?|commands?): (.*)/.exec(message.split('\n', 1)[0]!)?.[1];
   if (unknown === undefined) return usageError(message.split('\n', 1)[0]!, hint);
   const words = unknown.split(', ').map((word) => {

@@ -41,10 +41,12 @@ export async function runStackCheck(args: {
   const stop = new Stop();
   try {
     const started = startStack(newOrder(args.file, dir, { checkOnly: true, lifeline: true, shapes }));
-    const failed = await started.untilUp((state) => view.show(state), stop.signal).then(
-      () => null,
-      (error: unknown) => error,
-    );
+    const failed = await started
+      .untilUp((state) => view.show(state), stop.signal)
+      .then(
+        () => null,
+        (error: unknown) => error,
+      );
     if (stop.code !== null) return stop.code;
     const file = path.join(dir, PREFLIGHT_FILE);
     if (!existsSync(file)) throw failed;

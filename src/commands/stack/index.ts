@@ -3,6 +3,8 @@ import type { ExitCode } from '../../core/errors.ts';
 import { CHECK_OPTIONS, runStackCheck } from './check.ts';
 import { runDown } from './down.ts';
 import { LOGS_OPTIONS, runLogs } from './logs.ts';
+import { PLAN_OPTIONS, runPlan } from './plan.ts';
+import { RENDER_OPTIONS, runRender } from './render.ts';
 import { runStatus, STATUS_OPTIONS } from './status.ts';
 import { runUp, UP_OPTIONS } from './up.ts';
 
@@ -15,6 +17,18 @@ const FILE = { type: 'string', demandOption: true, describe: 'stack file (see da
 /** The verbs of `bench stack`. */
 export function stackCommands(y: Argv, declare: Declare, set: (code: ExitCode) => void): Argv {
   return y
+    .command(
+      'plan <file>',
+      'show the nodes and every command of a launch; run nothing',
+      (inner) =>
+        declare(inner.positional('file', FILE), PLAN_OPTIONS)
+          .example(
+            '$0 stack plan stack.yaml --nodes ptyche0336,ptyche0341',
+            'for these two nodes, on any machine',
+          )
+          .example('$0 stack plan stack.yaml --full', 'the file with what its preset fills in'),
+      (argv) => set(runPlan({ ...argv, file: String(argv['file']) })),
+    )
     .command(
       'check <file>',
       'look at the nodes and the limits of the engines; start nothing',
@@ -51,6 +65,16 @@ export function stackCommands(y: Argv, declare: Declare, set: (code: ExitCode) =
       'tear a stack down, whatever became of its supervisor',
       (inner) => inner.positional('dir', DIR),
       async (argv) => set(await runDown({ dir: textOf(argv['dir']) })),
+    )
+    .command(
+      'render <file>',
+      'write the stack as a batch script',
+      (inner) =>
+        declare(inner.positional('file', FILE), RENDER_OPTIONS).example(
+          '$0 stack render stack.yaml --sbatch --out stack.sh && sbatch stack.sh',
+          'launch it without bench on the nodes',
+        ),
+      (argv) => set(runRender({ ...argv, file: String(argv['file']) })),
     )
     .demandCommand(1, 'say what to do: bench stack plan, check, up, status, logs, down or render');
 }

@@ -100,7 +100,8 @@ function optionsOf(stack: Stack, plan: StackPlan): PreflightOptions {
   const inContainer = container.runtime !== 'none';
   const modelPath =
     model.host_path ?? (inContainer ? hostPathOf(model.path, mountList(container)) : absolute(model.path));
-  const required = modelPath === null ? [] : (model.require_files ?? []).map((file) => path.join(modelPath, file));
+  const required =
+    modelPath === null ? [] : (model.require_files ?? []).map((file) => path.join(modelPath, file));
   return {
     paths: modelPath === null ? [] : [modelPath, ...required],
     disks: [{ folder: plan.runDir, leastBytes: LEAST_FREE_BYTES }],
@@ -142,5 +143,8 @@ function lookAtEngines(stack: Stack, plan: StackPlan, order: StackOrder): readon
 
 function engineFile(stack: Stack, plan: StackPlan, config: string | undefined): string | null {
   if (config === undefined) return null;
-  return plan.copies.find((file) => path.basename(file) === path.basename(config)) ?? hostPathOf(config, mountList(stack.container));
+  return (
+    plan.copies.find((file) => path.basename(file) === path.basename(config)) ??
+    hostPathOf(config, mountList(stack.container))
+  );
 }
