@@ -228,7 +228,7 @@ up() {
   within 30 all_idle || { sinfo -N -l >&2 || true; die 'the nodes did not come up'; }
   trap - EXIT INT TERM HUP
 }
-alive() { grep -qxzF "BENCH_TEST_CLUSTER=$dir" "/proc/$(cat "$dir/pids/$1")/environ" 2>/dev/null; }
+alive() { kill -0 "$(cat "$dir/pids/$1")" 2>/dev/null; }
 answered_or_ended() { timeout 5 scontrol ping || ! alive controller; }
 all_idle() { [ "$(timeout 5 sinfo -h -N -o '%N %t' | sort -u | grep -c ' idle$')" -eq ${#names[@]} ]; }
 
