@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -18,6 +18,7 @@ const COMMANDS = [
   'scontrol',
 ];
 const SPANK_HEADER = '/usr/include/slurm/spank.h';
+const PACKAGES = 'munge slurmctld slurmd slurm-client libslurm-dev libpmix-dev gcc libc6-dev';
 const CLIENT_TIMEOUT_MS = 20_000;
 
 /** What a cluster is to be like; `cluster.sh` describes each and says what holds when one is left out. */
@@ -77,16 +78,16 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
-/** Why no cluster can be started here, in one line; null when one can. The plugin also wants a C compiler. */
+/** Why no cluster can be started here, in one line; null when one can. */
 export function slurmMissing(): string | null {
   const folders = [...(process.env['PATH'] ?? '').split(':'), ...SYSTEM_FOLDERS];
   const found = (command: string): boolean =>
     folders.some((folder) => existsSync(path.join(folder, command)));
   const missing = [...COMMANDS, 'gcc'].filter((command) => !found(command));
   if (!existsSync(SPANK_HEADER)) missing.push(SPANK_HEADER);
-  return missing.length === 0
-    ? null
-    : `no ${missing.join(', ')}; apt-get install slurmctld slurmd slurm-client munge libslurm-dev gcc libc6-dev`;
+  const libraries = readdirSync('/usr/lib').map((folder) => `/usr/lib/${folder}/pmix2/lib/libpmix.so`);
+  if (!libraries.some((file) => existsSync(file))) missing.push('libpmix.so');
+  return missing.length === 0 ? null : `no ${missing.join(', ')}; apt-get install ${PACKAGES}`;
 }
 
 /**
