@@ -200,7 +200,7 @@ describe('how it is sent', () => {
         '--warmup',
         '0',
       ]);
-      expect(ended.code).toBe(0);
+      expect(ended.code, ended.stderr).toBe(0);
       const { requests, inputTokens, outputTokens, islProof, oslProof, connections } = report.levels[0]!;
       return { counts: { requests, inputTokens, outputTokens, islProof, oslProof }, connections };
     };
