@@ -24,6 +24,7 @@ async function run(
   load: Partial<PhaseLoad>,
   serviceMs: (n: number) => number,
   abortAtMs?: number,
+  drained?: (clock: VirtualClock) => Promise<void>,
 ): Promise<{ trace: Trace; clock: VirtualClock }> {
   const clock = new VirtualClock();
   const trace: Trace = { plans: [], ended: [], sentAtMs: [], most: 0 };
@@ -60,6 +61,7 @@ async function run(
         clock.at(sentAtMs + serviceMs(plan.id), () => end(0));
       });
     },
+    ...(drained === undefined ? {} : { drained: () => drained(clock) }),
   };
   if (abortAtMs !== undefined) clock.at(abortAtMs, () => stop.abort());
   const whole: PhaseLoad = {
@@ -118,5 +120,32 @@ describe('drive', () => {
       'hold cancelled',
     ]);
     expect(clock.now()).toBe(350);
+  });
+
+  it('goes on holding the load for other shares of a level, until they have all ended', async () => {
+    const { trace, clock } = await run(
+      2,
+      { count: 4, hold: true },
+      () => 100,
+      undefined,
+      (clock) => clock.sleepUntil(450),
+    );
+    expect(trace.plans.filter(({ phase }) => phase === 'measured')).toHaveLength(4);
+    // Both slots stay full from 200 on; at 450 what fills them is cancelled.
+    expect(trace.sentAtMs).toEqual([0, 0, 100, 100, 200, 200, 300, 300, 400, 400]);
+    expect(trace.ended.slice(-2)).toEqual(['hold cancelled', 'hold cancelled']);
+    expect(clock.now()).toBe(450);
+  });
+
+  it('holds with slots that have no request of their own', async () => {
+    const { trace } = await run(
+      2,
+      { count: 0, hold: true },
+      () => 100,
+      undefined,
+      (clock) => clock.sleepUntil(150),
+    );
+    expect(trace.plans.map(({ phase }) => phase)).toEqual(['hold', 'hold', 'hold', 'hold']);
+    expect(trace.sentAtMs).toEqual([0, 0, 100, 100]);
   });
 });

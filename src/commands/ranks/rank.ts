@@ -41,7 +41,6 @@ interface Prepared {
   readonly spec: RunSpec;
   readonly connection: Connection;
   readonly supply: PromptSupply | null;
-  readonly store: RunStore;
   readonly ids: RequestIds;
 }
 
@@ -56,6 +55,7 @@ class RankProcess {
   );
   readonly #scratch = mkdtempSync(path.join(os.tmpdir(), 'bench-rank-'));
   #prepared: Prepared | null = null;
+  #store: RunStore | null = null;
   #client: Client | null = null;
   #reader: SpoolReader | null = null;
   #leaving = false;
@@ -161,8 +161,8 @@ class RankProcess {
 
   #leave(code: ExitCode): void {
     this.#leaving = true;
-    this.#prepared?.store.closeUnused();
-    this.#prepared = null;
+    this.#store?.closeUnused();
+    this.#store = null;
     this.#finish(code);
   }
 
@@ -184,7 +184,7 @@ class RankProcess {
     const tls = run.tls && { ca: pem(run.tls.ca), cert: pem(run.tls.cert), key: pem(run.tls.key) };
     const access = { targets: spec.urls.map(parseTarget), headers: run.headers, tls };
     const connection = new Connection(spec, access, this.#clock, this.#stop.stop);
-    const store = RunStore.openShare(rankDirectory(run.directory, this.#rank), new Set(run.keep));
+    this.#store = RunStore.openShare(rankDirectory(run.directory, this.#rank), new Set(run.keep));
     const supply =
       points.length === 0
         ? null
@@ -200,9 +200,9 @@ class RankProcess {
             progress: this.#progress,
           });
     const ids = newRequestIds(`${requestPrefix(salt)}-r${this.#rank}`);
-    this.#prepared = { run, spec, connection, supply, store, ids };
+    this.#prepared = { run, spec, connection, supply, ids };
     const { facts = null, warnings = [] } = supply ?? {};
-    this.#say({ kind: 'prepared', facts, warnings, atByte: store.bytes });
+    this.#say({ kind: 'prepared', facts, warnings, atByte: this.#store.bytes });
   }
 
   async #begin(fields: readonly OptionalField[]): Promise<void> {
@@ -222,7 +222,8 @@ class RankProcess {
   }
 
   async #level(index: number): Promise<void> {
-    const { spec, connection, store, ids } = this.#prepared!;
+    const { spec, connection, ids } = this.#prepared!;
+    const store = this.#store!;
     const point = spec.points.find((share) => share.index === index)!;
     // Most ranks sit a small level out.
     if (point.concurrency === 0) return;
