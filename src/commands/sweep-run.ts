@@ -22,6 +22,9 @@ import { whySkipped } from './stack/level-guard.ts';
 import type { StackLink } from './stack/link.ts';
 import { ServerWitness } from './witness.ts';
 
+/** How long to wait for the stack's own word on why requests failed. */
+const VERDICT_WITHIN_MS = 5_000;
+
 export interface SweepJob {
   readonly spec: RunSpec;
   readonly access: TargetAccess;
@@ -160,17 +163,21 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
       throw error;
     });
     const { level, warnings } = measured;
+    // What made requests fail may be the stack's end, which its supervisor tells a moment later.
+    if (stack !== null && (interrupt.stop.aborted || (level?.requests.failed ?? 1) > 0))
+      await stack.verdict(VERDICT_WITHIN_MS);
     for (const warning of warnings) {
       draft.warnings.push(warning);
       progress.say(`warning: ${warning}`);
     }
     failure = measured.failure;
     if (level === null) break;
-    const lost = level.status === 'partial' ? (stack?.lostReason ?? null) : null;
-    levels.push(lost === null ? level : { ...level, statusReason: lost });
+    const lost = level.requests.failed > 0 || level.status === 'partial' ? (stack?.lostReason ?? null) : null;
+    levels.push(lost === null ? level : { ...level, status: 'partial', statusReason: lost });
     levels.sort((a, b) => a.point - b.point);
     draft.write(levels, 'running', null);
     if (failure !== null) break;
+    if (stack !== null && stack.lostReason !== null) break;
     if (level.requests.sent > 0 && level.requests.good === 0 && !interrupt.stop.aborted) {
       stopped = `no request of C=${point.concurrency} ended well, so the rest of the sweep was not run`;
       break;

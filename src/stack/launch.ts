@@ -189,7 +189,10 @@ export class Launch {
       throw new StackFailure(this.#finder.why() ?? plainWhy('crash', 'a step failed without a word'));
     }
     // While a failure is settling its own cause is about to be told; the job's end would only follow from it.
-    if (finding === 'failing') return;
+    if (finding === 'failing') {
+      this.#recorder.phase('failing');
+      return;
+    }
     await this.#lookAtJob();
   }
 

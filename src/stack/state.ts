@@ -6,6 +6,8 @@ export type StackPhase =
   | 'preflight'
   | 'starting'
   | 'ready'
+  /** Something is broken; its first cause is being looked for. */
+  | 'failing'
   | 'failed'
   | 'stopping'
   | 'stopped';

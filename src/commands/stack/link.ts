@@ -1,10 +1,11 @@
 import { BenchError, EXIT, usageError } from '../../core/errors.ts';
 import type { StackFacts } from '../../core/report.ts';
+import { sleep } from '../../stack/allocation.ts';
 import type { StackState } from '../../stack/state.ts';
 import { whyLine } from '../../stack/why-text.ts';
 import { readState, serves, supervisorLives, watchState } from './follow.ts';
 
-const LOOK_EVERY_MS = 500;
+const LOOK_EVERY_MS = 250;
 
 /** The stack that a run measures, watched from the measuring process by a glance at a file. */
 export class StackLink {
@@ -47,7 +48,20 @@ export class StackLink {
 
   /** Why it was lost; null while it serves. */
   get lostReason(): string | null {
-    return this.#reason;
+    const { why } = this.#state;
+    return this.#reason !== null && why !== null ? whyLine(why) : this.#reason;
+  }
+
+  /**
+   * Resolves when it is clear whether the stack has failed: at once when it was lost and the first cause is
+   * known, else after `withinMs` at the latest. For after requests have failed, which the logs explain a moment later.
+   */
+  async verdict(withinMs: number): Promise<void> {
+    const giveUpMs = performance.now() + withinMs;
+    while (performance.now() < giveUpMs) {
+      if (this.#reason !== null && (this.#state.why !== null || this.#state.phase !== 'failing')) return;
+      await sleep(LOOK_EVERY_MS / 5);
+    }
   }
 
   /** Milliseconds until the allocation ends; null when that is not known. */
@@ -82,6 +96,7 @@ export class StackLink {
     if (this.#reason !== null) return;
     const { phase, why } = this.#state;
     if (why !== null) this.#reason = whyLine(why);
+    else if (phase === 'failing') this.#reason = 'a service of the stack has failed';
     else if (phase !== 'ready') this.#reason = `the stack was torn down (${phase})`;
     else if (!supervisorLives(this.#state)) this.#reason = 'the supervisor of the stack is gone';
     if (this.#reason !== null) this.#lost.abort();

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { BenchError, EXIT, type ExitCode } from '../../core/errors.ts';
 import type { PointSpec } from '../../core/spec.ts';
+import { whyText } from '../../stack/why-text.ts';
 import { findStack } from './find.ts';
 import { StackLink } from './link.ts';
 import { LiveView } from './live-view.ts';
@@ -61,7 +62,8 @@ export async function openStack(args: SessionArgs): Promise<StackSession | null>
       async close() {
         link.close();
         if (!args.keep) {
-          await started.stop(show);
+          const { why } = await started.stop(show);
+          if (why !== null) process.stderr.write(`${whyText(why)}\n`);
           return;
         }
         started.release();

@@ -5,7 +5,7 @@ import { BenchError, EXIT, errorText, usageError } from '../../core/errors.ts';
 import { writeAtomic } from '../../host/store.ts';
 import { STATE_FILE } from '../../stack/recorder.ts';
 import type { StackState } from '../../stack/state.ts';
-import { whyLine, whyText } from '../../stack/why-text.ts';
+import { whyText } from '../../stack/why-text.ts';
 import { supervisorLives, tryReadState, watchState } from './follow.ts';
 
 /** First word of the hidden command that looks after a stack. */
@@ -90,26 +90,28 @@ function follow(
   signal: AbortSignal,
 ): Promise<StackState> {
   return new Promise((resolve, reject) => {
+    let settled = false;
     const finish = (): void => {
+      settled = true;
       unwatch();
       signal.removeEventListener('abort', stop);
-    };
-    const settle = (state: StackState): void => {
-      if (state.phase === 'ready') {
-        finish();
-        resolve(state);
-      }
     };
     const stop = (): void => {
       child.kill('SIGTERM');
     };
     const unwatch = watchState(dir, LOOK_EVERY_MS, (state) => {
       show(state);
-      settle(state);
+      if (state.phase !== 'ready') return;
+      // The first look comes before there is anything to end.
+      setImmediate(() => {
+        finish();
+        resolve(state);
+      });
     });
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
     void ended.then(() => {
+      if (settled) return;
       finish();
       const state = tryReadState(dir);
       if (state === null) return reject(supervisorDied(dir));
@@ -123,9 +125,11 @@ function follow(
 
 /** The failure of a stack as an error (exit 4) with its first cause and where to read on. */
 export function failedStack(state: StackState, dir: string): BenchError {
-  const why = state.why!;
-  process.stderr.write(`${whyText(why)}\n`);
-  return new BenchError(EXIT.launch, whyLine(why), `all of it is in ${dir}: bench stack logs --run ${dir}`);
+  return new BenchError(
+    EXIT.launch,
+    whyText(state.why!),
+    `all of it is in ${dir}: bench stack logs --run ${dir}`,
+  );
 }
 
 function supervisorDied(dir: string): BenchError {
