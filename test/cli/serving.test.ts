@@ -356,6 +356,34 @@ describe('bench serving --bug-compatible', () => {
     expect(readRun(path.join(cwd, 'own')).report.levels[0]!.requests.failed).toBe(3);
   });
 
+  it.each([
+    ['2025-08', 20],
+    ['2025-11', 10],
+  ] as const)('of %s takes a gap of two speculated tokens for %d ms', async (layout, itlMs) => {
+    const server = await startChatServer({
+      // Chunks of two tokens each, 20 ms apart.
+      answer: async (body, response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        for (let i = 0; i < askedTokens(body) / 2; i++) {
+          const delta = { content: ' the the' };
+          response.write(`data: ${JSON.stringify({ id: 'x', choices: [{ index: 0, delta }] })}\n\n`);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        response.end('data: [DONE]\n\n');
+      },
+      other: (_request, response) =>
+        response.end(JSON.stringify({ internal_states: [{ avg_spec_accept_length: 2 }] })),
+    });
+    const cwd = makeFolder();
+    const ended = await serving(server.url, [...SMALL, ...FILE, ...BUGS, '--layout', layout], cwd);
+    expect(ended.code, ended.stderr).toBe(0);
+    const line = lineOf(cwd);
+    expect(line).toMatchObject({ accept_length: 2, total_output_tokens_retokenized: 32 });
+    // The other reading is half or twice as much, which no busy machine makes of a median.
+    expect(Number(line['median_itl_ms']) / itlMs).toBeGreaterThan(0.8);
+    expect(Number(line['median_itl_ms']) / itlMs).toBeLessThan(1.6);
+  });
+
   it('needs a ShareGPT file: exit 2, nothing sent', async () => {
     const server = await startChatServer();
     const ended = await serving(server.url, [...SMALL, ...FILE, '--bug-compatible'], makeFolder());
