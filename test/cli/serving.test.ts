@@ -265,8 +265,25 @@ describe('what bench serving tells', () => {
     expect(stdout).toContain('output tok/s over time');
     expect(stdout).toMatch(/^SLO attainment \(%\): +100\.00 *$/m);
     expect(lineOf(cwd)).toMatchObject({ goodput_slos_ms: { ttft: 60_000 }, slo_attainment: 1 });
-    expect(stderr).toContain('export: own/sglang.jsonl');
+    expect(stderr).toContain('export: own/exports/sglang.jsonl');
     expect(stderr).toMatch(/export: own\/exports\/vllm\/\S+\.json/);
+  });
+
+  it.each([
+    ['', []],
+    [' in another layout, with all extras', ['--layout', '2025-11', '--output-details', '--cache-report']],
+  ])('is the same line in each export of the run%s', async (_name, more) => {
+    const server = await startServer('--ttft 5ms --step 1ms');
+    const cwd = makeFolder();
+    const flags = ['--tag', 'a b', '--goodput', 'ttft:60000', '--backend', 'vllm-chat', ...more];
+    const ended = await serving(server.url, [...SMALL, ...FILE, ...flags, '--export', 'sglang'], cwd);
+    expect(ended.code, ended.stderr).toBe(0);
+    const line = readFileSync(path.join(cwd, 'out.jsonl'), 'utf8');
+    expect(lineOf(cwd)).toMatchObject({ tag: 'a b', backend: 'vllm-chat', max_concurrency: null });
+    expect(readFileSync(path.join(cwd, 'own/exports/sglang.jsonl'), 'utf8')).toBe(line);
+    const later = await bench(['report', 'own', '--export', 'sglang', '--export-dir', 'later'], { cwd });
+    expect(later.stdout).toBe('later/sglang.jsonl\n');
+    expect(readFileSync(path.join(cwd, 'later/sglang.jsonl'), 'utf8')).toBe(line);
   });
 
   it('is in its own folder when the output file refuses the line: exit 2', async () => {

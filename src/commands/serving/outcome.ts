@@ -2,6 +2,7 @@ import { EXIT, type ExitCode, errorText } from '../../core/errors.ts';
 import type { Report } from '../../core/report.ts';
 import { runNotes } from '../../exporters/notes.ts';
 import { sglangConsole } from '../../exporters/sglang/console.ts';
+import { SGLANG_FILE } from '../../exporters/sglang/export.ts';
 import { sglangLine } from '../../exporters/sglang/line.ts';
 import type { SglangRow } from '../../exporters/sglang/rows.ts';
 import { throughputChart } from '../../exporters/throughput-chart.ts';
@@ -11,9 +12,6 @@ import type { ServingArgs } from './arguments.ts';
 import { appendLine } from './output-file.ts';
 import { servingRun } from './result.ts';
 import type { ServingWatch } from './watch.ts';
-
-/** Name of the line in the folder of the run. */
-export const LINE_FILE = 'sglang.jsonl';
 
 export interface FinishedServing {
   readonly args: ServingArgs;
@@ -50,7 +48,7 @@ export async function tellOutcome(serving: FinishedServing): Promise<ExitCode> {
       return interrupt.code ?? EXIT.target;
     }
     const line = sglangLine(run, args.layout, args.outputDetails);
-    store.document(LINE_FILE, `${line}\n`);
+    store.document(SGLANG_FILE, `${line}\n`);
     const { inputTokens, outputTokens } = plannedTokens(watch);
     process.stdout.write(`#Input tokens: ${inputTokens}\n#Output tokens: ${outputTokens}\n`);
     process.stdout.write(sglangConsole(run, args.layout));
@@ -77,7 +75,7 @@ function append(
   } catch (error) {
     const kept = store.missing === null;
     const where = kept
-      ? `it is in ${store.directory}/${LINE_FILE}`
+      ? `it is in ${store.directory}/${SGLANG_FILE}`
       : `no disk took it, so here it is:\n${line}`;
     warn(`--output-file: ${outputFile} did not take the line (${errorText(error)}); ${where}`);
     return EXIT.usage;
