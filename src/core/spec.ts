@@ -86,6 +86,8 @@ export interface RunSpec {
   readonly headerNames: readonly string[];
   readonly gpus: number | null;
   readonly tags: Readonly<Record<string, string>>;
+  /** Limits of latencies in ms, for exports that tell how many requests met them all; `e2el` is E2E. */
+  readonly slosMs?: Readonly<Partial<Record<'ttft' | 'tpot' | 'e2el', number>>>;
   readonly requireExact: boolean;
   readonly requireValid: boolean;
   readonly maxFailureRatio: number;

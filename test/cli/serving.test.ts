@@ -266,7 +266,10 @@ describe('what bench serving tells', () => {
     expect(stdout).toMatch(/^SLO attainment \(%\): +100\.00 *$/m);
     expect(lineOf(cwd)).toMatchObject({ goodput_slos_ms: { ttft: 60_000 }, slo_attainment: 1 });
     expect(stderr).toContain('export: own/exports/sglang.jsonl');
-    expect(stderr).toMatch(/export: own\/exports\/vllm\/\S+\.json/);
+    const vllm = /export: (own\/exports\/vllm\/\S+\.json)/.exec(stderr)![1]!;
+    const result = JSON.parse(readFileSync(path.join(cwd, vllm), 'utf8')) as Record<string, number>;
+    expect(result['request_goodput']).toBe(result['request_throughput']);
+    expect(readRun(path.join(cwd, 'own')).report.spec.slosMs).toEqual({ ttft: 60_000 });
   });
 
   it.each([

@@ -82,6 +82,7 @@ export function servingSpec(args: ServingArgs, access: TargetAccess, model: stri
     extraBody: { ...sampling(args), ...parseExtraBody(args.extraRequestBody ?? undefined) },
     headerNames: access.headers.map(([name]) => name),
     gpus: args.gpus,
+    ...(args.goodput === null ? {} : { slosMs: args.goodput }),
     tags: args.tag === null ? {} : { tag: args.tag },
     requireExact: false,
     requireValid: false,
