@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BenchError, EXIT } from '../../core/errors.ts';
+import { withoutSecrets } from '../../core/secrets.ts';
 import { Control, parseModels } from '../../endpoints/control.ts';
 import type { TargetAccess } from '../arguments.ts';
 import type { ServingArgs } from './arguments.ts';
@@ -79,7 +80,8 @@ export class ServingServer {
     const { status, body } = await this.#control.get(path);
     if (status !== 200) return { info: null, acceptLength: null };
     try {
-      const info: unknown = JSON.parse(body, withoutSecret);
+      // A server tells its own start-up arguments, keys included.
+      const info = withoutSecrets(JSON.parse(body));
       return { info, acceptLength: acceptLengthOf(info) };
     } catch {
       return { info: null, acceptLength: null };
@@ -108,13 +110,6 @@ function acceptLengthOf(info: unknown): number | null {
   const decode = entry(entry(info, 'decode'), 0) ?? info;
   const length = entry(entry(entry(decode, 'internal_states'), 0), 'avg_spec_accept_length');
   return typeof length === 'number' ? length : null;
-}
-
-/** A server tells its own start-up arguments, keys included; these reach no file. */
-function withoutSecret(key: string, value: unknown): unknown {
-  if (typeof value !== 'string') return value;
-  if (/(?:key|token|password|passwd|secret)$/i.test(key)) return '***';
-  return value.replace(/(--[\w-]*(?:key|token|password|secret)[ =]+)\S+/gi, '$1***');
 }
 
 function entry(value: unknown, key: string | number): unknown {
