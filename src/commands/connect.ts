@@ -3,6 +3,7 @@ import { BenchError, EXIT } from '../core/errors.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
 import type { TargetFacts } from '../core/report.ts';
 import { newRequestIds } from '../core/request-ids.ts';
+import { secretTexts } from '../core/secrets.ts';
 import type { Prompt, RunSpec } from '../core/spec.ts';
 import { Client } from '../endpoints/client.ts';
 import { Control, parseModels } from '../endpoints/control.ts';
@@ -82,6 +83,7 @@ export class Connection {
     );
     this.#secrets = headers
       .flatMap(([, value]) => [value, value.replace(/^\S+\s+/, '')])
+      .concat(secretTexts(spec.extraBody))
       .filter((value) => value.length >= LEAST_SECRET)
       .sort((a, b) => b.length - a.length);
     this.controls = access.targets.map(

@@ -1,3 +1,4 @@
+import { publicSpec } from '../core/secrets.ts';
 import type { RunSpec } from '../core/spec.ts';
 import { iteratePrompts } from '../datasets/index.ts';
 import { ENDPOINTS } from '../endpoints/index.ts';
@@ -19,7 +20,7 @@ export async function showPlan(spec: RunSpec, access: TargetAccess): Promise<str
   const dialect = ENDPOINTS.find((kind) => kind.name === spec.endpoint)!;
   const fields = new Set(server?.fields ?? UNKNOWN_SERVER_FIELDS);
   const ask = { model: spec.model ?? '<the only listed model>', maxTokens: points[0]!.osl };
-  const { before, after } = dialect.frame(ask, fields, spec.extraBody);
+  const { before, after } = dialect.frame(ask, fields, publicSpec(spec).extraBody);
   const sample = await samplePrompt(spec);
   const headers = access.headers.map(
     ([name, value]) =>

@@ -7,6 +7,7 @@ import { BenchError, EXIT, type ExitCode, errorText, usageError, worstExit } fro
 import type { LevelReport, PromptFacts, Provenance, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
 import { newRequestIds } from '../core/request-ids.ts';
+import { publicSpec } from '../core/secrets.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
 import type { Client } from '../endpoints/client.ts';
 import { EXPORTERS } from '../exporters/index.ts';
@@ -108,7 +109,7 @@ async function setUp(
     connection.canary(identified),
     preparePromptsFor({ spec, points: todo, scratch, foreign, connection, model, signal, progress }),
   );
-  job.store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
+  job.store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);
   const draft = new ReportDraft(
     job,
     spec,
@@ -198,7 +199,7 @@ class ReportDraft {
 
   constructor(job: SweepJob, spec: RunSpec, target: TargetFacts, prompts: PromptFacts) {
     this.#job = job;
-    this.#spec = spec;
+    this.#spec = publicSpec(spec);
     this.#target = target;
     this.#prompts = prompts;
   }

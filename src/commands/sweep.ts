@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
 import type { LevelReport } from '../core/report.ts';
+import { publicSpec } from '../core/secrets.ts';
 import type { RunSpec } from '../core/spec.ts';
 import { startClock } from '../host/clock.ts';
 import { readProvenance } from '../host/environment.ts';
@@ -22,6 +23,7 @@ import {
 } from './options.ts';
 import { pageOf } from './page.ts';
 import { readReport } from './report.ts';
+import { resumedBody } from './resumed-body.ts';
 import { runSweep, type SweepResult } from './sweep-run.ts';
 
 /** `bench sweep` and `bench run`: from argv to results on disk and on stdout. */
@@ -51,6 +53,7 @@ export async function runMeasure(
             ...earlier.spec,
             urls: asked.urls,
             headerNames: asked.headerNames,
+            extraBody: resumedBody(earlier.spec.extraBody, args['extra-body']),
             prompts: { ...earlier.spec.prompts, salt: newSalt() },
           };
     checkFileLimit(spec.points, '--concurrency');
@@ -60,7 +63,7 @@ export async function runMeasure(
       args.out ??
       path.join('results', `${clock.origin.utc.replace(/[-:]|\.\d+/g, '')}-${spec.name}`);
     const store = earlier === null ? RunStore.create(directory) : earlier.reopen();
-    store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
+    store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);
     let result: SweepResult;
     try {
       result = await runSweep({
@@ -103,7 +106,7 @@ export async function runMeasure(
 /** Options that may stand beside `--resume`: how to reach the server now, and how to tell. All else is the earlier run's. */
 const BESIDE_RESUME = new Set([
   ...['resume', 'url', 'api-key', 'header', 'cacert', 'cert', 'key', 'mock', 'mock-flags'],
-  ...['quiet', 'json', 'export', 'export-dir'],
+  ...['extra-body', 'quiet', 'json', 'export', 'export-dir'],
 ]);
 
 const MEASURE_NAMES = new Set(

@@ -58,7 +58,9 @@ export function withoutSecrets(value: unknown): unknown {
 function maskText(text: string): string {
   if (/^\s*[[{]/.test(text)) {
     try {
-      return JSON.stringify(withoutSecrets(JSON.parse(text)));
+      const value: unknown = JSON.parse(text);
+      const clean = JSON.stringify(withoutSecrets(value));
+      return clean === JSON.stringify(value) ? text : clean;
     } catch {
       // A text like any other.
     }

@@ -55,7 +55,7 @@ export interface TimeoutSpec {
   readonly totalMs: number;
 }
 
-/** What a run does, frozen and written to `spec.json` before anything is sent. Holds no secret. */
+/** What a run does, frozen and written to `spec.json`, secrets in its body masked, before anything is sent. */
 export interface RunSpec {
   readonly schema: 1;
   readonly name: string;

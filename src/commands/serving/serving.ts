@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { EXIT, type ExitCode, worstExit } from '../../core/errors.ts';
+import { publicSpec } from '../../core/secrets.ts';
 import { EMBEDDED_TOKENIZER } from '../../datasets/tokenizer-source.ts';
 import { startClock } from '../../host/clock.ts';
 import { readProvenance } from '../../host/environment.ts';
@@ -46,7 +47,7 @@ export async function runServing(argv: readonly string[]): Promise<ExitCode> {
     const store = RunStore.create(
       args.out ?? path.join('results', `${clock.origin.utc.replace(/[-:]|\.\d+/g, '')}-serving`),
     );
-    store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
+    store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);
     const watch = new ServingWatch(args, server, clock, say);
     let result: SweepResult;
     try {
