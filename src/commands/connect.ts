@@ -13,7 +13,7 @@ import { recogniseServer, SERVERS, type ServerKind, UNKNOWN_SERVER_FIELDS } from
 import { SocketWire } from '../endpoints/socket-wire.ts';
 import { UndiciWire } from '../endpoints/undici-wire.ts';
 import type { Target, Wire } from '../endpoints/wire.ts';
-import type { TargetAccess } from './arguments.ts';
+import type { TargetAccess, TargetHints } from './arguments.ts';
 import { chooseModel } from './model-choice.ts';
 
 /** A small request: a proof that tokens flow, not that a port is open. */
@@ -24,6 +24,11 @@ const LENGTH_FIELDS: readonly OptionalField[] = ['ignore_eos', 'min_tokens'];
 const SIDE_CALL_TIMEOUT_MS = 10_000;
 /** Shorter header values are words that an error may well hold by chance. */
 const LEAST_SECRET = 6;
+
+const HINTS: TargetHints = {
+  noServer: 'start it, or name it with --url',
+  unlistedModel: 'name a listed one with --model',
+};
 
 /** A server that was asked who it is. */
 export interface Identified {
@@ -69,6 +74,7 @@ export class Connection {
   readonly #signal: AbortSignal | null;
   /** Longest first, so that none is left over inside of another. */
   readonly #secrets: readonly string[];
+  readonly #hints: TargetHints;
 
   /** `signal` cancels requests outside of any measurement. */
   constructor(spec: ConnectSpec, access: TargetAccess, clock: Clock, signal: AbortSignal | null = null) {
@@ -76,6 +82,7 @@ export class Connection {
     this.#access = access;
     this.#clock = clock;
     this.#signal = signal;
+    this.#hints = access.hints ?? HINTS;
     this.dialect = findDialect(spec.endpoint);
     // Side calls are plain GETs: they get the credentials, not the headers of a stream.
     const headers = access.headers.filter(
@@ -143,7 +150,7 @@ export class Connection {
       throw new BenchError(
         EXIT.target,
         `no server answers at ${url}: ${models!.error}`,
-        'start it, or name it with --url',
+        this.#hints.noServer,
       );
     }
     const listed = models!.status === 200 ? parseModels(models!.body) : null;
@@ -194,7 +201,9 @@ export class Connection {
         throw new BenchError(
           EXIT.target,
           notStreaming(this.controls[0]!.target.url, identified, `${record.outcome}: ${record.detail}`),
-          'see what `bench check` says; the stack may still be loading',
+          isUnlisted(identified)
+            ? this.#hints.unlistedModel
+            : 'the stack may still be loading, or its workers are gone: see what it logs',
         );
       }
       for (const field of refused) fields.delete(field);
@@ -211,7 +220,7 @@ export class Connection {
       throw new BenchError(
         EXIT.target,
         `${target.url} does not stream "${model}": ${outcome}: ${detail}`,
-        'leave it out, or see what `bench check` says of it',
+        'leave it out, or see what it logs',
       );
     }
   }
@@ -299,10 +308,15 @@ export function targetFacts(
 }
 
 /** A name that the server does not list is most likely wrong, and is told before what came of asking for it. */
-function notStreaming(url: string, { model, modelsListed }: Identified, why: string): string {
-  return modelsListed === null || modelsListed.includes(model)
-    ? `${url} does not stream "${model}": ${why}`
-    : `${url} does not list the model "${model}" (it lists ${modelsListed.join(', ') || 'none'}) and does not stream it: ${why}`;
+function notStreaming(url: string, identified: Identified, why: string): string {
+  const { model, modelsListed } = identified;
+  return isUnlisted(identified)
+    ? `${url} does not list the model "${model}" (it lists ${modelsListed?.join(', ') || 'none'}) and does not stream it: ${why}`
+    : `${url} does not stream "${model}": ${why}`;
+}
+
+function isUnlisted({ model, modelsListed }: Identified): boolean {
+  return modelsListed !== null && !modelsListed.includes(model);
 }
 
 /** The fields a refusal names; all that were optional when it names none of them. */

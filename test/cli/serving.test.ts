@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { askedTokens, startChatServer, stream } from '../fixtures/chat-server.ts';
@@ -173,6 +173,29 @@ describe('bench serving', () => {
     const ended = await serving('http://127.0.0.1:1', words, makeFolder());
     expect(ended.code).toBe(3);
     expect(ended.stderr).toContain('was not ready within 1 s');
+  });
+
+  it('names its own flags in hints', async () => {
+    const server = await startChatServer({
+      answer: (body, response) => {
+        if (body['model'] === 'm') stream(body, response, [{ content: ' a' }]);
+        else response.writeHead(404).end('{"error":{"message":"no such model"}}');
+      },
+    });
+    const cwd = makeFolder();
+    const now = [...SMALL, ...FILE, '--ready-check-timeout-sec', '0'];
+    const nobody = await serving('http://127.0.0.1:1', now, cwd);
+    expect(nobody.code).toBe(3);
+    expect(nobody.stderr).toContain('start it, or name it with --base-url, or --host and --port\n');
+    const wrong = await serving(server.url, [...now, '--model', 'wrong'], cwd);
+    expect(wrong.code).toBe(3);
+    expect(wrong.stderr).toMatch(/does not list the model "wrong" \(it lists m\).*no such model/);
+    expect(wrong.stderr).toMatch(/name a listed one with --model.*--ready-check-timeout-sec\n/);
+    mkdirSync(path.join(cwd, 'own'));
+    writeFileSync(path.join(cwd, 'own/records.ndjson'), '');
+    const there = await serving(server.url, now, cwd);
+    expect(there.code).toBe(2);
+    expect(there.stderr).toMatch(/--out: own already holds a run\n {2}choose another folder\n/);
   });
 
   it('keeps what secrets the flags and the server hold out of all files', async () => {

@@ -71,7 +71,12 @@ const CASES: readonly (readonly [name: string, args: () => string[], line: RegEx
     /--skip: 2/,
     /./,
   ],
-  ['a folder with a run', () => [...RUN, '--out', done], /--out: .*already holds a run/, /--resume/],
+  [
+    'a folder with a run',
+    () => [...RUN, '--out', done],
+    /--out: .*already holds a run/,
+    /bench sweep --resume/,
+  ],
   ['a folder that cannot be', () => [...RUN, '--out', path.join(text, 'x')], /--out: cannot write/, /folder/],
   [
     'no tokenizer',
@@ -164,5 +169,10 @@ describe('a target that is not ready', () => {
     const bad = await bench(['check', '--url', server.url, '--header', 'x-mock-fault: http-503']);
     expect(bad.code).toBe(3);
     expect(bad.stderr).toContain('status 503: Service is overloaded');
+    expect(bad.stderr).not.toContain('bench check');
+    const wrong = await bench(['check', '--url', server.url, '--model', 'wrong']);
+    expect(wrong.code).toBe(3);
+    expect(wrong.stderr).toMatch(/does not list the model "wrong" \(it lists mock\)/);
+    expect(wrong.stderr).toMatch(/\n {2}name a listed one with --model\n$/);
   });
 });

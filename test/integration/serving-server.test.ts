@@ -49,6 +49,17 @@ describe('the ready check', () => {
     expect(await serving.ready(vi.fn())).toBe('x');
   });
 
+  it('tells early, and once, which models are listed while it waits for another', async () => {
+    const { serving, chat } = await start(['--model', 'x', '--ready-check-timeout-sec', '5'], {
+      models: () => ['a', 'b'],
+    });
+    const said = vi.fn();
+    expect(await serving.ready(said)).toBe('x');
+    expect(said.mock.calls).toEqual([
+      [`waiting for ${chat.url}, at most 5 s: it lists a, b, not x (see --model)`],
+    ]);
+  });
+
   it('gives up on a server that lists nothing', async () => {
     const { serving } = await start(['--ready-check-timeout-sec', '1'], { models: () => [] });
     await expect(serving.ready(vi.fn())).rejects.toMatchObject({

@@ -57,7 +57,8 @@ export class ServingServer {
           'see --base-url, --host and --port, or wait longer with --ready-check-timeout-sec',
         );
       }
-      if (waitedMs > QUIET_MS && told !== state) say(`waiting for ${this.#control.target.url}: ${state}`);
+      if (waitedMs > QUIET_MS && told !== state)
+        say(`waiting for ${this.#control.target.url}, at most ${this.#args.readyCheckTimeoutS} s: ${state}`);
       if (waitedMs > QUIET_MS) told = state;
       await sleep(Math.min(POLL_EVERY_MS, limitMs - waitedMs));
     }
@@ -100,7 +101,7 @@ export class ServingServer {
     if (listed === null) return { state: null, listed: [] };
     if (listed.length === 0) return { state: 'it lists no model yet', listed };
     if (wanted !== null && !listed.includes(wanted))
-      return { state: `it lists ${listed.join(', ')}, not ${wanted}`, listed };
+      return { state: `it lists ${listed.join(', ')}, not ${wanted} (see --model)`, listed };
     return { state: null, listed };
   }
 }

@@ -46,6 +46,7 @@ export async function runServing(argv: readonly string[]): Promise<ExitCode> {
     const clock = startClock();
     const store = RunStore.create(
       args.out ?? path.join('results', `${clock.origin.utc.replace(/[-:]|\.\d+/g, '')}-serving`),
+      'choose another folder',
     );
     store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);
     const watch = new ServingWatch(args, server, clock, say);
