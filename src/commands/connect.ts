@@ -14,7 +14,7 @@ import { SocketWire } from '../endpoints/socket-wire.ts';
 import { UndiciWire } from '../endpoints/undici-wire.ts';
 import type { Target, Wire } from '../endpoints/wire.ts';
 import type { TargetAccess, TargetHints } from './arguments.ts';
-import { chooseModel } from './model-choice.ts';
+import { chooseModel, isUnlisted, notStreaming } from './model-choice.ts';
 
 /** A small request: a proof that tokens flow, not that a port is open. */
 const CANARY_TEXT = 'Tell me a story as if we were playing dungeons and dragons.';
@@ -305,18 +305,6 @@ export function targetFacts(
       usage: record.osl.by === 'usage',
     },
   };
-}
-
-/** A name that the server does not list is most likely wrong, and is told before what came of asking for it. */
-function notStreaming(url: string, identified: Identified, why: string): string {
-  const { model, modelsListed } = identified;
-  return isUnlisted(identified)
-    ? `${url} does not list the model "${model}" (it lists ${modelsListed?.join(', ') || 'none'}) and does not stream it: ${why}`
-    : `${url} does not stream "${model}": ${why}`;
-}
-
-function isUnlisted({ model, modelsListed }: Identified): boolean {
-  return modelsListed !== null && !modelsListed.includes(model);
 }
 
 /** The fields a refusal names; all that were optional when it names none of them. */
