@@ -394,6 +394,9 @@ describe('bench serving --bug-compatible', () => {
     const ended = await serving(server.url, words, cwd);
     expect(ended.code).toBe(0);
     expect(ended.stderr).toContain('worker died');
+    expect(ended.stderr).toMatch(
+      /^note: .*3 of its 4 successful requests are the failures told above \(2 empty, 1 error-event\)/m,
+    );
     expect(lineOf(cwd)).toMatchObject({ completed: 4, total_output_tokens: 32 });
     expect(lineOf(cwd)['ttfts']).toEqual([expect.any(Number), 0, 0, 0]);
     expect(readRun(path.join(cwd, 'own')).report.levels[0]!.requests.failed).toBe(3);
