@@ -31,7 +31,15 @@ const CASES: readonly (readonly [name: string, args: () => string[], line: RegEx
   ['nothing', () => [], /say what to do/, /--help/],
   ['a misspelt command', () => ['swep', ...SHAPE], /unknown command: swep/, /did you mean sweep/],
   ['an unknown command', () => ['frobnicate'], /frobnicate/, /bench --help/],
-  ['a misspelt flag', () => [...RUN, '--isll', '3'], /--isll/, /bench run --help/],
+  ['a misspelt flag', () => [...RUN, '--isll', '3'], /--isll/, /did you mean --isl\? .*bench run --help/],
+  [
+    'a misspelt flag of one command alone',
+    () => ['sweep', ...NOBODY, ...SHAPE, '--conncurrency', '4', '--resum=x'],
+    /unknown: --conncurrency, --resum$/,
+    /did you mean --concurrency, --resume\?/,
+  ],
+  ['a flag like no other', () => [...RUN, '--frobnicate', '3'], /--frobnicate/, /^ {2}see bench run --help$/],
+  ['another shell', () => ['completion', 'fish'], /no script for "fish"/, /bash, zsh/],
   ['a word too many', () => [...RUN, 'extra'], /"extra"/, /bench run --help/],
   ['no shape', () => ['sweep', ...NOBODY], /shape is missing/, /--isl 4000 --osl 1000/],
   ['half a shape', () => ['sweep', ...NOBODY, '--isl', '3'], /shape is missing/, /--osl/],
@@ -128,6 +136,24 @@ describe('wrong usage', () => {
     expect(ended.code).toBe(2);
     // Nothing was measured, so nothing is left but the empty folder of all results.
     expect(readdirSync(cwd, { recursive: true }).filter((name) => name !== 'results')).toEqual([]);
+  });
+});
+
+describe('bench completion', () => {
+  it('prints the script of the shell that is named, whatever SHELL is', async () => {
+    const bash = await bench(['completion', 'bash'], { env: { SHELL: '/bin/zsh' } });
+    expect(bash.code).toBe(0);
+    expect(bash.stdout).toContain('complete -o bashdefault');
+    const zsh = await bench(['completion', 'zsh']);
+    expect(zsh.code).toBe(0);
+    expect(zsh.stdout).toMatch(/^#compdef bench\n/);
+    expect((await bench(['completion'], { env: { SHELL: '/bin/zsh' } })).stdout).toBe(zsh.stdout);
+  });
+
+  it('has a help', async () => {
+    const help = await bench(['completion', '--help']);
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    expect(help.stdout).toMatch(/^bench completion \[bash\|zsh\]\n/);
   });
 });
 
