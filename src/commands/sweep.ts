@@ -25,6 +25,7 @@ import { pageOf } from './page.ts';
 import { readReport } from './report.ts';
 import { resumedBody } from './resumed-body.ts';
 import { runSweep, type SweepResult } from './sweep-run.ts';
+import { withAdvice } from './unfinished.ts';
 
 /** `bench sweep` and `bench run`: from argv to results on disk and on stdout. */
 export async function runMeasure(
@@ -84,7 +85,8 @@ export async function runMeasure(
     const { report, exitCode } = result;
     store.close();
     if (args.json) process.stdout.write(`${JSON.stringify(report)}\n`);
-    else if (!args.quiet) process.stdout.write(`${pageOf(report, 'heaviest')}\nresults: ${directory}\n`);
+    else if (!args.quiet)
+      process.stdout.write(`${pageOf(withAdvice(report, directory), 'heaviest')}\nresults: ${directory}\n`);
     const exported = exportDirectory(
       store.missing === null ? exports : [],
       report,
