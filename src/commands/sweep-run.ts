@@ -6,6 +6,7 @@ import { sum } from '../core/distribution.ts';
 import { BenchError, EXIT, type ExitCode, errorText, usageError, worstExit } from '../core/errors.ts';
 import type { LevelReport, PromptFacts, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
+import { publicSpec } from '../core/secrets.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
 import { EXPORTERS } from '../exporters/index.ts';
 import { Connection, targetFacts } from './connect.ts';
@@ -91,7 +92,7 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
     runner.prepare({ spec, points, identified }),
   );
   await runner.begin(canary);
-  job.store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
+  job.store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);
   const draft = new ReportDraft(
     job,
     spec,
@@ -183,7 +184,7 @@ class ReportDraft {
 
   constructor(job: SweepJob, spec: RunSpec, target: TargetFacts, prompts: PromptFacts) {
     this.#job = job;
-    this.#spec = spec;
+    this.#spec = publicSpec(spec);
     this.#target = target;
     this.#prompts = prompts;
   }
