@@ -7,6 +7,7 @@ import { BenchError, EXIT, type ExitCode, errorText, usageError, worstExit } fro
 import type { LevelReport, PromptFacts, Provenance, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
+import { roundTripMs } from '../endpoints/round-trip.ts';
 import { EXPORTERS } from '../exporters/index.ts';
 import type { RunClock } from '../host/clock.ts';
 import type { RunStore } from '../host/store.ts';
@@ -115,11 +116,13 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
     runner.prepare({ spec, points, identified }),
   );
   await runner.begin(canary);
+  // The prompts are made and nothing is measured yet: this process has nothing else to do.
+  const roundTrip = await roundTripMs(job.access.targets[0]!);
   job.store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
   const draft = new ReportDraft(
     job,
     spec,
-    targetFacts(spec, identified, canary, connection.controls),
+    targetFacts(spec, identified, canary, connection.controls, roundTrip),
     supply.facts,
   );
   draft.warnings.push(...job.earlierNotes, ...identified.notes, ...supply.warnings);
