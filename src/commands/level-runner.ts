@@ -10,7 +10,7 @@ import { measureLevel } from './level.ts';
 import type { Progress } from './progress.ts';
 import { chunkTokens, type PromptSupply, preparePromptsFor } from './prompt-supply.ts';
 import { requestPrefix } from './ranks/rank-files.ts';
-import type { SweepJob } from './sweep-run.ts';
+import type { SweepJob } from './sweep-job.ts';
 import type { ServerWitness } from './witness.ts';
 
 /** What a level came to. */

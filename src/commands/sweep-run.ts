@@ -4,47 +4,23 @@ import path from 'node:path';
 import { DEFINITIONS } from '../core/definitions.ts';
 import { sum } from '../core/distribution.ts';
 import { BenchError, EXIT, type ExitCode, errorText, usageError, worstExit } from '../core/errors.ts';
-import type { LevelReport, PromptFacts, Provenance, Report, TargetFacts } from '../core/report.ts';
+import type { LevelReport, PromptFacts, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
 import { roundTripMs } from '../endpoints/round-trip.ts';
 import { EXPORTERS } from '../exporters/index.ts';
-import type { RunClock } from '../host/clock.ts';
-import type { RunStore } from '../host/store.ts';
-import type { TargetAccess } from './arguments.ts';
 import { Connection, targetFacts } from './connect.ts';
 import { Interrupt } from './interrupt.ts';
-import { type LevelHooks, skippedLevel } from './level.ts';
+import { skippedLevel } from './level.ts';
 import { type LevelRunner, LocalRunner, type RunnerTools } from './level-runner.ts';
-import type { LoadPlan } from './load-plan.ts';
 import { liveProgress, SILENT } from './progress.ts';
 import { RankRunner } from './ranks/runner.ts';
 import { whySkipped } from './stack/level-guard.ts';
-import type { StackLink } from './stack/link.ts';
+import type { SweepJob } from './sweep-job.ts';
 import { ServerWitness } from './witness.ts';
 
 /** How long to wait for the stack's own word on why requests failed. */
 const VERDICT_WITHIN_MS = 5_000;
-
-export interface SweepJob {
-  readonly spec: RunSpec;
-  readonly access: TargetAccess;
-  readonly clock: RunClock;
-  readonly provenance: Provenance;
-  readonly store: RunStore;
-  readonly quiet: boolean;
-  /** Levels of an earlier, incomplete run of the same spec; they are not run again. */
-  readonly earlier: readonly LevelReport[];
-  /** What the earlier run had to say, and with what it was made; empty for a new run. */
-  readonly earlierNotes: readonly string[];
-  /** Number of the first request, so that ids go on where an earlier run stopped. */
-  readonly firstId: number;
-  readonly hooks?: LevelHooks;
-  /** The stack that bench launched and that is measured; null or left out when it did not. */
-  readonly stack?: StackLink | null;
-  /** Load generators that send in place of this process; it has no hooks then. */
-  readonly load?: LoadPlan | null;
-}
 
 export interface SweepResult {
   readonly report: Report;

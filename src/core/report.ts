@@ -248,6 +248,14 @@ export interface StackFacts {
   /** Why it failed in one line; null when it did not. */
   readonly failure: string | null;
   readonly warnings: readonly string[];
+  readonly versions: Readonly<Record<string, string>>;
+  readonly drivers: Readonly<Record<string, string>>;
+  readonly image: {
+    readonly reference: string;
+    readonly digest: string | null;
+    readonly bytes: number | null;
+    readonly modified: string | null;
+  } | null;
 }
 
 /** The one document of a run: `report.json`. Everything that is shown or exported is made from it. */

@@ -67,7 +67,7 @@ export function expandStack(
     source,
     name: file.name,
     cluster: { ...file.cluster, mode, ...(mode === 'attach' && jobId && { attach: { job_id: jobId } }) },
-    container: { ...file.container, runtime },
+    container: containerOf(file, runtime, expansion.runtime.discovery),
     model: file.model,
     runtime: expansion.runtime,
     services,
@@ -82,6 +82,18 @@ export function expandStack(
     warnings: [],
   };
   return { stack, remarks: [...remarks, ...expansion.remarks] };
+}
+
+/** Discovery by files needs the run's folder in every container. */
+function containerOf(
+  file: StackFile,
+  runtime: 'pyxis' | 'none',
+  discovery: Stack['runtime']['discovery'],
+): Stack['container'] {
+  const shared = '${run.dir}:${run.dir}';
+  const mounts = file.container?.mounts ?? [];
+  const missing = runtime === 'pyxis' && discovery === 'file' && !mounts.includes(shared);
+  return { ...file.container, runtime, ...(missing && { mounts: [...mounts, shared] }) };
 }
 
 interface Parts {

@@ -20,7 +20,7 @@ export function planText(
     'nodes',
     ...nodeMap(open),
     '',
-    ...(allocation === null ? [] : [...allocationLines(allocation), '']),
+    ...(allocation === null ? [] : allocationLines(allocation)),
     ...(notes.length === 0 ? [] : [...notes, '']),
     ...open.steps.flatMap((step) => [...stepLines(step), '']),
     `the whole is ready (within ${formatDuration(open.readyTimeoutMs)}) when`,
@@ -44,8 +44,9 @@ function nodeMap(plan: StackPlan): string[] {
 }
 
 function allocationLines({ argv, jobId, nodeCount }: AllocationPlan): string[] {
-  if (argv !== null) return ['allocation', `  ${shellLine(argv)}`];
-  if (jobId !== null) return ['allocation', `  attach to job ${jobId}, of which ${nodeCount} nodes are used`];
+  if (argv !== null) return ['allocation', `  ${shellLine(argv)}`, ''];
+  if (jobId !== null)
+    return ['allocation', `  attach to job ${jobId}, of which ${nodeCount} nodes are used`, ''];
   return [];
 }
 
@@ -58,9 +59,8 @@ function stepLines(step: PlannedStep): string[] {
     ...commandLines(step).map((line) => `  ${line}`),
     '  )',
     `  # output: ${step.logFile}`,
-    ...step.ready.map(
-      (probe) => `  # ready (within ${formatDuration(step.readyTimeoutMs)}): ${probeText(probe)}`,
-    ),
+    ...(step.ready.length === 0 ? [] : [`  # ready (within ${formatDuration(step.readyTimeoutMs)}) when`]),
+    ...step.ready.map((probe) => `  #   ${probeText(probe)}`),
   ];
 }
 

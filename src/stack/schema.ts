@@ -55,7 +55,7 @@ const mount = z.union([
   z
     .string()
     .regex(
-      /^[^:,]+:\/[^:,]*(:[^:,]+)?$/,
+      /^[^:,]+:(\/|\$\{)[^:,]*(:[^:,]+)?$/,
       'is not SOURCE:/TARGET or SOURCE:/TARGET:FLAGS (flags joined by "+")',
     ),
   object({ host: text, container: text, flags: z.array(text).optional() }),
@@ -278,7 +278,17 @@ export const stackSchema = object({
   ),
   stack_ready: ready.optional(),
   teardown: object({
-    cleanup_globs: z.array(z.string().startsWith('/', 'is no absolute path')).optional(),
+    cleanup_globs: z
+      .array(
+        // Removed with all that is below, so nothing at the top of the file system.
+        z
+          .string()
+          .regex(
+            /^(\/[^/*?[]+\/|\$\{run\.(scratch|dir)\})/,
+            'is no path below a folder: write /dev/shm/NAME*',
+          ),
+      )
+      .optional(),
   }).optional(),
 });
 

@@ -1,3 +1,4 @@
+import type { ImageFacts } from './image-facts.ts';
 import type { Why } from './why.ts';
 
 /** How far the whole stack is. */
@@ -70,6 +71,11 @@ export interface StackState {
   readonly waitingFor: readonly string[];
   readonly why: Why | null;
   readonly warnings: readonly string[];
+  /** Versions of engines and packages, as logs and a Python on the head node told them. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** GPU driver by node; empty where no node told one. */
+  readonly drivers: Readonly<Record<string, string>>;
+  readonly image: ImageFacts | null;
 }
 
 /** A line of `events.jsonl`. */

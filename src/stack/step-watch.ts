@@ -6,6 +6,7 @@ import type { ProbeResult } from './probe.ts';
 import type { Recorder } from './recorder.ts';
 import { srunSays } from './srun-says.ts';
 import { type StepEnd, type StepProcess, startStep } from './step-process.ts';
+import { versionsIn } from './versions.ts';
 
 /** A step that SLURM has not started after this long waits for resources that something else holds. */
 const BLOCKED_AFTER_MS = 60_000;
@@ -87,6 +88,9 @@ export class StepWatch {
       this.srunLine(raw);
       return;
     }
+    const versions = versionsIn(text);
+    if (Object.keys(versions).length > 0)
+      this.#recorder.set({ versions: { ...versions, ...this.#recorder.state.versions } });
     for (const match of this.#matches.values()) {
       if (!match.regex.test(text)) continue;
       match.count++;

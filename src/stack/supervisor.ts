@@ -12,6 +12,9 @@ import type { StackState, StepStatus } from './state.ts';
 import { tearDown } from './teardown.ts';
 import { type Why, whyOf } from './why.ts';
 
+/** What was found on the nodes. */
+export type PreflightResult = Pick<StackState, 'warnings' | 'versions' | 'drivers' | 'image'>;
+
 /** What the supervisor is to do; everything about the stack file is decided before. */
 export interface SupervisorJob {
   readonly run: string;
@@ -20,8 +23,8 @@ export interface SupervisorJob {
   readonly allocation: AllocationPlan;
   /** Makes the plan once the nodes are known. Throws with a reason when they do not fit. */
   plan(allocation: Allocation | null): Promise<StackPlan>;
-  /** Looks at the nodes before anything is started; throws what forbids the launch. Gives warnings. */
-  preflight(plan: StackPlan, signal: AbortSignal): Promise<readonly string[]>;
+  /** Looks at the nodes before anything is started; throws what forbids the launch. */
+  preflight(plan: StackPlan, signal: AbortSignal): Promise<PreflightResult>;
   /** Ends after this, with the nodes given back and nothing started (`bench stack check`). */
   readonly checkOnly: boolean;
 }
@@ -92,8 +95,8 @@ class Supervision {
       warnings: [...recorder.state.warnings, ...plan.warnings],
     });
     recorder.phase('preflight');
-    const warnings = await this.#job.preflight(plan, this.#signal);
-    recorder.set({ warnings: [...recorder.state.warnings, ...warnings] });
+    const { warnings, ...found } = await this.#job.preflight(plan, this.#signal);
+    recorder.set({ ...found, warnings: [...recorder.state.warnings, ...warnings] });
     this.#throwIfStopped();
     if (this.#job.checkOnly) return;
     this.#launch = new Launch(plan, recorder, this.#deps, this.#signal);
@@ -215,6 +218,9 @@ function firstState(job: SupervisorJob): StackState {
     waitingFor: [],
     why: null,
     warnings: [],
+    versions: {},
+    drivers: {},
+    image: null,
   };
 }
 

@@ -1,5 +1,6 @@
 import { referencesOf, SERVICE_VALUES, STACK_VALUES } from './interpolate.ts';
 import type { ProbeFile } from './schema.ts';
+import { mountList } from './srun-argv.ts';
 import type { Remark, Service, Stack } from './stack.ts';
 import { suggest } from './suggestion.ts';
 
@@ -43,6 +44,10 @@ export function findTraps(stack: Stack): Remark[] {
     checkProbe(stack, probe, ['stack_ready', 'all', i], tell);
   const frontend = Object.values(stack.services).find(({ role }) => role === 'frontend');
   checkTexts(stack.stack_ready.all, ['stack_ready', 'all'], namesOf(frontend, false), tell);
+  checkTexts(stack.container, ['container'], [...STACK_VALUES], tell);
+  for (const path of [stack.container.image ?? '', ...mountList(stack.container)])
+    if (/(^|[^$])\$[A-Za-z_(]/.test(path))
+      tell('error', ['container'], `no shell reads "${path}": write \${env:NAME} for a variable`);
   checkTexts(stack.teardown.cleanup_globs, ['teardown', 'cleanup_globs'], [...STACK_VALUES], tell);
   return remarks;
 }

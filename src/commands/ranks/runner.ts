@@ -11,7 +11,7 @@ import type { Canary } from '../connect.ts';
 import type { LevelRunner, LoadOrder, MeasuredLevel, RunnerTools } from '../level-runner.ts';
 import type { LoadPlan } from '../load-plan.ts';
 import type { PromptSupply } from '../prompt-supply.ts';
-import type { SweepJob } from '../sweep-run.ts';
+import type { SweepJob } from '../sweep-job.ts';
 import type { ServerWitness } from '../witness.ts';
 import { Crew } from './crew.ts';
 import { LocalChannel } from './local-channel.ts';

@@ -22,10 +22,7 @@ export function stackCommands(y: Argv, declare: Declare, set: (code: ExitCode) =
       'show the nodes and every command of a launch; run nothing',
       (inner) =>
         declare(inner.positional('file', FILE), PLAN_OPTIONS)
-          .example(
-            '$0 stack plan stack.yaml --nodes ptyche0336,ptyche0341',
-            'for these two nodes, on any machine',
-          )
+          .example('$0 stack plan stack.yaml --nodes a,b', 'for these two nodes, on any machine')
           .example('$0 stack plan stack.yaml --full', 'the file with what its preset fills in'),
       (argv) => set(runPlan({ ...argv, file: String(argv['file']) })),
     )

@@ -72,7 +72,7 @@ export class StackLink {
 
   /** What the report tells of the stack. */
   facts(): StackFacts {
-    const { name, run, mode, job, startupS, why, warnings, gpus } = this.#state;
+    const { name, run, mode, job, startupS, why, warnings, gpus, versions, drivers, image } = this.#state;
     return {
       name,
       run,
@@ -84,6 +84,9 @@ export class StackLink {
       startupS,
       failure: why === null ? null : whyLine(why),
       warnings,
+      versions,
+      drivers,
+      image,
     };
   }
 

@@ -4,13 +4,16 @@ import { writeAtomic } from '../../host/store.ts';
 import { hostPathOf } from '../../stack/container-path.ts';
 import { checkEngine } from '../../stack/engine-limits.ts';
 import type { Finding } from '../../stack/findings.ts';
+import { imageFacts } from '../../stack/image-facts.ts';
 import type { StackPlan } from '../../stack/planned.ts';
 import { checkNode, type NodeNeeds, nodeNeeds, type PreflightOptions } from '../../stack/preflight.ts';
-import { parsePreflight } from '../../stack/preflight-facts.ts';
+import { type NodeFacts, parsePreflight } from '../../stack/preflight-facts.ts';
 import { preflightScript } from '../../stack/preflight-script.ts';
 import { runCommand } from '../../stack/slurm.ts';
 import { mountList } from '../../stack/srun-argv.ts';
 import type { Stack } from '../../stack/stack.ts';
+import type { PreflightResult } from '../../stack/supervisor.ts';
+import { packageVersionsCommand, parsePackageVersions } from '../../stack/versions.ts';
 import { plainWhy, StackFailure } from '../../stack/why.ts';
 import type { StackOrder } from './start.ts';
 
@@ -29,13 +32,15 @@ export async function lookAtNodes(
   order: StackOrder,
   env: NodeJS.ProcessEnv,
   signal: AbortSignal,
-): Promise<readonly string[]> {
-  if (!order.preflight) return [];
+): Promise<PreflightResult> {
+  const image = stack.container.runtime === 'none' ? null : await imageFacts(stack.container.image ?? '');
+  const versions = await packageVersions(stack, plan, env);
+  if (!order.preflight) return { warnings: [], versions, drivers: {}, image };
   const options = optionsOf(stack, plan);
-  const onNodes = await Promise.all(
+  const looks = await Promise.all(
     nodeNeeds(plan, options).map((needs) => lookAtNode(needs, plan, options, env)),
   );
-  const findings = [...onNodes.flat(), ...lookAtEngines(stack, plan, order)];
+  const findings = [...looks.flatMap((look) => look.findings), ...lookAtEngines(stack, plan, order)];
   writeAtomic(path.join(order.dir, PREFLIGHT_FILE), `${JSON.stringify(findings, null, 2)}\n`);
   const errors = findings.filter(({ level }) => level === 'error');
   if (errors.length > 0 && !signal.aborted) {
@@ -46,9 +51,45 @@ export async function lookAtNodes(
       node: first.node,
     });
   }
-  return findings
-    .filter(({ level }) => level === 'warn')
-    .map((finding) => `${findingText(finding)}${finding.hint === null ? '' : ` (${finding.hint})`}`);
+  return {
+    warnings: findings
+      .filter(({ level }) => level === 'warn')
+      .map((finding) => `${findingText(finding)}${finding.hint === null ? '' : ` (${finding.hint})`}`),
+    versions,
+    drivers: Object.fromEntries(
+      looks.flatMap(({ facts }) => (facts?.driver ? [[facts.node, facts.driver] as const] : [])),
+    ),
+    image,
+  };
+}
+
+/** Versions that a Python on the head node has; inside of a container only the engines' own words tell them. */
+async function packageVersions(
+  stack: Stack,
+  plan: StackPlan,
+  env: NodeJS.ProcessEnv,
+): Promise<Readonly<Record<string, string>>> {
+  const { python } = stack.runtime;
+  if (stack.container.runtime !== 'none' || python === undefined) return {};
+  const { stdout } = await runCommand(onNode(plan, plan.head.node, packageVersionsCommand(python)), { env });
+  return parsePackageVersions(stdout);
+}
+
+/** The command as a step of one task on the node; as it is in local mode. */
+function onNode(plan: StackPlan, node: string, command: readonly string[]): readonly string[] {
+  if (plan.jobId === null) return command;
+  return [
+    'srun',
+    `--jobid=${plan.jobId}`,
+    '--overlap',
+    '--nodes=1',
+    '--ntasks=1',
+    `--nodelist=${node}`,
+    '--input=none',
+    '-J',
+    `${plan.run}.preflight`,
+    ...command,
+  ];
 }
 
 /** A finding in one line, without its hint. */
@@ -61,38 +102,22 @@ async function lookAtNode(
   plan: StackPlan,
   options: PreflightOptions,
   env: NodeJS.ProcessEnv,
-): Promise<readonly Finding[]> {
-  const script = ['bash', '-c', preflightScript(needs.asks)];
-  const argv =
-    plan.jobId === null
-      ? script
-      : [
-          'srun',
-          `--jobid=${plan.jobId}`,
-          '--overlap',
-          '--nodes=1',
-          '--ntasks=1',
-          `--nodelist=${needs.node}`,
-          '--input=none',
-          '-J',
-          `${plan.run}.preflight`,
-          ...script,
-        ];
+): Promise<{ readonly findings: readonly Finding[]; readonly facts: NodeFacts | null }> {
+  const argv = onNode(plan, needs.node, ['bash', '-c', preflightScript(needs.asks)]);
   const askedMs = Date.now();
   const { stdout, stderr, code } = await runCommand(argv, { env, timeoutMs: NODE_TIMEOUT_MS });
   if (stdout === '' && code !== 0) {
-    return [
-      {
-        level: 'error',
-        node: needs.node,
-        what: 'preflight step',
-        value: stderr.trim().split('\n').at(-1) || `it ended with ${code ?? 'no exit code'}`,
-        hint: 'a step cannot be started on this node',
-      },
-    ];
+    const finding: Finding = {
+      level: 'error',
+      node: needs.node,
+      what: 'preflight step',
+      value: stderr.trim().split('\n').at(-1) || `it ended with ${code ?? 'no exit code'}`,
+      hint: 'a step cannot be started on this node',
+    };
+    return { findings: [finding], facts: null };
   }
   const facts = parsePreflight(needs.node, stdout);
-  return checkNode(needs, facts, options, { askedMs, toldMs: Date.now() });
+  return { findings: checkNode(needs, facts, options, { askedMs, toldMs: Date.now() }), facts };
 }
 
 function optionsOf(stack: Stack, plan: StackPlan): PreflightOptions {

@@ -208,6 +208,8 @@ up() {
   # its connections come from 127.0.0.1, and there it would be called back.
   local loopback=CommunicationParameters=NoInAddrAny,NoCtldInAddrAny here=
   case $(getent ahostsv4 "$(hostname)" | awk 'NR == 1 { print $1 }') in 127.*) here=$loopback ;; esac
+  # slurmd loads the plugin of the kernel's version although nothing here uses it, and that of version 2 wants systemd.
+  echo CgroupPlugin=cgroup/v1 >"$dir/cgroup.conf"
   configuration "$here" >"$dir/slurm.conf"
   configuration "$loopback" >"$dir/daemon.conf"
   configuration >"$dir/client.conf"
@@ -236,7 +238,7 @@ all_idle() { [ "$(timeout 5 sinfo -h -N -o '%N %t' | sort -u | grep -c ' idle$')
 # files go by the same name there, each at its time.
 controller() {
   if [ "$(cat "$dir/mode")" = plain ]; then exec slurmctld -D -c -f "$dir/slurm.conf"; fi
-  exec unshare --mount --uts bash -c 'hostname controller; mount --bind "$1/hosts" /etc/hosts
+  exec unshare --mount --uts bash -ec 'hostname controller; mount --bind "$1/hosts" /etc/hosts
     exec slurmctld -D -c -f "$1/daemon.conf"' controller "$dir"
 }
 node() {
