@@ -292,6 +292,7 @@ export function targetFacts(
   identified: Identified,
   canary: Canary,
   controls: readonly Control[],
+  roundTripMs: number | null,
 ): TargetFacts {
   const { record } = canary.finished;
   return {
@@ -308,6 +309,7 @@ export function targetFacts(
       e2eMs: record.endAtMs - record.sentAtMs,
       usage: record.osl.by === 'usage',
     },
+    roundTripMs,
   };
 }
 

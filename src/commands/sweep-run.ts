@@ -8,6 +8,7 @@ import type { LevelReport, PromptFacts, Report, TargetFacts } from '../core/repo
 import { REPORT_SCHEMA } from '../core/report.ts';
 import { publicSpec } from '../core/secrets.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
+import { roundTripMs } from '../endpoints/round-trip.ts';
 import { EXPORTERS } from '../exporters/index.ts';
 import { Connection, targetFacts } from './connect.ts';
 import { Interrupt } from './interrupt.ts';
@@ -92,11 +93,13 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
     runner.prepare({ spec, points, identified }),
   );
   await runner.begin(canary);
+  // The prompts are made and nothing is measured yet: this process has nothing else to do.
+  const roundTrip = await roundTripMs(job.access.targets[0]!);
   job.store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);
   const draft = new ReportDraft(
     job,
     spec,
-    targetFacts(spec, identified, canary, connection.controls),
+    targetFacts(spec, identified, canary, connection.controls, roundTrip),
     supply.facts,
   );
   draft.warnings.push(...job.earlierNotes, ...identified.notes, ...supply.warnings);

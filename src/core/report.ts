@@ -226,6 +226,11 @@ export interface TargetFacts {
   readonly refusedFields: readonly string[];
   readonly metricsUrl: string | null;
   readonly canary: { readonly ttftMs: number | null; readonly e2eMs: number; readonly usage: boolean };
+  /**
+   * A round trip between the measuring process and the first of the targets: median of five TCP connects before the
+   * first level. null where it could not be measured (a Unix socket); left out by older versions.
+   */
+  readonly roundTripMs?: number | null;
 }
 
 /** The stack under test, where bench launched it: how it came up, and what became of it. */

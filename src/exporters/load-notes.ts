@@ -6,6 +6,14 @@ import { harmless } from './page-style.ts';
 /** More names than this say less than their number. */
 const MOST_NAMES = 4;
 
+/** How far the measuring process was from the server: every latency holds at least one such round trip. */
+export function networkNotes({ target, provenance }: Report): Note[] {
+  const { roundTripMs = null } = target;
+  if (roundTripMs === null) return [];
+  const text = `round trip ${figure(roundTripMs)} ms from ${harmless(provenance.host)}`;
+  return [{ topic: 'network', text, loud: false }];
+}
+
 /** Who sent the load, where it was not one process, and how far their clocks were apart. */
 export function loadNotes(report: Report): Note[] {
   const ranks = report.levels.flatMap((level) => level.ranks ?? []);

@@ -4,7 +4,7 @@ import { formatDuration } from '../core/units.ts';
 import { figure, grouped, percent } from './figures.ts';
 import { lengthNotes } from './length-notes.ts';
 import { groupBy, levelNames, levelsRun, showsTokenItl } from './level-names.ts';
-import { loadNotes } from './load-notes.ts';
+import { loadNotes, networkNotes } from './load-notes.ts';
 import type { Note } from './note.ts';
 import { harmless } from './page-style.ts';
 
@@ -28,6 +28,7 @@ export function runNotes(report: Report): Note[] {
     ...itlNotes(report),
     ...steadyNotes(report),
     ...witnessNotes(report),
+    ...networkNotes(report),
     ...loadNotes(report),
     promptNote(report),
   ];

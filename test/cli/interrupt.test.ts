@@ -56,6 +56,8 @@ describe('Ctrl-C', () => {
   it.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
+    // What batch jobs ask to be warned with: sbatch --signal=B:USR1@120.
+    ['SIGUSR1', 143],
   ] as const)('%s once lets requests end, keeps all records and is exit %i', async (signal, code) => {
     const { out, running } = await startSweep();
     await until(

@@ -54,6 +54,11 @@ describe('a server with a known schedule', () => {
       [1, 4, 16].map((c, i) => expect.stringContaining(`[${i + 1}/3] C=${c} 400x30  ${6 * c} done in `)),
     );
     expect(run.report.status).toBe('complete');
+    const { roundTripMs } = run.report.target;
+    expect(roundTripMs).toBeGreaterThan(0);
+    // Far less than the server takes for its first token: nothing but the network is in it.
+    expect(roundTripMs).toBeLessThan(100);
+    expect(ended.stdout).toContain(` ms from ${run.report.provenance.host}`);
     expect(run.report.levels.map(({ concurrency }) => concurrency)).toEqual([1, 4, 16]);
     for (const level of run.report.levels) {
       expect(Math.abs(level.ttftMs.p50! - 200)).toBeLessThan(1);

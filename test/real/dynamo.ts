@@ -156,7 +156,8 @@ export async function startDynamo(options: DynamoOptions): Promise<DynamoStack> 
   };
 }
 
-function makeModelDir(workDir: string): string {
+/** Makes the smallest folder that the frontend and the mocker take for a model in `workDir`, and gives its path. */
+export function makeModelDir(workDir: string): string {
   const modelDir = path.join(workDir, 'model');
   mkdirSync(modelDir, { recursive: true });
   for (const file of ['tokenizer.json', 'tokenizer_config.json']) {
@@ -276,7 +277,7 @@ function logTail(file: string): string {
 }
 
 /** Ports of 127.0.0.1 that are free now, all different. Dynamo reads `DYN_SYSTEM_PORT` as a signed 16-bit number. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) {
     const port = randomInt(15_000, 32_000);

@@ -65,6 +65,7 @@ describe('report.schema.json', () => {
         modelsListed: null,
         metricsUrl: null,
         canary: { ttftMs: null, e2eMs: 12, usage: false },
+        roundTripMs: null,
       },
       prompts: { ...base.prompts, template: { source: 'none', hash: null, tokens: null, by: 'unknown' } },
       provenance: { ...base.provenance, git: null, slurm: null },

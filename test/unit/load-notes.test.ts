@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RankReport } from '../../src/core/report.ts';
-import { loadNotes } from '../../src/exporters/load-notes.ts';
+import { loadNotes, networkNotes } from '../../src/exporters/load-notes.ts';
 import { makeReport, makeThinLevel } from '../fixtures/report.ts';
 
 function rank(number: number, host: string, clockOffsetMs: number): RankReport {
@@ -30,5 +30,24 @@ describe('who sent the load', () => {
 
   it('is nothing to say of one process', () => {
     expect(loadNotes(makeReport())).toEqual([]);
+  });
+});
+
+describe('how far the server was', () => {
+  it('is told with the host it was measured from', () => {
+    const { target, provenance } = makeReport();
+    const report = makeReport({
+      target: { ...target, roundTripMs: 0.1234 },
+      provenance: { ...provenance, host: 'login-1' },
+    });
+    expect(networkNotes(report)).toEqual([
+      { topic: 'network', text: 'round trip 0.123 ms from login-1', loud: false },
+    ]);
+  });
+
+  it('is nothing to say where nobody knows', () => {
+    const { roundTripMs: _, ...older } = makeReport().target;
+    expect(networkNotes(makeReport({ target: { ...older, roundTripMs: null } }))).toEqual([]);
+    expect(networkNotes(makeReport({ target: older }))).toEqual([]);
   });
 });
