@@ -15,16 +15,17 @@ import type { MeasureArgs } from './options.ts';
 import { pageOf } from './page.ts';
 import { asEarlier, earlierRun, refuseBesideResume } from './resume.ts';
 import { urlOf } from './stack/link.ts';
-import { sendFrom } from './stack/load-on.ts';
+import { sendFrom, sentHeaders } from './stack/load-on.ts';
 import { openStack, type StackSession } from './stack/session.ts';
 import { runSweep, type SweepResult } from './sweep-run.ts';
 
 /** `bench sweep` and `bench run`: from argv to results on disk and on stdout. */
 export async function runMeasure(
-  args: MeasureArgs,
+  given: MeasureArgs,
   verb: 'sweep' | 'run',
   argv: readonly string[],
 ): Promise<ExitCode> {
+  const args = { ...given, header: [...sentHeaders(process.env), ...given.header] };
   const earlier = args.resume === undefined ? null : earlierRun(args.resume);
   if (earlier !== null) refuseBesideResume(argv);
   const exports = parseExports(args.export);
