@@ -121,6 +121,8 @@ function refuseMixedTargets(args: MeasureArgs, argv: readonly string[]): void {
   ];
   if (given.length > 1 && given.some((name) => name.startsWith('--stack')))
     throw usageError(`${given.join(' and ')}: each names what is measured`, 'give one of them');
+  if (args.keep && args.stack === undefined)
+    throw usageError('--keep: there is no stack that would be torn down', 'give --stack FILE');
   if (args['load-on'] !== 'login' && args.stack === undefined && args['stack-run'] === undefined)
     throw usageError('--load-on: there is no stack whose nodes could send', 'give --stack or --stack-run');
 }
