@@ -17,17 +17,18 @@ import { pageOf } from './page.ts';
 import { asEarlier, earlierRun, refuseBesideResume } from './resume.ts';
 import { resumedBody } from './resumed-body.ts';
 import { urlOf } from './stack/link.ts';
-import { sendFrom } from './stack/load-on.ts';
+import { sendFrom, sentHeaders } from './stack/load-on.ts';
 import { openStack, type StackSession } from './stack/session.ts';
 import { runSweep, type SweepResult } from './sweep-run.ts';
 import { withAdvice } from './unfinished.ts';
 
 /** `bench sweep` and `bench run`: from argv to results on disk and on stdout. */
 export async function runMeasure(
-  args: MeasureArgs,
+  given: MeasureArgs,
   verb: 'sweep' | 'run',
   argv: readonly string[],
 ): Promise<ExitCode> {
+  const args = { ...given, header: [...sentHeaders(process.env), ...given.header] };
   const earlier = args.resume === undefined ? null : earlierRun(args.resume);
   if (earlier !== null) refuseBesideResume(argv);
   const exports = parseExports(args.export);
@@ -125,6 +126,8 @@ function refuseMixedTargets(args: MeasureArgs, argv: readonly string[]): void {
   ];
   if (given.length > 1 && given.some((name) => name.startsWith('--stack')))
     throw usageError(`${given.join(' and ')}: each names what is measured`, 'give one of them');
+  if (args.keep && args.stack === undefined)
+    throw usageError('--keep: there is no stack that would be torn down', 'give --stack FILE');
   if (args['load-on'] !== 'login' && args.stack === undefined && args['stack-run'] === undefined)
     throw usageError('--load-on: there is no stack whose nodes could send', 'give --stack or --stack-run');
 }

@@ -97,7 +97,8 @@ function submitSalloc(argv: readonly string[], run: string, signal: AbortSignal)
     });
     let stderr = '';
     const give = (): void => {
-      const id = /(?:Pending job allocation|Granted job allocation|job) (\d+)/.exec(stderr)?.[1];
+      // What follows the number shows that all of it has come.
+      const id = /(?:Pending job allocation|Granted job allocation|job) (\d+)\s/.exec(stderr)?.[1];
       if (id !== undefined) resolve(id);
     };
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -141,7 +142,9 @@ async function waitUntilRunning(
       throw new BenchError(
         EXIT.launch,
         `job ${jobId} is not running (${job === null ? 'SLURM does not know it' : job.state})`,
-        ours ? 'see why: scontrol show job ID' : 'name a running job: cluster.job_id, or SLURM_JOB_ID',
+        ours
+          ? `see why: scontrol show job ${jobId}`
+          : 'name a running job: cluster.attach.job_id, or SLURM_JOB_ID',
       );
     }
     if (job.state === 'RUNNING') return granted(job, ours);

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { BenchError, EXIT, errorText, usageError } from '../../core/errors.ts';
 import { writeAtomic } from '../../host/store.ts';
 import { STATE_FILE } from '../../stack/recorder.ts';
+import { keptText } from '../../stack/redaction.ts';
 import type { StackState } from '../../stack/state.ts';
 import { whyText } from '../../stack/why-text.ts';
 import { supervisorLives, tryReadState, watchState } from './follow.ts';
@@ -46,7 +47,7 @@ export function startStack(order: StackOrder): StartedStack {
     throw usageError(`${dir} already holds a stack`, 'choose another folder');
   try {
     mkdirSync(dir, { recursive: true });
-    copyFileSync(order.file, path.join(dir, 'stack.yaml'));
+    writeFileSync(path.join(dir, 'stack.yaml'), keptText(readFileSync(order.file, 'utf8')));
     writeAtomic(path.join(dir, ORDER_FILE), `${JSON.stringify(order, null, 2)}\n`);
   } catch (error) {
     throw usageError(`cannot write to ${dir} (${errorText(error)})`, 'choose a folder that can be written');
