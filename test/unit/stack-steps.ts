@@ -96,6 +96,9 @@ export function localPlan(
     copies: [],
     cleanupGlobs: [],
     warnings: [],
+    versions: {},
+    drivers: {},
+    image: null,
     ...over,
   };
 }

@@ -53,7 +53,7 @@ export async function sendFrom(
   const stop = new Stop();
   // srun itself would kill its tasks at once.
   stop.signal.addEventListener('abort', async () => {
-    const step = (await stepsOf(job.id)).find(({ name }) => name === stepName);
+    const step = (await stepsOf(job.id).catch(() => [])).find(({ name }) => name === stepName);
     if (step !== undefined) await signalStep(step.id, stop.code === EXIT.terminated ? 'TERM' : 'INT');
   });
   try {

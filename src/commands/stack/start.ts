@@ -32,6 +32,8 @@ export interface StackOrder {
 /** A stack whose supervisor was started by this process. */
 export interface StartedStack {
   readonly dir: string;
+  /** Resolves when the supervisor has ended, however. */
+  readonly ended: Promise<void>;
   /** Resolves with the state once the stack is ready, or has only been checked; rejects (exit 4) when it fails or `signal` aborts. */
   untilUp(show: (state: StackState) => void, signal: AbortSignal): Promise<StackState>;
   /** Asks the supervisor to tear the stack down and waits until it has. */
@@ -65,6 +67,7 @@ export function startStack(order: StackOrder): StartedStack {
   });
   return {
     dir,
+    ended,
     untilUp: (show, signal) => follow(dir, child, ended, show, signal),
     async stop(show) {
       const unwatch = watchState(dir, LOOK_EVERY_MS, show);
@@ -126,9 +129,10 @@ function follow(
 
 /** The failure of a stack as an error (exit 4) with its first cause and where to read on. */
 export function failedStack(state: StackState, dir: string): BenchError {
+  if (state.why === null) return supervisorDied(dir);
   return new BenchError(
     EXIT.launch,
-    whyText(state.why!),
+    whyText(state.why),
     `all of it is in ${dir}: bench stack logs --run ${dir}`,
   );
 }
