@@ -2,6 +2,7 @@ import yargs, { type Argv, type InferredOptionTypes, type Options } from 'yargs'
 import { BenchError, EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
 import { VERSION } from './about.ts';
 import { runCheck } from './check.ts';
+import { completionHelp } from './completion.ts';
 import { MOCK_OPTIONS, runMock } from './mock.ts';
 import {
   withOptions as declareOptions,
@@ -24,6 +25,7 @@ import { runServing } from './serving/serving.ts';
 import { stackCommands } from './stack/index.ts';
 import { SUPERVISE_VERB } from './stack/start.ts';
 import { runSupervise } from './stack/supervise.ts';
+import { suggestFlags } from './suggestion.ts';
 import { runMeasure } from './sweep.ts';
 
 const VERBS = ['sweep', 'run', 'serving', 'stack', 'check', 'prompts', 'report', 'mock'] as const;
@@ -42,7 +44,9 @@ export async function runApp(args: readonly string[]): Promise<ExitCode> {
     exitCode = code;
   };
   try {
-    await makeParser(args, set).parseAsync();
+    const help = args[0] === 'completion' ? completionHelp(args.slice(1)) : null;
+    if (help !== null) process.stdout.write(help);
+    else await makeParser(args[0] === 'completion' ? ['completion'] : args, set).parseAsync();
     return exitCode;
   } catch (error) {
     return tell(error);
@@ -64,8 +68,12 @@ export function tell(error: unknown): ExitCode {
 
 function makeParser(args: readonly string[], set: (code: ExitCode) => void): Argv {
   const words = joinMockFlags(args);
-  const withOptions = <T extends Record<string, Options>>(y: Argv, options: T) =>
-    addOptions(y, options, words);
+  /** Options of the command that was given. */
+  const known: string[] = [];
+  const withOptions = <T extends Record<string, Options>>(y: Argv, options: T) => {
+    known.push(...Object.keys(options));
+    return addOptions(y, options, words);
+  };
   const parser = yargs(words)
     .scriptName('bench')
     .usage('$0 <command>\n\nMeasures how an LLM server answers under load, with prompts of exact length.')
@@ -188,7 +196,7 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
     .command('stack', 'launch, prove ready, watch and tear down the stack under test', (y) =>
       stackCommands(y, withOptions, set),
     )
-    .completion('completion', 'print a shell completion script')
+    .completion('completion', 'print a completion script for bash or zsh')
     .demandCommand(1, 'say what to do: bench sweep, run, serving, stack, check, prompts, report or mock')
     .strict()
     .recommendCommands()
@@ -198,7 +206,7 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
     .exitProcess(false)
     .fail((message, error) => {
       if (error) throw error;
-      throw wrongUsage(message, args);
+      throw wrongUsage(message, args, known);
     });
   return parser as Argv;
 }
@@ -239,7 +247,7 @@ function joinMockFlags(args: readonly string[]): string[] {
 }
 
 /** What the parser says in several lines, as one line that names the option and the value. */
-function wrongUsage(message: string, args: readonly string[]): BenchError {
+function wrongUsage(message: string, args: readonly string[], known: readonly string[]): BenchError {
   const verb = VERBS.find((name) => name === args[0]);
   const inner = verb === 'stack' && /^[a-z]/.test(args[1] ?? '') ? ` ${args[1]}` : '';
   const hint = verb === undefined ? 'see bench --help' : `see bench ${verb}${inner} --help`;
@@ -269,5 +277,6 @@ function wrongUsage(message: string, args: readonly string[]): BenchError {
     const dashed = args.find((arg) => /^--?/.test(arg) && arg.replace(/^-+/, '').split('=', 1)[0] === word);
     return dashed === undefined ? `"${word}"` : dashed.split('=', 1)[0]!;
   });
-  return usageError(`unknown: ${words.join(', ')}`, hint);
+  const meant = suggestFlags(words, known);
+  return usageError(`unknown: ${words.join(', ')}`, meant === null ? hint : `${meant} ${hint}`);
 }

@@ -8,11 +8,19 @@ import type { Target, TlsMaterial } from '../endpoints/wire.ts';
 import { checkShape, makePoints, parseLevels, parseShapes } from './levels.ts';
 import type { MeasureArgs, TargetArgs } from './options.ts';
 
+/** What to do about a target that does not serve, in the flags of the command. */
+export interface TargetHints {
+  readonly noServer: string;
+  readonly unlistedModel: string;
+}
+
 /** Everything about a target that must not reach a file. */
 export interface TargetAccess {
   readonly targets: readonly Target[];
   readonly headers: readonly (readonly [string, string])[];
   readonly tls: TlsMaterial | null;
+  /** Where the command has other flags than `--url` and `--model`. */
+  readonly hints?: TargetHints;
 }
 
 /** Headers that the wire sets itself. */

@@ -3,6 +3,7 @@ import { BenchError, EXIT } from '../core/errors.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
 import type { TargetFacts } from '../core/report.ts';
 import { newRequestIds } from '../core/request-ids.ts';
+import { secretTexts } from '../core/secrets.ts';
 import type { Prompt, RunSpec } from '../core/spec.ts';
 import { Client } from '../endpoints/client.ts';
 import { Control, parseModels } from '../endpoints/control.ts';
@@ -12,8 +13,8 @@ import { recogniseServer, SERVERS, type ServerKind, UNKNOWN_SERVER_FIELDS } from
 import { SocketWire } from '../endpoints/socket-wire.ts';
 import { UndiciWire } from '../endpoints/undici-wire.ts';
 import type { Target, Wire } from '../endpoints/wire.ts';
-import type { TargetAccess } from './arguments.ts';
-import { chooseModel } from './model-choice.ts';
+import type { TargetAccess, TargetHints } from './arguments.ts';
+import { chooseModel, isUnlisted, notStreaming } from './model-choice.ts';
 
 /** A small request: a proof that tokens flow, not that a port is open. */
 const CANARY_TEXT = 'Tell me a story as if we were playing dungeons and dragons.';
@@ -23,6 +24,11 @@ const LENGTH_FIELDS: readonly OptionalField[] = ['ignore_eos', 'min_tokens'];
 const SIDE_CALL_TIMEOUT_MS = 10_000;
 /** Shorter header values are words that an error may well hold by chance. */
 const LEAST_SECRET = 6;
+
+const HINTS: TargetHints = {
+  noServer: 'start it, or name it with --url',
+  unlistedModel: 'name a listed one with --model',
+};
 
 /** A server that was asked who it is. */
 export interface Identified {
@@ -68,6 +74,7 @@ export class Connection {
   readonly #signal: AbortSignal | null;
   /** Longest first, so that none is left over inside of another. */
   readonly #secrets: readonly string[];
+  readonly #hints: TargetHints;
 
   /** `signal` cancels requests outside of any measurement. */
   constructor(spec: ConnectSpec, access: TargetAccess, clock: Clock, signal: AbortSignal | null = null) {
@@ -75,6 +82,7 @@ export class Connection {
     this.#access = access;
     this.#clock = clock;
     this.#signal = signal;
+    this.#hints = access.hints ?? HINTS;
     this.dialect = findDialect(spec.endpoint);
     // Side calls are plain GETs: they get the credentials, not the headers of a stream.
     const headers = access.headers.filter(
@@ -82,6 +90,7 @@ export class Connection {
     );
     this.#secrets = headers
       .flatMap(([, value]) => [value, value.replace(/^\S+\s+/, '')])
+      .concat(secretTexts(spec.extraBody))
       .filter((value) => value.length >= LEAST_SECRET)
       .sort((a, b) => b.length - a.length);
     this.controls = access.targets.map(
@@ -141,7 +150,7 @@ export class Connection {
       throw new BenchError(
         EXIT.target,
         `no server answers at ${url}: ${models!.error}`,
-        'start it, or name it with --url',
+        this.#hints.noServer,
       );
     }
     const listed = models!.status === 200 ? parseModels(models!.body) : null;
@@ -192,7 +201,9 @@ export class Connection {
         throw new BenchError(
           EXIT.target,
           notStreaming(this.controls[0]!.target.url, identified, `${record.outcome}: ${record.detail}`),
-          'see what `bench check` says; the stack may still be loading',
+          isUnlisted(identified)
+            ? this.#hints.unlistedModel
+            : 'the stack may still be loading, or its workers are gone: see what it logs',
         );
       }
       for (const field of refused) fields.delete(field);
@@ -213,7 +224,7 @@ export class Connection {
       throw new BenchError(
         EXIT.target,
         `${target.url} does not stream "${model}": ${outcome}: ${detail}`,
-        'leave it out, or see what `bench check` says of it',
+        'leave it out, or see what it logs',
       );
     }
   }
@@ -300,13 +311,6 @@ export function targetFacts(
     },
     roundTripMs,
   };
-}
-
-/** A name that the server does not list is most likely wrong, and is told before what came of asking for it. */
-function notStreaming(url: string, { model, modelsListed }: Identified, why: string): string {
-  return modelsListed === null || modelsListed.includes(model)
-    ? `${url} does not stream "${model}": ${why}`
-    : `${url} does not list the model "${model}" (it lists ${modelsListed.join(', ') || 'none'}) and does not stream it: ${why}`;
 }
 
 /** The fields a refusal names; all that were optional when it names none of them. */

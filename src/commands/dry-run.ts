@@ -1,4 +1,5 @@
 import { splitPoint } from '../core/load-share.ts';
+import { publicSpec } from '../core/secrets.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
 import { iteratePrompts } from '../datasets/index.ts';
 import { ENDPOINTS } from '../endpoints/index.ts';
@@ -22,7 +23,7 @@ export async function showPlan(spec: RunSpec, access: TargetAccess, load: LoadPl
   const dialect = ENDPOINTS.find((kind) => kind.name === spec.endpoint)!;
   const fields = new Set(server?.fields ?? UNKNOWN_SERVER_FIELDS);
   const ask = { model: spec.model ?? '<the only listed model>', maxTokens: points[0]!.osl };
-  const { before, after } = dialect.frame(ask, fields, spec.extraBody);
+  const { before, after } = dialect.frame(ask, fields, publicSpec(spec).extraBody);
   const sample = await samplePrompt(spec);
   const headers = access.headers.map(
     ([name, value]) =>

@@ -1,10 +1,10 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Options } from 'yargs';
 import { errorText, usageError } from '../core/errors.ts';
 import type { RequestRecord } from '../core/record.ts';
 import type { Report } from '../core/report.ts';
-import type { ExportKind } from '../exporters/export-kind.ts';
+import type { ExportFile, ExportKind } from '../exporters/export-kind.ts';
 import { EXPORTS } from '../exporters/exports.ts';
 import { RECORDS_FILE, readRecords, writeAtomic } from '../host/store.ts';
 
@@ -36,32 +36,32 @@ export function parseExports(values: readonly string[]): ExportKind[] {
   });
 }
 
-/** Writes all files of the exports below `folder` and gives their paths. Exit 2 when the disk refuses. */
-function writeExports(
-  kinds: readonly ExportKind[],
-  report: Report,
-  recordsOf: (point: number) => readonly RequestRecord[],
-  folder: string,
-): string[] {
-  return kinds.flatMap((kind) =>
-    kind.files(report, recordsOf).map(({ file, text }) => {
-      const place = path.join(folder, file);
-      try {
-        mkdirSync(path.dirname(place), { recursive: true });
-        writeAtomic(place, text);
-      } catch (error) {
-        throw usageError(
-          `--export: cannot write ${place} (${errorText(error)})`,
-          'choose a folder that can be written: --export-dir',
-        );
-      }
-      return place;
-    }),
-  );
+/** Writes the files below `folder` and gives their paths. Exit 2 when the disk refuses. */
+function writeFiles(files: readonly ExportFile[], folder: string): string[] {
+  return files.map(({ file, text }) => {
+    const place = path.join(folder, file);
+    try {
+      mkdirSync(path.dirname(place), { recursive: true });
+      writeAtomic(place, text);
+    } catch (error) {
+      throw usageError(
+        `--export: cannot write ${place} (${errorText(error)})`,
+        'choose a folder that can be written: --export-dir',
+      );
+    }
+    return place;
+  });
+}
+
+/** What the run in `directory` itself wrote in the form of `kind`; null when it wrote nothing. */
+function keptFile({ kept }: ExportKind, directory: string): ExportFile | null {
+  if (kept === undefined) return null;
+  const place = path.join(directory, kept);
+  return existsSync(place) ? { file: kept, text: readFileSync(place, 'utf8') } : null;
 }
 
 /**
- * Writes the exports of the run in `directory`, made of its records, and gives their paths. Exit 2 when the
+ * Writes the exports of the run in `directory`, made of its records or kept by it, and gives their paths. Exit 2 when the
  * records are missing or the disk refuses.
  */
 export function exportDirectory(
@@ -79,12 +79,9 @@ export function exportDirectory(
     );
   }
   const { records } = readRecords(file);
-  return writeExports(
-    kinds,
-    report,
-    (point) => records.filter((record) => record.point === point),
-    given ?? path.join(directory, FOLDER),
-  );
+  const recordsOf = (point: number): RequestRecord[] => records.filter((record) => record.point === point);
+  const files = kinds.flatMap((kind) => keptFile(kind, directory) ?? kind.files(report, recordsOf));
+  return writeFiles(files, given ?? path.join(directory, FOLDER));
 }
 
 /** Says which levels are not in every export; null when all are. */

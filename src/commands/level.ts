@@ -96,7 +96,8 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
     interrupt.cancel.removeEventListener('abort', cancelAll);
     progress.done();
   }
-  const witness = (await host.witness?.after([...measured, ...log.records('hold')])) ?? null;
+  const sent = [...measured, ...log.records('hold')];
+  const witness = (await host.witness?.after(sent, interrupt.stop.aborted)) ?? null;
   const records = await host.countChunkTokens(log.finished);
   if (amendable && log.finished.some(({ uncounted }) => uncounted)) store.amend(startBytes, records);
   store.sync();

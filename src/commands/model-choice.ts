@@ -42,3 +42,22 @@ export function chooseModel(
   }
   return listed[0]!;
 }
+
+/** A model that is asked for, and the server's list, null when it gave none. */
+interface AskedModel {
+  readonly model: string;
+  readonly modelsListed: readonly string[] | null;
+}
+
+/** A name that the server does not list is most likely wrong, and is told before what came of asking for it. */
+export function notStreaming(url: string, asked: AskedModel, why: string): string {
+  const { model, modelsListed } = asked;
+  return isUnlisted(asked)
+    ? `${url} does not list the model "${model}" (it lists ${modelsListed?.join(', ') || 'none'}) and does not stream it: ${why}`
+    : `${url} does not stream "${model}": ${why}`;
+}
+
+/** Whether the server gave a list in which the model is not. */
+export function isUnlisted({ model, modelsListed }: AskedModel): boolean {
+  return modelsListed !== null && !modelsListed.includes(model);
+}

@@ -47,13 +47,22 @@ export async function runPrompts(args: InferredOptionTypes<typeof PROMPTS_OPTION
     calibration: prompts.islCounts === 'content' ? ('unknown' as const) : null,
     foreignServer: false,
   };
+  let told = false;
   for await (const made of iteratePrompts(job)) {
+    if (!told && made.promptTokens !== null && prompts.islCounts === 'prompt')
+      process.stderr.write(`note: ${templateNote(prompts.tokenizer)}\n`);
+    told = true;
     const line = `${JSON.stringify({ prompt: made.text, isl: made.isl, osl: made.osl, promptTokens: made.promptTokens })}\n`;
     if (handle === null) process.stdout.write(line);
     else writeSync(handle, line);
   }
   if (handle !== null) closeSync(handle);
   return EXIT.ok;
+}
+
+function templateNote(tokenizer: string): string {
+  const whose = tokenizer === 'embedded' ? 'the embedded chat template' : `the chat template of ${tokenizer}`;
+  return `isl and promptTokens count ${whose} too, as a server would; --isl-counts content counts the bare text`;
 }
 
 function openOut(file: string): number {

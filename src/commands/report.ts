@@ -11,6 +11,7 @@ import { importResults } from '../importers/index.ts';
 import { readJsonObjects } from '../importers/json-objects.ts';
 import { EXPORT_OPTIONS, exportDirectory, leftOut, parseExports } from './exports.ts';
 import { HISTOGRAM_CHOICES, type HistogramChoice, pageOf, pageStyle } from './page.ts';
+import { withAdvice } from './unfinished.ts';
 
 /** Formats that a result of another tool is shown in. */
 const FOREIGN_FORMATS = ['table', 'json'];
@@ -39,7 +40,9 @@ export function runReport(args: ReportArgs): ExitCode {
   else if (kinds.length > 0) exportRun(args, kinds, source);
   else {
     const exporter = EXPORTERS.find((kind) => kind.name === args.format);
-    process.stdout.write(exporter?.render(source) ?? pageOf(source, args.histograms as HistogramChoice));
+    const page = (): string =>
+      pageOf(withAdvice(source, folderOf(args.dir)), args.histograms as HistogramChoice);
+    process.stdout.write(exporter?.render(source) ?? page());
   }
   return EXIT.ok;
 }
@@ -72,7 +75,7 @@ function showForeign(args: ReportArgs, kinds: readonly ExportKind[], run: Foreig
 
 /** Writes the exports of a run and prints their paths, a line each. */
 function exportRun(args: ReportArgs, kinds: readonly ExportKind[], report: Report): void {
-  const directory = isFile(args.dir) ? path.dirname(args.dir) : args.dir;
+  const directory = folderOf(args.dir);
   const written = exportDirectory(kinds, report, directory, args['export-dir']);
   process.stdout.write(written.map((place) => `${place}\n`).join(''));
   const note = leftOut(report);
@@ -104,6 +107,11 @@ function asReport(file: string, document: unknown): Report {
     );
   }
   return report;
+}
+
+/** The folder of the run, where its report may be named as well. */
+function folderOf(place: string): string {
+  return isFile(place) ? path.dirname(place) : place;
 }
 
 function isFile(place: string): boolean {

@@ -34,7 +34,7 @@ const BESIDE_RESUME = new Set([
     'mock',
     'mock-flags',
   ],
-  ...['quiet', 'json', 'export', 'export-dir'],
+  ...['extra-body', 'quiet', 'json', 'export', 'export-dir'],
   ...Object.keys(SPREAD_OPTIONS),
 ]);
 

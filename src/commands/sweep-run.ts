@@ -6,6 +6,7 @@ import { sum } from '../core/distribution.ts';
 import { BenchError, EXIT, type ExitCode, errorText, usageError, worstExit } from '../core/errors.ts';
 import type { LevelReport, PromptFacts, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
+import { publicSpec } from '../core/secrets.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
 import { roundTripMs } from '../endpoints/round-trip.ts';
 import { EXPORTERS } from '../exporters/index.ts';
@@ -94,7 +95,7 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
   await runner.begin(canary);
   // The prompts are made and nothing is measured yet: this process has nothing else to do.
   const roundTrip = await roundTripMs(job.access.targets[0]!);
-  job.store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
+  job.store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);
   const draft = new ReportDraft(
     job,
     spec,
@@ -186,7 +187,7 @@ class ReportDraft {
 
   constructor(job: SweepJob, spec: RunSpec, target: TargetFacts, prompts: PromptFacts) {
     this.#job = job;
-    this.#spec = spec;
+    this.#spec = publicSpec(spec);
     this.#target = target;
     this.#prompts = prompts;
   }

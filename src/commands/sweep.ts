@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
+import { publicSpec } from '../core/secrets.ts';
 import { startClock } from '../host/clock.ts';
 import { readProvenance } from '../host/environment.ts';
 import { RunStore } from '../host/store.ts';
@@ -14,17 +15,20 @@ import { startMockProcess } from './mock.ts';
 import type { MeasureArgs } from './options.ts';
 import { pageOf } from './page.ts';
 import { asEarlier, earlierRun, refuseBesideResume } from './resume.ts';
+import { resumedBody } from './resumed-body.ts';
 import { urlOf } from './stack/link.ts';
-import { sendFrom } from './stack/load-on.ts';
+import { sendFrom, sentHeaders } from './stack/load-on.ts';
 import { openStack, type StackSession } from './stack/session.ts';
 import { runSweep, type SweepResult } from './sweep-run.ts';
+import { withAdvice } from './unfinished.ts';
 
 /** `bench sweep` and `bench run`: from argv to results on disk and on stdout. */
 export async function runMeasure(
-  args: MeasureArgs,
+  given: MeasureArgs,
   verb: 'sweep' | 'run',
   argv: readonly string[],
 ): Promise<ExitCode> {
+  const args = { ...given, header: [...sentHeaders(process.env), ...given.header] };
   const earlier = args.resume === undefined ? null : earlierRun(args.resume);
   if (earlier !== null) refuseBesideResume(argv);
   const exports = parseExports(args.export);
@@ -62,12 +66,13 @@ export async function runMeasure(
             ...earlier.spec,
             urls: asked.urls,
             headerNames: asked.headerNames,
+            extraBody: resumedBody(earlier.spec.extraBody, args['extra-body']),
             prompts: { ...earlier.spec.prompts, salt: newSalt() },
             ...parseLoad(args),
           };
     const load = planLoad(spec, args, stack === null ? process.env : jobOf(stack.link.state, process.env));
     const store = earlier === null ? RunStore.create(directory) : earlier.reopen();
-    store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
+    store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);
     let result: SweepResult;
     try {
       result = await runSweep({
@@ -90,7 +95,8 @@ export async function runMeasure(
     const { report, exitCode } = result;
     store.close();
     if (args.json) process.stdout.write(`${JSON.stringify(report)}\n`);
-    else if (!args.quiet) process.stdout.write(`${pageOf(report, 'heaviest')}\nresults: ${directory}\n`);
+    else if (!args.quiet)
+      process.stdout.write(`${pageOf(withAdvice(report, directory), 'heaviest')}\nresults: ${directory}\n`);
     const exported = exportDirectory(
       store.missing === null ? exports : [],
       report,
@@ -120,6 +126,8 @@ function refuseMixedTargets(args: MeasureArgs, argv: readonly string[]): void {
   ];
   if (given.length > 1 && given.some((name) => name.startsWith('--stack')))
     throw usageError(`${given.join(' and ')}: each names what is measured`, 'give one of them');
+  if (args.keep && args.stack === undefined)
+    throw usageError('--keep: there is no stack that would be torn down', 'give --stack FILE');
   if (args['load-on'] !== 'login' && args.stack === undefined && args['stack-run'] === undefined)
     throw usageError('--load-on: there is no stack whose nodes could send', 'give --stack or --stack-run');
 }

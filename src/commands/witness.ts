@@ -39,11 +39,13 @@ export class ServerWitness {
     }
   }
 
-  /** `records` are all of the level that were sent after `before`. */
-  async after(records: readonly RequestRecord[]): Promise<Witness> {
+  /** `records` are all of the level that were sent after `before`. An interrupted run reads no counters any more. */
+  async after(records: readonly RequestRecord[], interrupted: boolean): Promise<Witness> {
     const source = this.#controls.map((control) => `${control.target.url}/metrics`).join(', ');
     const none = { source, inputTokens: null, outputTokens: null, requests: null };
     const before = this.#before;
+    if (interrupted)
+      return { ...none, reason: "the run was interrupted before the server's counters were read" };
     if (before === null) return { ...none, reason: 'the server has no such counters' };
     const failed = records.filter((record) => record.outcome !== 'good').length;
     if (failed > 0)
@@ -62,6 +64,8 @@ export class ServerWitness {
     const giveUpMs = performance.now() + SETTLE_MS;
     for (;;) {
       const now = await this.#read();
+      if (now === null && performance.now() > giveUpMs)
+        return { ...none, reason: "the server's counters could not be read after the level" };
       const pair = (key: keyof Counters) => {
         const to = now?.[key] ?? null;
         // A counter that was never raised may not have been exported before.

@@ -29,9 +29,18 @@ export interface ForeignPoint extends Readonly<Record<ForeignMetric, ForeignStat
   readonly totalTokensPerS: number | null;
 }
 
+/** A tool that writes the same form as another, with numbers that mean something else. */
+export interface Lookalike {
+  readonly tool: string;
+  /** A sentence. */
+  readonly means: string;
+}
+
 /** A result file of another tool, in that tool's own definitions: its numbers are never bench's. */
 export interface ForeignRun {
   readonly tool: string;
+  /** A tool whose results cannot be told from these, and what its numbers mean; null where there is none. */
+  readonly lookalike: Lookalike | null;
   /** The file that was read. */
   readonly source: string;
   /** What a field of the points means there, a sentence each. */

@@ -63,7 +63,7 @@ export interface LoadSpec {
   readonly nodes: number | null;
 }
 
-/** What a run does, frozen and written to `spec.json` before anything is sent. Holds no secret. */
+/** What a run does, frozen and written to `spec.json`, secrets in its body masked, before anything is sent. */
 export interface RunSpec {
   readonly schema: 1;
   readonly name: string;
@@ -96,6 +96,8 @@ export interface RunSpec {
   /** Load generators that share each level; absent where this process sends alone. */
   readonly load?: LoadSpec;
   readonly tags: Readonly<Record<string, string>>;
+  /** Limits of latencies in ms, for exports that tell how many requests met them all; `e2el` is E2E. */
+  readonly slosMs?: Readonly<Partial<Record<'ttft' | 'tpot' | 'e2el', number>>>;
   readonly requireExact: boolean;
   readonly requireValid: boolean;
   readonly maxFailureRatio: number;

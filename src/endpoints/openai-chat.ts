@@ -47,7 +47,7 @@ export const openaiChat: Dialect = {
         ...(fields.has('continuous_usage_stats') ? { continuous_usage_stats: true } : {}),
       },
       ...(fields.has('ignore_eos') ? { ignore_eos: true } : {}),
-      ...(fields.has('min_tokens') ? { min_tokens: ask.maxTokens } : {}),
+      ...(fields.has('min_tokens') ? { min_tokens: Math.min(ask.maxTokens, capOf(extra)) } : {}),
       ...extra,
     };
     return splitAtPrompt(body);
@@ -57,6 +57,12 @@ export const openaiChat: Dialect = {
     readChat(data, delta, outputText);
   },
 };
+
+/** The user's own limit of output tokens, which no minimum may exceed; Infinity for none. */
+function capOf({ max_tokens, max_completion_tokens }: Readonly<Record<string, unknown>>): number {
+  const caps = [max_tokens, max_completion_tokens].filter((cap) => typeof cap === 'number');
+  return Math.min(...caps);
+}
 
 /** The body as JSON around the place of the prompt. */
 export function splitAtPrompt(body: Readonly<Record<string, unknown>>): { before: string; after: string } {

@@ -3,7 +3,7 @@ import type { LevelReport, Report } from '../core/report.ts';
 import { recordLines } from './aiperf-records.ts';
 import type { ExportKind } from './export-kind.ts';
 import { type ExportMark, exportMark, shapeFolder, wallTimeMs } from './export-marks.ts';
-import { type Samples, samplesOf, shownWindow } from './samples.ts';
+import { metAll, type Samples, samplesOf, shownWindow } from './samples.ts';
 import { spreadOf } from './spread.ts';
 
 /** The last one that AIPerf was released with; 1.5 changes GPU telemetry alone. */
@@ -50,6 +50,7 @@ function spread(tag: string, unit: string, values: readonly number[]): Record<st
 
 function summaryOf(report: Report, level: LevelReport, samples: Samples): Record<string, unknown> {
   const { good, tpotMs } = samples;
+  const met = metAll(samples, report.spec.slosMs);
   return {
     schema_version: SCHEMA_VERSION,
     ...spread('request_latency', 'ms', samples.e2eMs),
@@ -66,6 +67,7 @@ function summaryOf(report: Report, level: LevelReport, samples: Samples): Record
     ...spread('input_sequence_length', 'tokens', samples.inputTokens),
     ...spread('inter_chunk_latency', 'ms', samples.gapsMs),
     ...ratesOf(report, samples),
+    ...(met === null ? {} : { good_request_count: single('requests', met) }),
     error_request_count: single('requests', samples.sent.length - good.length),
     input_config: configOf(report, level, samples),
     run_info: runInfoOf(report, level),
@@ -82,9 +84,11 @@ function ratesOf(report: Report, samples: Samples): Record<string, unknown> {
   if (window === null) return {};
   const inputTokens = sum(samples.inputTokens);
   const outputTokens = sum(samples.outputTokens);
+  const met = metAll(samples, report.spec.slosMs);
   const durationS = (window.toAtMs - window.fromAtMs) / 1_000;
   return {
     request_throughput: single('requests/sec', samples.good.length / durationS),
+    ...(met === null ? {} : { goodput: single('requests/sec', met / durationS) }),
     output_token_throughput: single('tokens/sec', outputTokens / durationS),
     total_token_throughput: single('tokens/sec', (inputTokens + outputTokens) / durationS),
     benchmark_duration: single('sec', durationS),

@@ -10,6 +10,11 @@ export interface ExportFile {
 
 /** The results in the form of another tool, for that tool's readers. */
 export interface ExportKind extends Kind {
+  /**
+   * A file of the export that a run may have written itself, at the same name inside of its own folder: it says what
+   * the records do not, and is the export then, as it is.
+   */
+  readonly kept?: string;
   /** Its files, made of records and not of histograms. A level that the form cannot tell of has none. Pure. */
   files(report: Report, recordsOf: (point: number) => readonly RequestRecord[]): readonly ExportFile[];
 }

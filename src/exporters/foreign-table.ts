@@ -20,8 +20,10 @@ export function renderForeign(run: ForeignRun, style: PageStyle): string {
   const table = fittedTable(columnsOf(points), style);
   const models = [...new Set(points.flatMap(({ model }) => model ?? []))].map(harmless).join(', ');
   const count = `${grouped(points.length)} ${points.length === 1 ? 'result' : 'results'}`;
+  const { tool, lookalike } = run;
+  const writers = lookalike === null ? tool : `${tool} or ${lookalike.tool}`;
   const head = [
-    `  ${paint(style, 'bold', harmless(run.tool))}  ${harmless(run.source)}, ${count}`,
+    `  ${paint(style, 'bold', harmless(writers))}  ${harmless(run.source)}, ${count}`,
     ...(models === '' ? [] : wrap(models, style.width - 2).map((line) => `  ${line}`)),
   ];
   const dropped =
@@ -30,10 +32,11 @@ export function renderForeign(run: ForeignRun, style: PageStyle): string {
       : [`left out for the width: ${table.dropped.join(', ')}; see --format json`];
   const notes = [...run.notes.map(harmless), ...dropped].flatMap((note) => hanging('note', note, style));
   const meanings = Object.entries(run.definitions).flatMap(([field, text]) => hanging(field, text, style));
-  const title = wrap(
-    `What the numbers mean in ${harmless(run.tool)}, which is not what they mean in bench:`,
-    style.width - 2,
-  ).map((line) => `  ${paint(style, 'bold', line)}`);
+  const heading =
+    lookalike === null
+      ? `What the numbers mean in ${tool}, which is not what they mean in bench:`
+      : `${lookalike.means} What the numbers mean where ${tool} wrote them:`;
+  const title = wrap(harmless(heading), style.width - 2).map((line) => `  ${paint(style, 'bold', line)}`);
   return asDrawn(
     style,
     `${[head, table.lines, notes, [...title, ...meanings]]

@@ -1,5 +1,6 @@
 import { greatest, least } from '../core/distribution.ts';
 import type { RequestRecord } from '../core/record.ts';
+import type { RunSpec } from '../core/spec.ts';
 import { tpotMs } from '../core/summary.ts';
 
 /** What the measured requests of a level gave, value by value. Only good ones give values. */
@@ -55,6 +56,22 @@ export function e2eOf(record: RequestRecord): number {
 /** Gaps between neighbouring chunks with output of one request, in ms. */
 export function gapsOf(record: RequestRecord): number[] {
   return Array.from(record.chunkUs.subarray(1), (us) => us / 1_000);
+}
+
+/**
+ * How many requests met all limits, the limit itself included; null where the run had none. As in vLLM and sglang a
+ * request of one token has a TPOT of 0; one that showed nothing meets no limit.
+ */
+export function metAll({ shown }: Samples, slosMs: RunSpec['slosMs']): number | null {
+  if (slosMs === undefined) return null;
+  const {
+    ttft = Number.POSITIVE_INFINITY,
+    tpot = Number.POSITIVE_INFINITY,
+    e2el = Number.POSITIVE_INFINITY,
+  } = slosMs;
+  return shown.filter(
+    (record) => ttftOf(record) <= ttft && (tpotMs(record) ?? 0) <= tpot && e2eOf(record) <= e2el,
+  ).length;
 }
 
 /** First send and last chunk with output of good requests; null when nothing was shown. */

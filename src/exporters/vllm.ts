@@ -3,7 +3,7 @@ import type { RequestRecord } from '../core/record.ts';
 import type { LevelReport, Report } from '../core/report.ts';
 import type { ExportKind } from './export-kind.ts';
 import { type ExportMark, exportMark, wallTimeMs } from './export-marks.ts';
-import { type Samples, samplesOf } from './samples.ts';
+import { metAll, type Samples, samplesOf } from './samples.ts';
 
 const STATISTICS = [
   ['mean', 'mean'],
@@ -50,6 +50,7 @@ function resultOf(report: Report, level: LevelReport, samples: Samples): Record<
   const durationS = (endedAtMs - startedAtMs) / 1_000;
   const inputTokens = sum(samples.inputTokens);
   const outputTokens = sum(samples.outputTokens);
+  const met = metAll(samples, report.spec.slosMs);
   return {
     date: stamp(wallTimeMs(report, endedAtMs)),
     endpoint_type: 'openai-chat',
@@ -67,7 +68,7 @@ function resultOf(report: Report, level: LevelReport, samples: Samples): Record<
     total_input_tokens: inputTokens,
     total_output_tokens: outputTokens,
     request_throughput: samples.good.length / durationS,
-    request_goodput: null,
+    request_goodput: met === null ? null : met / durationS,
     output_throughput: outputTokens / durationS,
     total_token_throughput: (inputTokens + outputTokens) / durationS,
     latencies: samples.e2eMs.map(inSeconds),

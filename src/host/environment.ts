@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import type { Provenance } from '../core/report.ts';
+import { withoutSecrets } from '../core/secrets.ts';
 
 /** Options whose value is a secret; `--header` values may be. */
 const SECRET_OPTIONS = new Set(['--api-key', '--header', '-H']);
@@ -26,7 +27,7 @@ export function redactCommand(args: readonly string[]): string {
     }
     const equals = arg.indexOf('=');
     const name = equals < 0 ? arg : arg.slice(0, equals);
-    if (!SECRET_OPTIONS.has(name) && !isHeaderList(name)) return arg;
+    if (!SECRET_OPTIONS.has(name) && !isHeaderList(name)) return redactJson(arg);
     if (equals < 0) {
       secretNext = name;
       return arg;
@@ -46,6 +47,12 @@ function redactValue(option: string, value: string): string {
   if (option === '--api-key') return '***';
   const name = /^[A-Za-z0-9-]+(?=\s*[:=])/.exec(value);
   return name ? `${name[0]}: ***` : '***';
+}
+
+/** A JSON object among the words, as of a request body, without the secrets in it. */
+function redactJson(word: string): string {
+  const at = /^(?:--[\w-]+=)?\s*(?=\{)/.exec(word)?.[0].length;
+  return at === undefined ? word : word.slice(0, at) + String(withoutSecrets(word.slice(at)));
 }
 
 function quote(word: string): string {

@@ -24,6 +24,7 @@ import { type RequestRecord, recordFromJson, recordToJson } from '../core/record
 export const RECORDS_FILE = 'records.ndjson';
 const DISCARDED_FILE = 'records.discarded.ndjson';
 const NEWLINE = 0x0a;
+const GO_ON = 'choose another folder, or go on with it: bench sweep --resume DIR';
 
 /** Writes `text` under a name so that a reader, or a crash, sees the old file or the new one, never a part. */
 export function writeAtomic(file: string, text: string | Uint8Array): void {
@@ -55,13 +56,10 @@ export class RunStore {
     this.#bytes = bytes;
   }
 
-  /** Makes a new folder. A folder that holds a run already is not overwritten (exit 2). */
-  static create(directory: string): RunStore {
+  /** Makes a new folder. A folder that holds a run already is not overwritten (exit 2, with `instead` for a hint). */
+  static create(directory: string, instead = GO_ON): RunStore {
     if (existsSync(path.join(directory, RECORDS_FILE))) {
-      throw usageError(
-        `--out: ${directory} already holds a run`,
-        'choose another folder, or go on with it: --resume',
-      );
+      throw usageError(`--out: ${directory} already holds a run`, instead);
     }
     try {
       mkdirSync(directory, { recursive: true });

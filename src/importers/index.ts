@@ -32,6 +32,7 @@ export function importResults(objects: readonly PlacedObject[], source: string):
   const results = objects.map(({ value }) => value);
   return {
     tool: tool.name,
+    lookalike: tool.lookalike ?? null,
     source,
     definitions: tool.definitions,
     points: results.map((result) => tool.point(result)),

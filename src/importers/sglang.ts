@@ -11,6 +11,11 @@ const RETOKENIZED_RATIO = 0.05;
 export const sglangImport: ImportKind = {
   name: 'sglang.bench_serving',
   about: 'the JSON lines of sglang.bench_serving',
+  lookalike: {
+    tool: 'bench serving',
+    means:
+      'Lines of bench serving have the same keys and cannot be told from these: without --bug-compatible their numbers have the definitions of bench, which stand in the report.json of the run.',
+  },
   definitions: {
     good: '`completed`: HTTP status 200 and a body that could be read to its end, even one without a token or with an error in the stream.',
     failed: 'Requests sent less `completed`; the file tells how many were sent only with --output-details.',
@@ -38,8 +43,7 @@ export const sglangImport: ImportKind = {
     ...(results.some((result) => sentOf(result) === null)
       ? ['failed requests are not in the file: no failure can be told from it']
       : []),
-    'output tokens are the asked length wherever the server sent no usage',
-    'lines that bench wrote without --bug-compatible look the same and hold the definitions of bench instead',
+    'where sglang wrote them, output tokens are the asked length wherever the server sent no usage',
     ...results.flatMap((result) => suspicion(result) ?? []),
   ],
 };

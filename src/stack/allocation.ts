@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { BenchError, EXIT } from '../core/errors.ts';
 import { allocationRefusal } from './allocation-refusal.ts';
+import { whyJobEnded } from './job-end.ts';
 import { RUN_MARK } from './marked-processes.ts';
 import { pendingReason, whyPending } from './pending-reasons.ts';
 import type { AllocationPlan } from './planned.ts';
@@ -17,6 +18,8 @@ import {
 import { plainWhy, StackFailure } from './why.ts';
 
 const QUEUE_POLL_MS = 1_000;
+/** How long a controller may be silent while a job waits. */
+const SILENT_CONTROLLER_MS = 120_000;
 /** How long a job that was cancelled may take to leave the queue before nobody waits any longer. */
 const GONE_WITHIN_MS = 60_000;
 
@@ -97,7 +100,8 @@ function submitSalloc(argv: readonly string[], run: string, signal: AbortSignal)
     });
     let stderr = '';
     const give = (): void => {
-      const id = /(?:Pending job allocation|Granted job allocation|job) (\d+)/.exec(stderr)?.[1];
+      // What follows the number shows that all of it has come.
+      const id = /(?:Pending job allocation|Granted job allocation|job) (\d+)\s/.exec(stderr)?.[1];
       if (id !== undefined) resolve(id);
     };
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -136,12 +140,16 @@ async function waitUntilRunning(
   let seen = 0;
   for (;;) {
     if (signal.aborted) throw new BenchError(EXIT.launch, 'stopped while the job was waiting for nodes');
-    const job = await jobFacts(jobId);
+    const job = await patientFacts(jobId, signal);
     if (job === null || isOver(job.state)) {
-      throw new BenchError(
-        EXIT.launch,
-        `job ${jobId} is not running (${job === null ? 'SLURM does not know it' : job.state})`,
-        ours ? 'see why: scontrol show job ID' : 'name a running job: cluster.job_id, or SLURM_JOB_ID',
+      throw new StackFailure(
+        ours
+          ? whyJobEnded(jobId, job)
+          : plainWhy(
+              'job-ended',
+              `job ${jobId} is not running (${job === null ? 'SLURM does not know it' : job.state})`,
+              'Name a running job: cluster.attach.job_id, or SLURM_JOB_ID.',
+            ),
       );
     }
     if (job.state === 'RUNNING') return granted(job, ours);
@@ -153,6 +161,19 @@ async function waitUntilRunning(
     if ((pendingReason(reason).terminal && seen > 1) || waitedMs > plan.pendingTimeoutMs)
       throw new StackFailure(whyPending(jobId, reason, waitedMs));
     await sleep(QUEUE_POLL_MS, signal);
+  }
+}
+
+/** As `jobFacts`; a controller that does not answer is asked again for a while, for a job may wait for hours. */
+async function patientFacts(jobId: string, signal: AbortSignal): Promise<JobFacts | null> {
+  const giveUpMs = performance.now() + SILENT_CONTROLLER_MS;
+  for (;;) {
+    try {
+      return await jobFacts(jobId);
+    } catch (error) {
+      if (signal.aborted || performance.now() > giveUpMs) throw error;
+      await sleep(QUEUE_POLL_MS, signal);
+    }
   }
 }
 

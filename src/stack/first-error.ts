@@ -3,6 +3,7 @@ import { type FailurePattern, matchFailure } from './failure-patterns.ts';
 import { exitCodeOf, type FailureSign, firstCause, hasEnded, suspicion, WEIGHT } from './failure-signs.ts';
 import { parseLogLine } from './log-line.ts';
 import { LogStream, type SeenCrash } from './log-stream.ts';
+import { PLAIN_HINTS } from './plain-hints.ts';
 import type { FailOn, PlannedStep } from './planned.ts';
 import { withoutSecrets } from './secrets.ts';
 import { type SrunEvent, srunSays } from './srun-says.ts';
@@ -241,10 +242,11 @@ export class FailureFinder {
     const bare =
       sign.weight <= WEIGHT.taskExit && (sign.line === null || sign.logFile !== step?.step.logFile);
     const last = bare ? this.#lastWords(sign) : null;
+    const failureClass = this.#class(sign, step);
     return {
-      failureClass: this.#class(sign, step),
+      failureClass,
       message: sign.message,
-      hint: sign.hint,
+      hint: sign.hint ?? PLAIN_HINTS[failureClass] ?? null,
       step: sign.step,
       rank,
       node: sign.node ?? place ?? only ?? null,

@@ -1,14 +1,17 @@
 import { sleep } from './allocation.ts';
+import { Bystanders } from './bystanders.ts';
 import { FailureFinder } from './first-error.ts';
+import { mayBeJobEnd, whyJobEnded } from './job-end.ts';
 import { LogTail } from './log-tail.ts';
 import { whyNotReady } from './not-ready.ts';
-import type { Probe, StackPlan } from './planned.ts';
+import type { PlannedStep, Probe, StackPlan } from './planned.ts';
 import { type CanaryProbe, type ProbeResult, probeName, tryProbe } from './probe.ts';
 import { readinessSeen } from './readiness.ts';
 import type { Recorder } from './recorder.ts';
-import { isOver, jobFacts } from './slurm.ts';
+import { isOver, jobFacts, waitingSruns } from './slurm.ts';
+import type { StepEnd } from './step-process.ts';
 import { type LineListener, StepWatch } from './step-watch.ts';
-import { plainWhy, StackFailure } from './why.ts';
+import { plainWhy, StackFailure, type Why } from './why.ts';
 
 const TICK_MS = 100;
 /** Between two tries of the stack's own probes. */
@@ -17,7 +20,11 @@ const READY_EVERY_MS = 500;
 const WATCH_EVERY_MS = 5_000;
 /** A watch probe that does not hold for this long means that what it asks is gone. */
 const LOST_AFTER_MS = 20_000;
-const QUEUE_EVERY_MS = 5_000;
+const QUEUE_EVERY_MS = 3_000;
+/** A step that SLURM has not started by then is looked for among those that wait for resources. */
+const SLOW_START_MS = 5_000;
+/** Once the queue says that the job is over, what srun says of it is worth waiting for. */
+const LAST_WORDS_MS = 2_000;
 
 export interface LaunchDeps {
   readonly env: NodeJS.ProcessEnv;
@@ -31,12 +38,14 @@ export class Launch {
   readonly #signal: AbortSignal;
   readonly #tail: LogTail;
   readonly #finder: FailureFinder;
+  readonly #bystanders: Bystanders;
   readonly #steps: readonly StepWatch[];
   readonly #deps: LaunchDeps;
   readonly #startedMs = performance.now();
   /** Unset when teardown begins: ends are expected from then on. */
   #watching = true;
-  #queueAskedMs = 0;
+  /** Something is broken, and what explains it is on its way: nothing new is begun. */
+  #failing = false;
   #lastCanary: string | null = null;
 
   constructor(plan: StackPlan, recorder: Recorder, deps: LaunchDeps, signal: AbortSignal) {
@@ -44,15 +53,13 @@ export class Launch {
     this.#recorder = recorder;
     this.#signal = signal;
     this.#deps = deps;
-    this.#finder = new FailureFinder(plan.steps);
+    this.#finder = new FailureFinder(plan.steps.filter(({ critical }) => critical));
+    this.#bystanders = new Bystanders(plan.steps, recorder);
     const now = (): number => performance.now();
     const listener: LineListener = {
-      taskLine: (step, raw) => this.#watching && this.#finder.taskLine(step.id, step.logFile, raw, now()),
-      srunLine: (step, raw) =>
-        this.#watching && this.#finder.srunLine(step.id, step.srunLogFile!, raw, now()),
-      // Its last lines are read first: they tell why.
-      ended: (step, end) =>
-        void this.#tail.poll().then(() => this.#watching && this.#finder.stepEnded(step.id, end, now())),
+      taskLine: (step, raw) => this.#finderOf(step)?.taskLine(step.id, step.logFile, raw, now()),
+      srunLine: (step, raw) => this.#finderOf(step)?.srunLine(step.id, step.srunLogFile!, raw, now()),
+      ended: (step, end) => void this.#ended(step, end),
     };
     const byFile = new Map<string, (line: string) => void>();
     this.#tail = new LogTail(({ file, line }) => byFile.get(file)?.(line));
@@ -78,36 +85,50 @@ export class Launch {
 
   /** Starts each step when those before it have come far enough; resolves when the whole stack is ready. */
   async untilReady(): Promise<void> {
-    let nextMs = 0;
-    for (;;) {
-      await this.#lookForFailure();
-      this.#startDue();
-      await Promise.all(this.#steps.map((step) => step.probe(this.#try)));
-      if (this.#steps.every((step) => step.isReady) && performance.now() >= nextMs) {
-        const open = await this.#firstOpen(this.#plan.ready);
-        if (open === null) return;
-        this.#recorder.set({ waitingFor: [open.said] });
-        this.#recorder.flush();
-        nextMs = performance.now() + READY_EVERY_MS;
-      }
-      await this.#giveUpIfOverdue();
-      await sleep(TICK_MS, this.#signal);
-      if (this.#signal.aborted)
-        throw new StackFailure(plainWhy('cancelled', 'stopped before the stack was ready'));
-    }
+    await this.#unlessBroken((signal) => this.#comeUp(signal));
+    if (this.#signal.aborted)
+      throw new StackFailure(plainWhy('cancelled', 'stopped before the stack was ready'));
   }
 
   /** Resolves when asked to stop; rejects when anything of the stack is lost. */
   async whileServing(): Promise<void> {
     const lostSinceMs = new Map<Probe, number>();
-    let nextMs = 0;
-    while (!this.#signal.aborted) {
-      await this.#lookForFailure();
-      if (performance.now() >= nextMs) {
-        await Promise.all(this.#plan.watch.map((probe) => this.#watch(probe, lostSinceMs)));
-        nextMs = performance.now() + WATCH_EVERY_MS;
+    await this.#unlessBroken(async (signal) => {
+      while (!signal.aborted) {
+        await Promise.all(this.#plan.watch.map((probe) => this.#watch(probe, lostSinceMs, signal)));
+        await sleep(WATCH_EVERY_MS, signal);
       }
-      await sleep(TICK_MS, this.#signal);
+    });
+  }
+
+  /**
+   * Does the work while steps and job are looked at beside it: a probe or a test request that hangs delays no
+   * bad news. Ends the work, and rejects with the first cause, when anything is broken.
+   */
+  async #unlessBroken(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const done = new AbortController();
+    const signal = AbortSignal.any([this.#signal, done.signal]);
+    try {
+      await Promise.race([work(signal), this.#watchSteps(signal), this.#watchJob(signal)]);
+    } finally {
+      done.abort();
+    }
+  }
+
+  async #comeUp(signal: AbortSignal): Promise<void> {
+    let nextMs = 0;
+    for (; !signal.aborted; await sleep(TICK_MS, signal)) {
+      if (this.#failing) continue;
+      this.#startDue();
+      await Promise.all(this.#steps.map((step) => step.probe((probe) => this.#try(probe, signal))));
+      if (this.#steps.every((step) => step.isReady) && performance.now() >= nextMs) {
+        const open = await this.#firstOpen(this.#plan.ready, signal);
+        if (open === null && !this.#failing) return;
+        this.#recorder.set({ waitingFor: open === null ? [] : [open.said] });
+        this.#recorder.flush();
+        nextMs = performance.now() + READY_EVERY_MS;
+      }
+      if (!this.#failing) await this.#giveUpIfOverdue(signal);
     }
   }
 
@@ -121,8 +142,24 @@ export class Launch {
     await this.#tail.stop();
   }
 
-  async #watch(probe: Probe, lostSinceMs: Map<Probe, number>): Promise<void> {
-    const result = await this.#try(probe);
+  /** null when nothing is to be found any more: ends are expected. */
+  #finderOf(step: PlannedStep): FailureFinder | null {
+    if (!this.#watching) return null;
+    return step.critical ? this.#finder : this.#bystanders.of(step);
+  }
+
+  /** The last lines of a step are read before its end is told: they tell why. */
+  async #ended(step: PlannedStep, end: StepEnd): Promise<void> {
+    await this.#tail.finish(step.logFile);
+    if (step.srunLogFile !== null) await this.#tail.finish(step.srunLogFile);
+    if (!this.#watching) return;
+    this.#finderOf(step)?.stepEnded(step.id, end, performance.now());
+    this.#steps.find((one) => one.planned === step)!.ended(end);
+  }
+
+  async #watch(probe: Probe, lostSinceMs: Map<Probe, number>, signal: AbortSignal): Promise<void> {
+    const result = await this.#try(probe, signal);
+    if (this.#failing) return;
     if (result.holds) {
       lostSinceMs.delete(probe);
       return;
@@ -131,7 +168,7 @@ export class Launch {
     if (sinceMs === undefined) {
       lostSinceMs.set(probe, performance.now());
       this.#recorder.note('stack', `lost: ${result.said}`);
-    } else if (performance.now() - sinceMs > LOST_AFTER_MS && !this.#signal.aborted) {
+    } else if (performance.now() - sinceMs > LOST_AFTER_MS && !signal.aborted) {
       throw new StackFailure(
         this.#finder.suspect(null) ??
           plainWhy(
@@ -143,26 +180,26 @@ export class Launch {
     }
   }
 
-  readonly #try = async (probe: Probe): Promise<ProbeResult> => {
+  async #try(probe: Probe, signal: AbortSignal): Promise<ProbeResult> {
     const result = await tryProbe(probe, {
-      signal: this.#signal,
+      signal,
       canary: this.#deps.canary,
       matches: (id, pattern) =>
         this.#steps.find((step) => step.planned.id === id)?.matches(pattern) ?? { count: 0, line: null },
     });
     if (probe.kind === 'canary') this.#lastCanary = result.said;
     return result;
-  };
+  }
 
   /** The first probe that does not hold; null when all do. The canary is tried last, since it costs. */
-  async #firstOpen(probes: readonly Probe[]): Promise<ProbeResult | null> {
+  async #firstOpen(probes: readonly Probe[], signal: AbortSignal): Promise<ProbeResult | null> {
     const ordered = [
       ...probes.filter((probe) => probe.kind !== 'canary'),
       ...probes.filter((probe) => probe.kind === 'canary'),
     ];
     const held: string[] = [];
     for (const probe of ordered) {
-      const result = await this.#try(probe);
+      const result = await this.#try(probe, signal);
       if (!result.holds) return result;
       held.push(`${probeName(probe)}: ${result.said}`);
     }
@@ -181,44 +218,68 @@ export class Launch {
     }
   }
 
-  /** Throws the first cause once a step has failed and the lines that belong to it have come, or the job is over. */
-  async #lookForFailure(): Promise<void> {
-    const finding = this.#finder.look(performance.now());
-    if (finding === 'settled') {
-      await this.#tail.poll();
-      throw new StackFailure(this.#finder.why() ?? plainWhy('crash', 'a step failed without a word'));
-    }
-    // While a failure is settling its own cause is about to be told; the job's end would only follow from it.
-    if (finding === 'failing') {
+  /** Rejects with the first cause once a step has failed and the lines that belong to it have come. */
+  async #watchSteps(signal: AbortSignal): Promise<void> {
+    for (; !signal.aborted; await sleep(TICK_MS, signal)) {
+      const nowMs = performance.now();
+      this.#bystanders.look(nowMs, (id) => this.#steps.find((step) => step.planned.id === id)?.leave());
+      const finding = this.#finder.look(nowMs);
+      if (finding === 'quiet') continue;
+      this.#failing = true;
       this.#recorder.phase('failing');
-      return;
-    }
-    await this.#lookAtJob();
-  }
-
-  async #lookAtJob(): Promise<void> {
-    const { job } = this.#recorder.state;
-    if (job === null || performance.now() - this.#queueAskedMs < QUEUE_EVERY_MS) return;
-    this.#queueAskedMs = performance.now();
-    const facts = await jobFacts(job.id).catch(() => undefined);
-    if (facts === undefined) return;
-    if (facts === null || isOver(facts.state)) {
+      if (finding === 'failing') continue;
       await this.#tail.poll();
-      throw new StackFailure(
-        this.#finder.why() ??
-          plainWhy(
-            'job-ended',
-            `job ${job.id} is over (${facts?.state ?? 'SLURM does not know it any more'})`,
-            'ask for more time (cluster.time), or see who cancelled it',
-          ),
-      );
+      throw new StackFailure(await this.#firstCause());
     }
-    if (facts.endsAt !== job.endsAt) this.#recorder.set({ job: { ...job, endsAt: facts.endsAt } });
   }
 
-  async #giveUpIfOverdue(): Promise<void> {
+  async #firstCause(): Promise<Why> {
+    const why = this.#finder.why() ?? plainWhy('crash', 'a step failed without a word');
+    const { job } = this.#recorder.state;
+    if (job === null || !mayBeJobEnd(why)) return why;
+    const facts = await jobFacts(job.id).catch(() => undefined);
+    if (facts === undefined || (facts !== null && !isOver(facts.state))) return why;
+    const { failureClass, message, hint } = whyJobEnded(job.id, facts);
+    return { ...why, failureClass, message, hint, rank: null };
+  }
+
+  /** Rejects once the job is over and no step has told of it. */
+  async #watchJob(signal: AbortSignal): Promise<void> {
+    for (; !signal.aborted; await sleep(QUEUE_EVERY_MS, signal)) {
+      const { job } = this.#recorder.state;
+      const facts = job === null ? undefined : await jobFacts(job.id).catch(() => undefined);
+      if (job === null || facts === undefined) continue;
+      if (facts !== null && !isOver(facts.state)) {
+        if (facts.endsAt !== job.endsAt) this.#recorder.set({ job: { ...job, endsAt: facts.endsAt } });
+        await this.#lookForBlocked(job.id);
+        continue;
+      }
+      await sleep(LAST_WORDS_MS, signal);
+      // The steps end with the job, and one of them may say more of it.
+      if (this.#failing || signal.aborted) continue;
+      throw new StackFailure(whyJobEnded(job.id, facts));
+    }
+  }
+
+  /** srun says nothing while its step waits. */
+  async #lookForBlocked(jobId: string): Promise<void> {
+    const slow = this.#steps.filter(({ submittedForMs }) => (submittedForMs ?? 0) > SLOW_START_MS);
+    if (slow.length === 0) return;
+    const waiting = await waitingSruns(jobId);
+    for (const step of slow) if (waiting.includes(step.pid ?? 0)) step.blocked('the step is pending');
+  }
+
+  async #giveUpIfOverdue(signal: AbortSignal): Promise<void> {
     const waitedMs = performance.now() - this.#startedMs;
-    const overdue = this.#steps.map((step) => step.overdue()).find((one) => one !== null) ?? null;
+    const late = this.#steps.map((step) => ({ step, how: step.overdue() })).filter(({ how }) => how !== null);
+    for (const { step } of late) {
+      const { id, critical } = step.planned;
+      if (critical) continue;
+      const { waitingFor } = this.#recorder.stepStatus(id);
+      this.#bystanders.give(id, `${id} is not ready (${waitingFor.join('; ')})`, 'given up');
+      step.leave();
+    }
+    const overdue = late.find(({ step }) => step.planned.critical)?.how ?? null;
     const canary = this.#lastCanary !== null && !/^\d+ of/.test(this.#lastCanary);
     const ended = overdue ?? (waitedMs > this.#plan.readyTimeoutMs ? (canary ? 'canary' : 'deadline') : null);
     if (ended === null) return;
@@ -227,7 +288,7 @@ export class Launch {
         ended,
         waitedMs,
         steps: this.#steps.map((step) => step.standing()),
-        ...(await readinessSeen(this.#plan, this.#signal)),
+        ...(await readinessSeen(this.#plan, signal)),
         servedModel: this.#plan.servedModel,
         canary: canary ? this.#lastCanary : null,
         suspect: this.#finder.suspect(null),

@@ -82,6 +82,13 @@ export class LogTail {
     return round;
   }
 
+  /** Reads what is there, and gives an unfinished last line of the file too: nobody writes to it any more. */
+  async finish(file: string): Promise<void> {
+    await this.poll();
+    const followed = this.#files.get(file);
+    if (followed !== undefined) this.#flush(followed);
+  }
+
   /** Reads what is there, gives the unfinished last lines too, and closes the files. */
   async stop(): Promise<void> {
     this.#running = false;

@@ -1,6 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
 import { errorText } from '../core/errors.ts';
+import { strikeOut } from './redaction.ts';
 import type { StackEvent, StackPhase, StackState, StepState, StepStatus } from './state.ts';
 
 export const STATE_FILE = 'state.json';
@@ -34,6 +35,7 @@ export class Recorder {
   #writtenMs = 0;
   #dirty = true;
   #diskError: string | null = null;
+  #secrets: readonly string[] = [];
 
   /** `writeAtomic` replaces a file as a whole. What the disk refuses is told by `diskError`, never thrown. */
   constructor(dir: string, first: StackState, writeAtomic: (file: string, text: string) => void) {
@@ -50,6 +52,12 @@ export class Recorder {
   /** The first error of the disk; null while all went well. */
   get diskError(): string | null {
     return this.#diskError;
+  }
+
+  /** From now on none of these values is written: a service may print its own secrets. */
+  hide(secrets: readonly string[]): void {
+    // As they stand in JSON.
+    this.#secrets = secrets.map((secret) => JSON.stringify(secret).slice(1, -1));
   }
 
   /** Seconds since the supervisor started. */
@@ -107,7 +115,8 @@ export class Recorder {
       to,
       evidence,
     };
-    this.#try(() => appendFileSync(path.join(this.#dir, EVENTS_FILE), `${JSON.stringify(event)}\n`));
+    const line = strikeOut(`${JSON.stringify(event)}\n`, this.#secrets);
+    this.#try(() => appendFileSync(path.join(this.#dir, EVENTS_FILE), line));
   }
 
   /** Writes the state when it has changed, or when the last sign of life is older than `everyMs`. */
@@ -116,9 +125,8 @@ export class Recorder {
     this.#state = { ...this.#state, alive: new Date().toISOString() };
     this.#writtenMs = performance.now();
     this.#dirty = false;
-    this.#try(() =>
-      this.#writeAtomic(path.join(this.#dir, STATE_FILE), `${JSON.stringify(this.#state, null, 2)}\n`),
-    );
+    const text = strikeOut(`${JSON.stringify(this.#state, null, 2)}\n`, this.#secrets);
+    this.#try(() => this.#writeAtomic(path.join(this.#dir, STATE_FILE), text));
   }
 
   #try(write: () => void): void {

@@ -92,9 +92,11 @@ export async function nodeAddress(node: string): Promise<string> {
   return /\bNodeAddr=(\S+)/.exec(stdout)?.[1] ?? node;
 }
 
-/** Steps that a job runs now. Empty when the job is gone. */
+/** Steps that a job runs now; empty when the job is gone. Throws (exit 4) when the controller does not answer. */
 export async function stepsOf(jobId: string): Promise<StepFacts[]> {
-  const { stdout } = await runCommand(['squeue', '-h', '-s', '-j', jobId, '-o', '%i|%j']);
+  const { code, stdout, stderr } = await runCommand(['squeue', '-h', '-s', '-j', jobId, '-o', '%i|%j']);
+  if (code !== 0 && !/Invalid job id/i.test(stderr))
+    throw new BenchError(EXIT.launch, `squeue does not answer for job ${jobId}: ${firstLine(stderr)}`);
   return stdout
     .split('\n')
     .filter((line) => /^\d+\.\d+\|/.test(line))
@@ -102,6 +104,16 @@ export async function stepsOf(jobId: string): Promise<StepFacts[]> {
       const [id, name] = line.split('|') as [string, string];
       return { id, name };
     });
+}
+
+/** Ids of the srun processes of this host whose steps SLURM has not created yet for want of resources. */
+export async function waitingSruns(jobId: string): Promise<number[]> {
+  const { stdout } = await runCommand(['scontrol', 'show', 'step', jobId]);
+  return stdout
+    .split(/\n\s*\n/)
+    .filter((step) => /\bState=PENDING\b/.test(step))
+    .flatMap((step) => /\bSrunHost:Pid=\S+:(\d+)/.exec(step)?.[1] ?? [])
+    .map(Number);
 }
 
 /** Jobs of this user that carry the comment. */

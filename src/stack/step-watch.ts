@@ -10,6 +10,8 @@ import { versionsIn } from './versions.ts';
 
 /** A step that SLURM has not started after this long waits for resources that something else holds. */
 const BLOCKED_AFTER_MS = 60_000;
+/** The same, once SLURM itself has said so: what holds them may be a step that is just ending. */
+const SAID_BLOCKED_MS = 10_000;
 /** At its deadline a step that has written something within this time is given more. */
 const PROGRESS_WITHIN_MS = 120_000;
 /** Never more than this times the deadline. */
@@ -34,6 +36,7 @@ export class StepWatch {
   #process: StepProcess | null = null;
   #submittedMs = 0;
   #startedMs: number | null = null;
+  #blockedMs: number | null = null;
   #deadlineMs = 0;
   #extended = false;
   #loadedRanks = 0;
@@ -42,6 +45,7 @@ export class StepWatch {
   #nextProbeMs = 0;
   #probing = false;
   #ready = false;
+  #over = false;
 
   constructor(step: PlannedStep, plan: StackPlan, recorder: Recorder, tail: LogTail, listener: LineListener) {
     this.planned = step;
@@ -68,8 +72,32 @@ export class StepWatch {
     return this.#startedMs !== null;
   }
 
+  /** Ready, or nothing that others wait for: it has ended as it may, or the stack goes on without it. */
   get isReady(): boolean {
-    return this.#ready;
+    return this.#ready || this.#over;
+  }
+
+  /** Milliseconds since it was handed to SLURM; null when it was not, or has been started. */
+  get submittedForMs(): number | null {
+    return this.#process === null || this.#startedMs !== null ? null : performance.now() - this.#submittedMs;
+  }
+
+  /** SLURM says that it waits for resources. */
+  blocked(reason: string): void {
+    this.#blockedMs ??= performance.now();
+    this.#recorder.changeStep(this.planned.id, { waitingFor: [`resources: ${reason}`] });
+  }
+
+  /** Nobody waits for it any longer. */
+  leave(): void {
+    this.#over = true;
+  }
+
+  /** It has ended, and its last lines were read. */
+  ended({ code }: StepEnd): void {
+    if (code !== 0 || this.planned.exitZeroFails) return;
+    this.#over = true;
+    this.#recorder.step(this.planned.id, 'ended', 'exit code 0', { exitCode: 0, waitingFor: [] });
   }
 
   start(env: NodeJS.ProcessEnv): void {
@@ -83,9 +111,9 @@ export class StepWatch {
 
   taskLine(raw: string): void {
     const { text } = parseLogLine(raw, this.planned.srunLogFile !== null);
-    // slurmstepd's own lines stand here when srun's output goes to a file.
+    // slurmstepd's own lines stand here when srun's output goes to a file: they are no output of the service.
     if (this.planned.srunLogFile !== null && srunSays(raw) !== null) {
-      this.srunLine(raw);
+      this.#listener.taskLine(this.planned, raw);
       return;
     }
     const versions = versionsIn(text);
@@ -111,10 +139,14 @@ export class StepWatch {
     const event = srunSays(raw);
     if (event?.kind === 'launching') {
       this.#recorder.changeStep(this.planned.id, { slurmStep: event.step });
+      // The step is there; that its tasks run comes after the container, which may take minutes.
+      this.#started(raw);
     } else if (event?.kind === 'tasks-started') {
       this.#started(raw);
     } else if (event?.kind === 'blocked') {
-      this.#recorder.changeStep(this.planned.id, { waitingFor: [`resources: ${event.reason}`] });
+      this.blocked(event.reason);
+    } else if (event?.kind === 'created') {
+      this.#blockedMs = null;
     }
     this.#listener.srunLine(this.planned, raw);
   }
@@ -126,7 +158,7 @@ export class StepWatch {
   /** Tries the step's probes when it is time to, and moves it on; one try at a time. */
   async probe(attempt: (probe: Probe) => Promise<ProbeResult>): Promise<void> {
     const { id, ready, probeIntervalMs } = this.planned;
-    if (this.#ready || this.#startedMs === null || this.#probing || performance.now() < this.#nextProbeMs)
+    if (this.isReady || this.#startedMs === null || this.#probing || performance.now() < this.#nextProbeMs)
       return;
     this.#probing = true;
     try {
@@ -135,7 +167,7 @@ export class StepWatch {
       this.#recorder.changeStep(id, { waitingFor: open.map((result) => result.said) });
       const registered = results.find(({ probe, holds }) => probe.kind === 'instances' && holds);
       if (registered !== undefined) this.#recorder.step(id, 'registered', registered.said);
-      if (open.length > 0) return;
+      if (open.length > 0 || this.#over) return;
       this.#ready = true;
       this.#recorder.step(id, 'ready', results.map(({ said }) => said).join('; ') || 'started', {
         waitingFor: [],
@@ -154,8 +186,11 @@ export class StepWatch {
       this.#bytes = bytes;
       this.#grewMs = now;
     }
-    if (this.#process === null || this.#ready) return null;
-    if (this.#startedMs === null) return now - this.#submittedMs > BLOCKED_AFTER_MS ? 'deadline' : null;
+    if (this.#process === null || this.isReady) return null;
+    if (this.#startedMs === null) {
+      const blocked = this.#blockedMs !== null && now - this.#blockedMs > SAID_BLOCKED_MS;
+      return blocked || now - this.#submittedMs > BLOCKED_AFTER_MS ? 'deadline' : null;
+    }
     if (now - this.#grewMs > this.planned.stallMs) return 'stalled';
     if (now < this.#deadlineMs) return null;
     if (this.#extended || now - this.#grewMs > PROGRESS_WITHIN_MS) return 'deadline';

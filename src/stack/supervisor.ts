@@ -8,6 +8,7 @@ import { startTicks } from './marked-processes.ts';
 import type { AllocationPlan, StackPlan } from './planned.ts';
 import type { CanaryProbe, ProbeResult } from './probe.ts';
 import { Recorder } from './recorder.ts';
+import { secretsOf } from './redaction.ts';
 import type { StackState, StepStatus } from './state.ts';
 import { tearDown } from './teardown.ts';
 import { type Why, whyOf } from './why.ts';
@@ -86,6 +87,7 @@ class Supervision {
     this.#throwIfStopped();
     const plan = await this.#job.plan(allocation);
     this.#plan = plan;
+    recorder.hide(secretsOf(plan));
     this.#keep(plan);
     recorder.set({
       url: plan.url,

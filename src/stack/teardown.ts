@@ -90,7 +90,9 @@ class LiveSteps {
       const groups = new Set(markedProcesses(this.#plan.run).map(processGroup));
       return steps.filter((step) => groups.has(this.#job.pids.get(step.id) ?? null));
     }
-    const running = await stepsOf(this.#job.job.id);
+    // While the controller does not answer nothing counts as ended.
+    const running = await stepsOf(this.#job.job.id).catch(() => null);
+    if (running === null) return [...steps];
     return steps.filter((step) => {
       const found = running.find((one) => one.name === step.stepName);
       if (found !== undefined) this.slurmIds.set(step.id, found.id);
@@ -101,18 +103,25 @@ class LiveSteps {
   async signal(step: PlannedStep, name: string): Promise<void> {
     const slurmId = this.slurmIds.get(step.id);
     if (slurmId !== undefined) await signalStep(slurmId, name);
-    else signalGroup(this.#job.pids.get(step.id)!, `SIG${name}` as NodeJS.Signals);
+    else this.#signalGroup(step, `SIG${name}` as NodeJS.Signals);
   }
 
   async kill(step: PlannedStep): Promise<void> {
     const slurmId = this.slurmIds.get(step.id);
     if (slurmId !== undefined) await cancel(slurmId);
-    else signalGroup(this.#job.pids.get(step.id)!, 'SIGKILL');
+    else this.#signalGroup(step, 'SIGKILL');
+  }
+
+  #signalGroup(step: PlannedStep, name: NodeJS.Signals): void {
+    const pid = this.#job.pids.get(step.id);
+    // In a job it is srun, whose end kills its tasks at once: they are asked for by their step, or end with the job.
+    if (pid !== undefined && this.#job.job === null) signalGroup(pid, name);
   }
 }
 
 async function endLayer(layer: readonly PlannedStep[], live: LiveSteps, job: TeardownJob): Promise<void> {
   const alive = await live.alive(layer);
+  for (const step of layer) if (!alive.includes(step) && job.pids.has(step.id)) job.ended(step.id);
   await Promise.all(
     alive.map((step) => {
       job.stopping(step.id);

@@ -63,6 +63,69 @@ describe('secrets', () => {
     expect(ended.stdout + ended.stderr + allTexts(cwd)).not.toMatch(/SECRET\d/);
   });
 
+  it.each([
+    ['run', '--url', '--extra-body', SHAPE, ['--requests', '4']],
+    [
+      'serving',
+      '--base-url',
+      '--extra-request-body',
+      ['--backend', 'sglang-oai-chat', '--dataset-name', 'random', '--random-output-len', '5'],
+      ['--num-prompts', '4'],
+    ],
+  ] as const)('of the request body are sent, and in no file: bench %s', async (verb, at, flag, shape, more) => {
+    const bodies: Record<string, unknown>[] = [];
+    const url = await startStub({
+      models: ['m'],
+      seen: (body) => bodies.push(body),
+      fails: (tokens) => tokens === 5 && bodies.length % 2 === 0,
+      leak: () => ' for SECRET5',
+    });
+    const cwd = makeFolder();
+    const body = { api_key: 'SECRET5', nvext: { auth_tokens: ['SECRET6'] }, user: 'me' };
+    const words = [verb, at, url, ...shape, ...more, flag, JSON.stringify(body), '--out', 'out'];
+    const ended = await bench([...words, '--export', 'aiperf,vllm'], { cwd });
+    expect(ended.code, ended.stderr).toBe(1);
+    for (const sent of bodies) expect(sent).toMatchObject(body);
+    expect(ended.stdout + ended.stderr + allTexts(cwd)).not.toMatch(/SECRET\d/);
+    expect(readRun(path.join(cwd, 'out')).report.spec.extraBody).toEqual({
+      api_key: '***',
+      nvext: { auth_tokens: '***' },
+      user: 'me',
+    });
+  });
+
+  it('of the request body must be given again to go on with a run', async () => {
+    const bodies: Record<string, unknown>[] = [];
+    let broken = true;
+    const url = await startStub({
+      models: ['m'],
+      seen: (body) => bodies.push(body),
+      fails: (tokens) => broken && tokens === 5,
+    });
+    const cwd = makeFolder();
+    const body = '{"api_key": "SECRET7", "user": "me"}';
+    const sweep = ['sweep', '--url', url, ...SHAPE, '--concurrency', '1,2', '--pause', '0s', '--warmup', '0'];
+    const plan = await bench([...sweep, '--extra-body', body, '--dry-run'], { cwd });
+    expect(plan.stdout).toContain('"api_key":"***"');
+    expect((await bench([...sweep, '--extra-body', body, '--out', 'out'], { cwd })).code).toBe(3);
+    const resume = ['sweep', '--resume', 'out'];
+    const without = await bench(resume, { cwd });
+    expect(without.code).toBe(2);
+    expect(without.stderr).toContain('whose secrets were not kept');
+    expect(without.stderr).toContain('give that body again: --extra-body');
+    const other = await bench([...resume, '--extra-body', '{"api_key": "SECRET7", "user": "you"}'], { cwd });
+    expect(other.code).toBe(2);
+    expect(other.stderr).toContain('not that of the earlier run');
+    broken = false;
+    bodies.length = 0;
+    const again = await bench([...resume, '--extra-body', body], { cwd });
+    expect(again.code, again.stderr).toBe(0);
+    for (const sent of bodies) expect(sent).toMatchObject({ api_key: 'SECRET7', user: 'me' });
+    expect(bodies.length).toBeGreaterThan(12);
+    const texts = [plan, without, other, again].map(({ stdout, stderr }) => stdout + stderr).join('');
+    expect(texts + allTexts(cwd)).not.toMatch(/SECRET\d/);
+  });
+
   it('are in no message about themselves', async () => {
     const bad = ['SECRET1\n', 'SECRET1\u20ac'];
     for (const key of bad) {

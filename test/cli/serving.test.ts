@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { askedTokens, startChatServer, stream } from '../fixtures/chat-server.ts';
@@ -175,6 +175,29 @@ describe('bench serving', () => {
     expect(ended.stderr).toContain('was not ready within 1 s');
   });
 
+  it('names its own flags in hints', async () => {
+    const server = await startChatServer({
+      answer: (body, response) => {
+        if (body['model'] === 'm') stream(body, response, [{ content: ' a' }]);
+        else response.writeHead(404).end('{"error":{"message":"no such model"}}');
+      },
+    });
+    const cwd = makeFolder();
+    const now = [...SMALL, ...FILE, '--ready-check-timeout-sec', '0'];
+    const nobody = await serving('http://127.0.0.1:1', now, cwd);
+    expect(nobody.code).toBe(3);
+    expect(nobody.stderr).toContain('start it, or name it with --base-url, or --host and --port\n');
+    const wrong = await serving(server.url, [...now, '--model', 'wrong'], cwd);
+    expect(wrong.code).toBe(3);
+    expect(wrong.stderr).toMatch(/does not list the model "wrong" \(it lists m\).*no such model/);
+    expect(wrong.stderr).toMatch(/name a listed one with --model.*--ready-check-timeout-sec\n/);
+    mkdirSync(path.join(cwd, 'own'));
+    writeFileSync(path.join(cwd, 'own/records.ndjson'), '');
+    const there = await serving(server.url, now, cwd);
+    expect(there.code).toBe(2);
+    expect(there.stderr).toMatch(/--out: own already holds a run\n {2}choose another folder\n/);
+  });
+
   it('keeps what secrets the flags and the server hold out of all files', async () => {
     const server = await startChatServer({
       other: (request, response) => {
@@ -265,8 +288,28 @@ describe('what bench serving tells', () => {
     expect(stdout).toContain('output tok/s over time');
     expect(stdout).toMatch(/^SLO attainment \(%\): +100\.00 *$/m);
     expect(lineOf(cwd)).toMatchObject({ goodput_slos_ms: { ttft: 60_000 }, slo_attainment: 1 });
-    expect(stderr).toContain('export: own/sglang.jsonl');
-    expect(stderr).toMatch(/export: own\/exports\/vllm\/\S+\.json/);
+    expect(stderr).toContain('export: own/exports/sglang.jsonl');
+    const vllm = /export: (own\/exports\/vllm\/\S+\.json)/.exec(stderr)![1]!;
+    const result = JSON.parse(readFileSync(path.join(cwd, vllm), 'utf8')) as Record<string, number>;
+    expect(result['request_goodput']).toBe(result['request_throughput']);
+    expect(readRun(path.join(cwd, 'own')).report.spec.slosMs).toEqual({ ttft: 60_000 });
+  });
+
+  it.each([
+    ['', []],
+    [' in another layout, with all extras', ['--layout', '2025-11', '--output-details', '--cache-report']],
+  ])('is the same line in each export of the run%s', async (_name, more) => {
+    const server = await startServer('--ttft 5ms --step 1ms');
+    const cwd = makeFolder();
+    const flags = ['--tag', 'a b', '--goodput', 'ttft:60000', '--backend', 'vllm-chat', ...more];
+    const ended = await serving(server.url, [...SMALL, ...FILE, ...flags, '--export', 'sglang'], cwd);
+    expect(ended.code, ended.stderr).toBe(0);
+    const line = readFileSync(path.join(cwd, 'out.jsonl'), 'utf8');
+    expect(lineOf(cwd)).toMatchObject({ tag: 'a b', backend: 'vllm-chat', max_concurrency: null });
+    expect(readFileSync(path.join(cwd, 'own/exports/sglang.jsonl'), 'utf8')).toBe(line);
+    const later = await bench(['report', 'own', '--export', 'sglang', '--export-dir', 'later'], { cwd });
+    expect(later.stdout).toBe('later/sglang.jsonl\n');
+    expect(readFileSync(path.join(cwd, 'later/sglang.jsonl'), 'utf8')).toBe(line);
   });
 
   it('is in its own folder when the output file refuses the line: exit 2', async () => {
@@ -351,9 +394,40 @@ describe('bench serving --bug-compatible', () => {
     const ended = await serving(server.url, words, cwd);
     expect(ended.code).toBe(0);
     expect(ended.stderr).toContain('worker died');
+    expect(ended.stderr).toMatch(
+      /^note: .*3 of its 4 successful requests are the failures told above \(2 empty, 1 error-event\)/m,
+    );
     expect(lineOf(cwd)).toMatchObject({ completed: 4, total_output_tokens: 32 });
     expect(lineOf(cwd)['ttfts']).toEqual([expect.any(Number), 0, 0, 0]);
     expect(readRun(path.join(cwd, 'own')).report.levels[0]!.requests.failed).toBe(3);
+  });
+
+  it.each([
+    ['2025-08', 20],
+    ['2025-11', 10],
+  ] as const)('of %s takes a gap of two speculated tokens for %d ms', async (layout, itlMs) => {
+    const server = await startChatServer({
+      // Chunks of two tokens each, 20 ms apart.
+      answer: async (body, response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        for (let i = 0; i < askedTokens(body) / 2; i++) {
+          const delta = { content: ' the the' };
+          response.write(`data: ${JSON.stringify({ id: 'x', choices: [{ index: 0, delta }] })}\n\n`);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        response.end('data: [DONE]\n\n');
+      },
+      other: (_request, response) =>
+        response.end(JSON.stringify({ internal_states: [{ avg_spec_accept_length: 2 }] })),
+    });
+    const cwd = makeFolder();
+    const ended = await serving(server.url, [...SMALL, ...FILE, ...BUGS, '--layout', layout], cwd);
+    expect(ended.code, ended.stderr).toBe(0);
+    const line = lineOf(cwd);
+    expect(line).toMatchObject({ accept_length: 2, total_output_tokens_retokenized: 32 });
+    // The other reading is half or twice as much, which no busy machine makes of a median.
+    expect(Number(line['median_itl_ms']) / itlMs).toBeGreaterThan(0.8);
+    expect(Number(line['median_itl_ms']) / itlMs).toBeLessThan(1.6);
   });
 
   it('needs a ShareGPT file: exit 2, nothing sent', async () => {

@@ -31,7 +31,15 @@ const CASES: readonly (readonly [name: string, args: () => string[], line: RegEx
   ['nothing', () => [], /say what to do/, /--help/],
   ['a misspelt command', () => ['swep', ...SHAPE], /unknown command: swep/, /did you mean sweep/],
   ['an unknown command', () => ['frobnicate'], /frobnicate/, /bench --help/],
-  ['a misspelt flag', () => [...RUN, '--isll', '3'], /--isll/, /bench run --help/],
+  ['a misspelt flag', () => [...RUN, '--isll', '3'], /--isll/, /did you mean --isl\? .*bench run --help/],
+  [
+    'a misspelt flag of one command alone',
+    () => ['sweep', ...NOBODY, ...SHAPE, '--conncurrency', '4', '--resum=x'],
+    /unknown: --conncurrency, --resum$/,
+    /did you mean --concurrency, --resume\?/,
+  ],
+  ['a flag like no other', () => [...RUN, '--frobnicate', '3'], /--frobnicate/, /^ {2}see bench run --help$/],
+  ['another shell', () => ['completion', 'fish'], /no script for "fish"/, /bash, zsh/],
   ['a word too many', () => [...RUN, 'extra'], /"extra"/, /bench run --help/],
   ['no shape', () => ['sweep', ...NOBODY], /shape is missing/, /--isl 4000 --osl 1000/],
   ['half a shape', () => ['sweep', ...NOBODY, '--isl', '3'], /shape is missing/, /--osl/],
@@ -71,7 +79,12 @@ const CASES: readonly (readonly [name: string, args: () => string[], line: RegEx
     /--skip: 2/,
     /./,
   ],
-  ['a folder with a run', () => [...RUN, '--out', done], /--out: .*already holds a run/, /--resume/],
+  [
+    'a folder with a run',
+    () => [...RUN, '--out', done],
+    /--out: .*already holds a run/,
+    /bench sweep --resume/,
+  ],
   ['a folder that cannot be', () => [...RUN, '--out', path.join(text, 'x')], /--out: cannot write/, /folder/],
   [
     'no tokenizer',
@@ -126,6 +139,24 @@ describe('wrong usage', () => {
   });
 });
 
+describe('bench completion', () => {
+  it('prints the script of the shell that is named, whatever SHELL is', async () => {
+    const bash = await bench(['completion', 'bash'], { env: { SHELL: '/bin/zsh' } });
+    expect(bash.code).toBe(0);
+    expect(bash.stdout).toContain('complete -o bashdefault');
+    const zsh = await bench(['completion', 'zsh']);
+    expect(zsh.code).toBe(0);
+    expect(zsh.stdout).toMatch(/^#compdef bench\n/);
+    expect((await bench(['completion'], { env: { SHELL: '/bin/zsh' } })).stdout).toBe(zsh.stdout);
+  });
+
+  it('has a help', async () => {
+    const help = await bench(['completion', '--help']);
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    expect(help.stdout).toMatch(/^bench completion \[bash\|zsh\]\n/);
+  });
+});
+
 describe('a target that is not ready', () => {
   it('is exit 3 with the reason, and the same --out may be used again', async () => {
     const out = newOut();
@@ -164,5 +195,10 @@ describe('a target that is not ready', () => {
     const bad = await bench(['check', '--url', server.url, '--header', 'x-mock-fault: http-503']);
     expect(bad.code).toBe(3);
     expect(bad.stderr).toContain('status 503: Service is overloaded');
+    expect(bad.stderr).not.toContain('bench check');
+    const wrong = await bench(['check', '--url', server.url, '--model', 'wrong']);
+    expect(wrong.code).toBe(3);
+    expect(wrong.stderr).toMatch(/does not list the model "wrong" \(it lists mock\)/);
+    expect(wrong.stderr).toMatch(/\n {2}name a listed one with --model\n$/);
   });
 });

@@ -49,6 +49,17 @@ describe('the ready check', () => {
     expect(await serving.ready(vi.fn())).toBe('x');
   });
 
+  it('tells early, and once, which models are listed while it waits for another', async () => {
+    const { serving, chat } = await start(['--model', 'x', '--ready-check-timeout-sec', '5'], {
+      models: () => ['a', 'b'],
+    });
+    const said = vi.fn();
+    expect(await serving.ready(said)).toBe('x');
+    expect(said.mock.calls).toEqual([
+      [`waiting for ${chat.url}, at most 5 s: it lists a, b, not x (see --model)`],
+    ]);
+  });
+
   it('gives up on a server that lists nothing', async () => {
     const { serving } = await start(['--ready-check-timeout-sec', '1'], { models: () => [] });
     await expect(serving.ready(vi.fn())).rejects.toMatchObject({
@@ -70,6 +81,20 @@ describe('--flush-cache', () => {
 });
 
 describe('the server info', () => {
+  /** No secrets, though their names have words of such. */
+  const READABLE = {
+    max_total_tokens: 9,
+    max_tokens: 5,
+    num_tokens: [1, 2],
+    num_key_value_heads: 8,
+    tokenizer: 'auto',
+    tokenizer_path: '/models/r1',
+    skip_tokenizer_init: false,
+    stop_token_ids: [7],
+    ssl_keyfile: '/etc/key.pem',
+    api_key: null,
+    url: 'http://host:1/v1?tokenizer=a',
+  };
   const workers = { decode: [{ internal_states: [{ avg_spec_accept_length: 2.5 }] }], prefill: [{}] };
 
   it('is asked for where each era has it', async () => {
@@ -99,22 +124,31 @@ describe('the server info', () => {
 
   it('holds no key, token or password of the server', async () => {
     const told = {
-      api_key: 'S1',
+      some_api_key: 'S1',
       admin_api_key: 'S2',
       hf_token: 'S3',
       OPENAI_KEY: 'S4',
       ssl_keyfile_password: 'S5',
-      cmd: 'serve --api-key S6 --port 1 --hf-token=S7',
-      max_total_tokens: 9,
-      tokenizer_path: '/models/r1',
+      cmd: 'serve --api-key S6 --port 1 --hf-token=S7 --max-total-tokens 9',
+      authorization: 'Bearer S8',
+      apiKeys: ['S9', 'S10'],
+      api_key_list: { S11: 'S12' },
+      OPENAI_API_KEY_1: 'S13',
+      argv: ['--api-key', 'S14', '--port', '1'],
+      environment: { env: 'HF_TOKEN=S15 PORT=1', extra: '{"credentials": ["S16"]}' },
+      headers: [{ 'X-Auth': 'S17' }],
+      pins: { password: 1.5 },
+      proxy: 'http://user:S18@host:1/',
+      ...READABLE,
     };
     const { serving } = await start([], answering(JSON.stringify(told)));
     const { info } = await serving.info();
-    expect(JSON.stringify(info)).not.toMatch(/S\d/);
+    expect(JSON.stringify(info)).not.toMatch(/S\d|1\.5/);
     expect(info).toMatchObject({
-      max_total_tokens: 9,
-      tokenizer_path: '/models/r1',
-      cmd: expect.stringContaining('--port 1'),
+      ...READABLE,
+      cmd: 'serve --api-key *** --port 1 --hf-token=*** --max-total-tokens 9',
+      argv: ['--api-key', '***', '--port', '1'],
+      environment: { env: 'HF_TOKEN=*** PORT=1' },
     });
   });
 });

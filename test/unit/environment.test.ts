@@ -17,6 +17,16 @@ describe('redactCommand', () => {
     expect(command).toContain('***');
   });
 
+  it('hides what is secret of a request body, and leaves one without secrets as it was typed', () => {
+    const body = '{"nvext": {"api_key": "hush"}, "top_p": 0.9}';
+    expect(redactCommand(['run', '--extra-body', body, `--extra-req=${body}`])).toBe(
+      `bench run --extra-body '{"nvext":{"api_key":"***"},"top_p":0.9}' '--extra-req={"nvext":{"api_key":"***"},"top_p":0.9}'`,
+    );
+    expect(redactCommand(['run', '--extra-body', '{"max_tokens": 5}'])).toBe(
+      `bench run --extra-body '{"max_tokens": 5}'`,
+    );
+  });
+
   it('shows the name of a header and not its value', () => {
     const command = redactCommand([
       'run',

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RequestRecord } from '../../src/core/record.ts';
+import { aiperfExport } from '../../src/exporters/aiperf.ts';
 import { EXPORTS } from '../../src/exporters/exports.ts';
 import { vllmExport } from '../../src/exporters/vllm.ts';
 import { CHOICES, exported, type LevelShape, OUTPUT, traceRecords } from '../fixtures/exports.ts';
@@ -188,6 +189,35 @@ describe('the export for vLLM', () => {
       'vllm/sa-bench_isl_1000_osl_1000/results_concurrency_64_gpus_8.json',
     ]);
     expect(names(null)[0]).toBe('vllm/sa-bench_isl_4000_osl_1000/results_concurrency_1.json');
+  });
+
+  it.each([
+    // TTFT 100 and 200, TPOT 15 and 20, E2E 130 and 260 ms within half a second; the third request failed.
+    [{ ttft: 100 }, 2],
+    [{ ttft: 99.9 }, 0],
+    [{ ttft: 200, tpot: 20, e2el: 260 }, 4],
+    [{ ttft: 200, tpot: 15 }, 2],
+    [{ e2el: 259 }, 2],
+  ] as const)('tells the goodput of a run that had limits: %o', (slosMs, perS) => {
+    const spec = { ...makeReport().spec, slosMs };
+    const [file] = exported(vllmExport, [RECORDS], [], { spec });
+    expect(JSON.parse(file!.text)).toMatchObject({ request_goodput: perS });
+    const [summary] = exported(aiperfExport, [RECORDS], [], { spec });
+    // AIPerf's duration ends with the last output, at 410.
+    expect(JSON.parse(summary!.text)).toMatchObject({
+      good_request_count: { unit: 'requests', avg: perS / 2 },
+      goodput: { unit: 'requests/sec', avg: perS / 2 / 0.41 },
+    });
+  });
+
+  it('takes a request of one token for a TPOT of 0, and one without text for no success', () => {
+    const spec = { ...makeReport().spec, slosMs: { tpot: 1 } };
+    const records = [
+      makeRecord({ id: 0, gapsMs: [100], osl: { asked: 1, counted: 1, by: 'usage' }, endAtMs: 200 }),
+      makeRecord({ id: 1, gapsMs: [], endAtMs: 1_000 }),
+    ];
+    const [file] = exported(vllmExport, [records], [], { spec });
+    expect(JSON.parse(file!.text)).toMatchObject({ completed: 2, request_goodput: 1 });
   });
 
   it('tells the rate of an open arrival', () => {

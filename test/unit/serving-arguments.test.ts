@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { parseServing, type ServingArgs } from '../../src/commands/serving/arguments.ts';
 import { bareFlagTable, FLAGS, servingFlagNames } from '../../src/commands/serving/flags.ts';
 import { servingHelp } from '../../src/commands/serving/help.ts';
+import { EXPORTS } from '../../src/exporters/exports.ts';
 import { refusal } from '../fixtures/refusal.ts';
 
 const OK = ['--backend', 'sglang-oai-chat', '--dataset-name', 'random'];
@@ -282,6 +283,11 @@ describe('the help', () => {
     expect(help.endsWith('\n')).toBe(true);
     for (const line of help.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
     for (const { name } of FLAGS) expect(help).toMatch(new RegExp(`--${name}(?![\\w-])`));
+  });
+
+  it('names the forms that a run can be exported in', () => {
+    const flat = help.replaceAll(/\s+/g, ' ');
+    for (const { name } of EXPORTS) expect(flat).toMatch(new RegExp(`--export NAME [^\\[]*\\b${name}\\b`));
   });
 
   it('offers to complete what is not refused', () => {

@@ -206,6 +206,25 @@ describe('parseServingWords', () => {
     expect(refusal(() => parseServingWords(['--no_such_flag'])).message).toBe('unknown: --no_such_flag');
   });
 
+  it('suggests what a misspelt flag was meant to be', () => {
+    const hint = (...argv: string[]) => refusal(() => parseServingWords(argv)).hint;
+    expect(hint('--max-concurency', '4')).toBe('did you mean --max-concurrency? see bench serving --help');
+    expect(hint('--num_promts=4')).toBe('did you mean --num-prompts? see bench serving --help');
+    expect(hint('--bug-compatibel')).toBe('did you mean --bug-compatible? see bench serving --help');
+    expect(hint('--frobnicate')).toBe('see bench serving --help');
+  });
+
+  it.each([
+    [['--']],
+    [['--', 'word']],
+    [['--seed', '1', '--']],
+  ])('says of bare dashes what they are: %j', (argv) => {
+    expect(refusal(() => parseServingWords(argv))).toMatchObject({
+      message: 'unknown: --',
+      hint: 'bare dashes name no flag: leave them out, or write a name behind them',
+    });
+  });
+
   it('leaves underscores in values alone', () => {
     expect(parseServingWords(['--tag', 'a_b', '--header', 'X_Y=a_b']).get('header')).toEqual(['X_Y=a_b']);
     expect(parseServingWords(['--tag', '--num_prompts is 3']).get('tag')).toBe('--num_prompts is 3');

@@ -142,15 +142,19 @@ describe('primitives of statistics', () => {
     expect(exactStats(values).p50).toBeCloseTo(one.median, 5);
   });
 
-  it.each(primitives)('by inverse CDF are those of pooled values, within three digits: $values', (one) => {
-    const pool = new Pooled(1e6);
-    for (const value of one.values) pool.add(value * 1e6);
-    const stats = pool.stats();
+  it.each(primitives)('by inverse CDF are those of pooled values: $values', (one) => {
     const inverse = percentiles(one, 'inverse_cdf');
     expect(inverse.map(([p]) => p)).toEqual([50, 90, 99]);
+    const pooled = (scale: number, p: number): number => {
+      const pool = new Pooled(scale);
+      for (const value of one.values) pool.add(value * scale);
+      return pool.stats()[`p${p}` as 'p50' | 'p90' | 'p99']!;
+    };
     for (const [p, expected] of inverse) {
-      const pooled = stats[`p${p}` as 'p50' | 'p90' | 'p99']!;
-      expect(Math.abs(pooled - expected)).toBeLessThanOrEqual(expected * 0.001);
+      // A histogram of three digits keeps whole numbers below 2,048 as they are: here tenths of at most 100.
+      expect(Math.abs(pooled(10, p) - expected)).toBeLessThanOrEqual(1e-6);
+      // Larger ones it rounds to a bucket; less than 0.1 % is what it promises, and more than the vectors' 1e-6.
+      expect(Math.abs(pooled(1e6, p) - expected)).toBeLessThanOrEqual(expected * 0.001);
     }
   });
 

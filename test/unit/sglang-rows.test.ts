@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { greatest, least } from '../../src/core/distribution.ts';
 import type { RequestRecord } from '../../src/core/record.ts';
-import { summarizeLevel } from '../../src/core/summary.ts';
+import { summarizeLevel, tpotMs } from '../../src/core/summary.ts';
 import { sglangMetrics } from '../../src/exporters/sglang/metrics.ts';
 import { type SglangReading, type SglangRow, sglangRow } from '../../src/exporters/sglang/rows.ts';
 import { makeRecord } from '../fixtures/records.ts';
@@ -168,6 +168,18 @@ describe('the strict reading', () => {
   });
 });
 
+/** guidellm's statistics: weighted, the deviation the population's, percentiles by inverse CDF. */
+function weightedStatistics(values: readonly (readonly [value: number, weight: number])[]): Expected {
+  const total = values.reduce((sum, [, weight]) => sum + weight, 0);
+  const mean = values.reduce((sum, [value, weight]) => sum + value * weight, 0) / total;
+  const squares = values.reduce((sum, [value, weight]) => sum + (value - mean) ** 2 * weight, 0);
+  const upTo = (limit: number): number =>
+    values.reduce((sum, [value, weight]) => sum + (value <= limit ? weight : 0), 0);
+  const sorted = values.map(([value]) => value).toSorted((x, y) => x - y);
+  const at = (share: number): number => sorted.find((value) => upTo(value) >= share * total)!;
+  return { mean, std_dev: Math.sqrt(squares / total), p50: at(0.5), p90: at(0.9), p99: at(0.99) };
+}
+
 describe('our own summary of the same trace', () => {
   const records = traced({ reasoning: true, usage: 'trace', tokenizer: true });
   const report = summarizeLevel({
@@ -203,12 +215,27 @@ describe('our own summary of the same trace', () => {
     expectNumbers({ ...ours, avg: mean }, { avg, std, min, max, count });
   });
 
-  it('has the TTFT of guidellm and the mean of its token-weighted ITL', () => {
-    const { mean, std_dev } = guidellm['time_to_first_token_ms']!;
-    expectNumbers(report.ttftMs, { mean, std: std_dev });
+  it('gives all numbers of guidellm, each request weighted by its tokens', () => {
+    const one = records.map((record) => ({
+      ttft: record.firstAtMs! - record.sentAtMs,
+      e2e: record.lastAtMs! - record.sentAtMs,
+      tpot: tpotMs(record),
+      osl: record.osl.counted!,
+    }));
+    const weighted: Record<string, (readonly [value: number, weight: number])[]> = {
+      time_to_first_token_ms: one.map(({ ttft }) => [ttft, 1]),
+      // Its time per output token has the first token in it, and its ITL is what bench calls TPOT.
+      time_per_output_token_ms: one.map(({ e2e, osl }) => [e2e / osl, osl]),
+      inter_token_latency_ms: one.flatMap(({ tpot, osl }) =>
+        tpot === null ? [] : [[tpot, osl - 1] as const],
+      ),
+    };
+    expect(Object.keys(weighted)).toEqual(Object.keys(guidellm));
+    for (const [name, values] of Object.entries(weighted))
+      expectNumbers(weightedStatistics(values), guidellm[name]!);
+    expectNumbers(report.ttftMs, { std: guidellm['time_to_first_token_ms']!['std_dev'] });
     expectNumbers(report.tokenItlMs, { mean: guidellm['inter_token_latency_ms']!['mean'] });
   });
-
   it('counts the time from first send to last end', () => {
     const spanMs =
       greatest(records.map((record) => record.endAtMs)) - least(records.map((record) => record.sentAtMs));

@@ -221,8 +221,8 @@ export class RankRunner implements LevelRunner {
     this.#nextId += records.length;
     store.append(records);
     store.sync();
-    const seen =
-      failure === null ? await witness?.after(records.filter(({ phase }) => phase !== 'warmup')) : null;
+    const sent = records.filter(({ phase }) => phase !== 'warmup');
+    const seen = failure === null ? await witness?.after(sent, this.#tools.interrupt.stop.aborted) : null;
     const level = rankedLevel({
       point,
       parts,

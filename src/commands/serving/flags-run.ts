@@ -1,5 +1,8 @@
+import { EXPORTS } from '../../exporters/exports.ts';
 import { LAYOUTS } from '../../exporters/sglang/layouts.ts';
 import type { ServingFlag } from './flag.ts';
+
+const EXPORT_NAMES = EXPORTS.map(({ name }) => name).join(', ');
 
 /** Flags that say how it is sent and what one gets; ours last. */
 export const RUN_FLAGS = [
@@ -147,7 +150,7 @@ export const RUN_FLAGS = [
     repeats: true,
     metavar: 'NAME',
     standing: 'own',
-    about: 'writes the run in the form of another tool as well (repeatable)',
+    about: `writes the run in the form of another tool as well: ${EXPORT_NAMES} (repeatable)`,
   },
   {
     name: 'gpus',

@@ -1,7 +1,9 @@
 import { EXIT, type ExitCode, errorText } from '../../core/errors.ts';
+import type { FinishedRequest } from '../../core/record-builder.ts';
 import type { Report } from '../../core/report.ts';
 import { runNotes } from '../../exporters/notes.ts';
 import { sglangConsole } from '../../exporters/sglang/console.ts';
+import { SGLANG_FILE } from '../../exporters/sglang/export.ts';
 import { sglangLine } from '../../exporters/sglang/line.ts';
 import type { SglangRow } from '../../exporters/sglang/rows.ts';
 import { throughputChart } from '../../exporters/throughput-chart.ts';
@@ -11,9 +13,6 @@ import type { ServingArgs } from './arguments.ts';
 import { appendLine } from './output-file.ts';
 import { servingRun } from './result.ts';
 import type { ServingWatch } from './watch.ts';
-
-/** Name of the line in the folder of the run. */
-export const LINE_FILE = 'sglang.jsonl';
 
 export interface FinishedServing {
   readonly args: ServingArgs;
@@ -50,7 +49,7 @@ export async function tellOutcome(serving: FinishedServing): Promise<ExitCode> {
       return interrupt.code ?? EXIT.target;
     }
     const line = sglangLine(run, args.layout, args.outputDetails);
-    store.document(LINE_FILE, `${line}\n`);
+    store.document(SGLANG_FILE, `${line}\n`);
     const { inputTokens, outputTokens } = plannedTokens(watch);
     process.stdout.write(`#Input tokens: ${inputTokens}\n#Output tokens: ${outputTokens}\n`);
     process.stdout.write(sglangConsole(run, args.layout));
@@ -77,7 +76,7 @@ function append(
   } catch (error) {
     const kept = store.missing === null;
     const where = kept
-      ? `it is in ${store.directory}/${LINE_FILE}`
+      ? `it is in ${store.directory}/${SGLANG_FILE}`
       : `no disk took it, so here it is:\n${line}`;
     warn(`--output-file: ${outputFile} did not take the line (${errorText(error)}); ${where}`);
     return EXIT.usage;
@@ -94,13 +93,26 @@ function plannedTokens(watch: ServingWatch): { inputTokens: number; outputTokens
   return { inputTokens, outputTokens };
 }
 
+/** Says why the block counts as successes what the failures beside it name; empty where it does not. */
+function failedSuccesses(successes: readonly FinishedRequest[]): string {
+  const outcomes = successes.map(({ record }) => record.outcome).filter((outcome) => outcome !== 'good');
+  if (outcomes.length === 0) return '';
+  const classes = [...new Set(outcomes)].map(
+    (name) => `${outcomes.filter((outcome) => outcome === name).length} ${name}`,
+  );
+  return (
+    `${outcomes.length} of its ${successes.length} successful requests are the failures told above (${classes.join(', ')}), ` +
+    'for it counts each body that it could read to its end, whatever was in it; '
+  );
+}
+
 /** Where these numbers differ from sglang's, or which of its errors they repeat: said once per run. */
 function readingNote(args: ServingArgs, watch: ServingWatch, rows: readonly SglangRow[]): string {
   const successes = watch.requests.filter((_request, i) => rows[i]!.success);
   const byUsage = successes.filter(({ record }) => record.osl.by === 'usage').length;
   if (args.bugCompatible) {
     return (
-      `numbers as sglang.bench_serving ${args.layout} gives them: ` +
+      `numbers as sglang.bench_serving ${args.layout} gives them: ${failedSuccesses(successes)}` +
       `${successes.length - byUsage} of ${successes.length} successes have no count by the server and are credited with the length asked, ` +
       'latency runs to the last event, each request opens a connection; compare them only with its own; ' +
       'the report of bench itself credits nothing'

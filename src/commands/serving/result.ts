@@ -5,7 +5,7 @@ import { least } from '../../core/distribution.ts';
 import { errorText } from '../../core/errors.ts';
 import type { FinishedRequest } from '../../core/record-builder.ts';
 import type { LevelReport } from '../../core/report.ts';
-import type { SglangRun } from '../../exporters/sglang/layouts.ts';
+import { isIn, type SglangRun } from '../../exporters/sglang/layouts.ts';
 import { sglangGoodput, sglangMetrics } from '../../exporters/sglang/metrics.ts';
 import { type SglangRow, sglangRow } from '../../exporters/sglang/rows.ts';
 import { chunkTokensInChild } from '../prompt-child.ts';
@@ -27,7 +27,7 @@ export interface ServingOutcome {
 export async function servingRun(outcome: ServingOutcome): Promise<SglangRun | null> {
   const { args, watch, level } = outcome;
   const { acceptLength, info } = watch.server;
-  const tokenItl = acceptLength !== null && acceptLength > 0;
+  const tokenItl = sharesGaps(args, acceptLength);
   const rows = await makeRows(outcome, tokenItl);
   const startAtMs = least(watch.requests.map(({ record }) => record.sentAtMs));
   const durationS = args.bugCompatible
@@ -53,6 +53,12 @@ export async function servingRun(outcome: ServingOutcome): Promise<SglangRun | n
     goodput: args.goodput === null ? null : sglangGoodput(rows, args.goodput, durationS),
     cacheReport: args.cacheReport,
   };
+}
+
+/** Whether a gap is shared among the tokens of its chunk: where the server speculates, and sglang's release did so already. */
+function sharesGaps({ bugCompatible, layout }: ServingArgs, acceptLength: number | null): boolean {
+  if (acceptLength === null || acceptLength <= 0) return false;
+  return !bugCompatible || isIn('2025-11', layout);
 }
 
 async function makeRows(outcome: ServingOutcome, tokenItl: boolean): Promise<SglangRow[]> {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BenchError, EXIT } from '../../core/errors.ts';
+import { withoutSecrets } from '../../core/secrets.ts';
 import { Control, parseModels } from '../../endpoints/control.ts';
 import type { TargetAccess } from '../arguments.ts';
 import type { ServingArgs } from './arguments.ts';
@@ -56,7 +57,8 @@ export class ServingServer {
           'see --base-url, --host and --port, or wait longer with --ready-check-timeout-sec',
         );
       }
-      if (waitedMs > QUIET_MS && told !== state) say(`waiting for ${this.#control.target.url}: ${state}`);
+      if (waitedMs > QUIET_MS && told !== state)
+        say(`waiting for ${this.#control.target.url}, at most ${this.#args.readyCheckTimeoutS} s: ${state}`);
       if (waitedMs > QUIET_MS) told = state;
       await sleep(Math.min(POLL_EVERY_MS, limitMs - waitedMs));
     }
@@ -79,7 +81,8 @@ export class ServingServer {
     const { status, body } = await this.#control.get(path);
     if (status !== 200) return { info: null, acceptLength: null };
     try {
-      const info: unknown = JSON.parse(body, withoutSecret);
+      // A server tells its own start-up arguments, keys included.
+      const info = withoutSecrets(JSON.parse(body));
       return { info, acceptLength: acceptLengthOf(info) };
     } catch {
       return { info: null, acceptLength: null };
@@ -98,7 +101,7 @@ export class ServingServer {
     if (listed === null) return { state: null, listed: [] };
     if (listed.length === 0) return { state: 'it lists no model yet', listed };
     if (wanted !== null && !listed.includes(wanted))
-      return { state: `it lists ${listed.join(', ')}, not ${wanted}`, listed };
+      return { state: `it lists ${listed.join(', ')}, not ${wanted} (see --model)`, listed };
     return { state: null, listed };
   }
 }
@@ -108,13 +111,6 @@ function acceptLengthOf(info: unknown): number | null {
   const decode = entry(entry(info, 'decode'), 0) ?? info;
   const length = entry(entry(entry(decode, 'internal_states'), 0), 'avg_spec_accept_length');
   return typeof length === 'number' ? length : null;
-}
-
-/** A server tells its own start-up arguments, keys included; these reach no file. */
-function withoutSecret(key: string, value: unknown): unknown {
-  if (typeof value !== 'string') return value;
-  if (/(?:key|token|password|passwd|secret)$/i.test(key)) return '***';
-  return value.replace(/(--[\w-]*(?:key|token|password|secret)[ =]+)\S+/gi, '$1***');
 }
 
 function entry(value: unknown, key: string | number): unknown {

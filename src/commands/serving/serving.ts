@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { EXIT, type ExitCode, worstExit } from '../../core/errors.ts';
+import { publicSpec } from '../../core/secrets.ts';
 import { EMBEDDED_TOKENIZER } from '../../datasets/tokenizer-source.ts';
 import { startClock } from '../../host/clock.ts';
 import { readProvenance } from '../../host/environment.ts';
@@ -9,7 +10,7 @@ import { exportDirectory, parseExports } from '../exports.ts';
 import { checkFileLimit } from '../level.ts';
 import { runSweep, type SweepResult } from '../sweep-run.ts';
 import { parseServing, servingHelp } from './arguments.ts';
-import { LINE_FILE, tellOutcome } from './outcome.ts';
+import { tellOutcome } from './outcome.ts';
 import { checkAppendable, defaultOutputFile } from './output-file.ts';
 import { ServingServer } from './server.ts';
 import { chooseTokenizer, servingAccess, servingSpec, TOKENIZER_VARIABLE } from './spec.ts';
@@ -45,8 +46,9 @@ export async function runServing(argv: readonly string[]): Promise<ExitCode> {
     const clock = startClock();
     const store = RunStore.create(
       args.out ?? path.join('results', `${clock.origin.utc.replace(/[-:]|\.\d+/g, '')}-serving`),
+      'choose another folder',
     );
-    store.document('spec.json', `${JSON.stringify(spec, null, 2)}\n`);
+    store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);
     const watch = new ServingWatch(args, server, clock, say);
     let result: SweepResult;
     try {
@@ -77,10 +79,7 @@ export async function runServing(argv: readonly string[]): Promise<ExitCode> {
       );
       return worstExit([result.exitCode, told, EXIT.usage]);
     }
-    // The form of sglang is there already, as its own flags made it.
-    const others = exports.filter(({ name }) => name !== 'sglang');
-    if (others.length < exports.length) say(`export: ${path.join(store.directory, LINE_FILE)}`);
-    for (const file of exportDirectory(others, report, store.directory, undefined)) say(`export: ${file}`);
+    for (const file of exportDirectory(exports, report, store.directory, undefined)) say(`export: ${file}`);
     // What sglang counts as a success is no failed target, whatever our own reading of it.
     const ran = told === EXIT.ok && args.bugCompatible && result.exitCode === EXIT.target;
     return ran ? EXIT.ok : worstExit([result.exitCode, told]);

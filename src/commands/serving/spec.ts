@@ -4,12 +4,25 @@ import { usageError } from '../../core/errors.ts';
 import type { PromptSpec, RunSpec } from '../../core/spec.ts';
 import { EMBEDDED_TOKENIZER } from '../../datasets/tokenizer-source.ts';
 import { sglangChatName } from '../../endpoints/sglang-chat.ts';
-import { newSalt, parseAccess, parseExtraBody, parseTimeouts, type TargetAccess } from '../arguments.ts';
+import {
+  newSalt,
+  parseAccess,
+  parseExtraBody,
+  parseTimeouts,
+  type TargetAccess,
+  type TargetHints,
+} from '../arguments.ts';
 import { TARGET_OPTIONS, type TargetArgs } from '../options.ts';
 import type { ServingArgs } from './arguments.ts';
 
 /** Variable that names a tokenizer for scripts that give none. */
 export const TOKENIZER_VARIABLE = 'BENCH_TOKENIZER';
+
+const HINTS: TargetHints = {
+  noServer: 'start it, or name it with --base-url, or --host and --port',
+  unlistedModel:
+    'name a listed one with --model or --served-model-name, or wait longer for it with --ready-check-timeout-sec',
+};
 
 /** Our defaults of what sglang.bench_serving has no flag for: the same time limits, no quirks told. */
 function targetArgs(args: ServingArgs): TargetArgs {
@@ -36,7 +49,7 @@ function targetArgs(args: ServingArgs): TargetArgs {
 
 /** How to reach the server that the flags name. Credentials as sglang takes them: OPENAI_API_KEY, or API_KEY as it is. */
 export function servingAccess(args: ServingArgs): TargetAccess {
-  return parseAccess(targetArgs(args));
+  return { ...parseAccess(targetArgs(args)), hints: HINTS };
 }
 
 /** The run that the flags ask for: one point. `model` is the served name, null when the server shall tell. Exit 2 on bad values. */
@@ -82,6 +95,7 @@ export function servingSpec(args: ServingArgs, access: TargetAccess, model: stri
     extraBody: { ...sampling(args), ...parseExtraBody(args.extraRequestBody ?? undefined) },
     headerNames: access.headers.map(([name]) => name),
     gpus: args.gpus,
+    ...(args.goodput === null ? {} : { slosMs: args.goodput }),
     tags: args.tag === null ? {} : { tag: args.tag },
     requireExact: false,
     requireValid: false,

@@ -1,8 +1,9 @@
 import { ArgumentError, ArgumentParser, ArgumentTypeError, type Namespace, SUPPRESS } from 'argparse';
 import { type BenchError, usageError } from '../../core/errors.ts';
 import { SLO_METRICS, type SloMetric } from '../../exporters/sglang/goodput.ts';
+import { suggestFlags } from '../suggestion.ts';
 import type { FlagType, ServingFlag } from './flag.ts';
-import { FLAGS } from './flags.ts';
+import { FLAGS, servingFlagNames } from './flags.ts';
 import { pythonFloat, pythonInt } from './python-numbers.ts';
 
 const HINT = 'see bench serving --help';
@@ -111,12 +112,16 @@ function unknownWords(words: readonly string[]): BenchError {
       `unknown: ${words.join(', ')}`,
       'each value stands behind its flag; see bench serving --help',
     );
+  return usageError(`unknown: ${flags.join(', ')}`, hintFor(flags.filter((flag) => flag !== '--')));
+}
+
+function hintFor(flags: readonly string[]): string {
+  if (flags.length === 0) return 'bare dashes name no flag: leave them out, or write a name behind them';
   const own = FLAGS.filter(
     ({ standing, name }) => standing === 'own' && flags.some((flag) => `--${name}`.startsWith(flag)),
   );
-  const meant = own.map(({ name }) => `--${name}`).join(', ');
-  return usageError(
-    `unknown: ${flags.join(', ')}`,
-    own.length === 0 ? HINT : `bench's own flags must be written in full: ${meant}?`,
-  );
+  if (own.length > 0)
+    return `bench's own flags must be written in full: ${own.map(({ name }) => `--${name}`).join(', ')}?`;
+  const similar = suggestFlags(flags, servingFlagNames());
+  return similar === null ? HINT : `${similar} ${HINT}`;
 }

@@ -29,7 +29,11 @@ export function stackCommands(y: Argv, declare: Declare, set: (code: ExitCode) =
     .command(
       'check <file>',
       'look at the nodes and the limits of the engines; start nothing',
-      (inner) => declare(inner.positional('file', FILE), CHECK_OPTIONS),
+      (inner) =>
+        declare(inner.positional('file', FILE), CHECK_OPTIONS).example(
+          '$0 stack check stack.yaml --isl 4000 --osl 1000 --concurrency 1..128x2',
+          'will the launch fail, and do the engines take this load?',
+        ),
       async (argv) => set(await runStackCheck({ ...argv, file: String(argv['file']) })),
     )
     .command(
@@ -44,7 +48,10 @@ export function stackCommands(y: Argv, declare: Declare, set: (code: ExitCode) =
     .command(
       'status [dir]',
       'how a stack is; without a folder all under results/',
-      (inner) => declare(inner.positional('dir', DIR), STATUS_OPTIONS),
+      (inner) =>
+        declare(inner.positional('dir', DIR), STATUS_OPTIONS)
+          .example('$0 stack status', 'all stacks under results/')
+          .example('$0 stack status DIR --json', 'state.json, for a script'),
       (argv) => set(runStatus({ ...argv, dir: textOf(argv['dir']) })),
     )
     .command(
@@ -54,13 +61,19 @@ export function stackCommands(y: Argv, declare: Declare, set: (code: ExitCode) =
         declare(
           inner.positional('service', { type: 'string', describe: 'service or step [default: all]' }),
           LOGS_OPTIONS,
-        ),
+        )
+          .example('$0 stack logs decode -f', 'of all decode workers, until the stack is down')
+          .example('$0 stack logs decode-0 --srun --run DIR', 'of one, with what srun itself said'),
       async (argv) => set(await runLogs({ ...argv, service: textOf(argv['service']) })),
     )
     .command(
       'down [dir]',
       'tear a stack down, whatever became of its supervisor',
-      (inner) => inner.positional('dir', DIR),
+      (inner) =>
+        inner
+          .positional('dir', DIR)
+          .example('$0 stack down', 'the only stack that is up under results/')
+          .example('$0 stack down DIR', "also after kill -9 of bench or of the stack's supervisor"),
       async (argv) => set(await runDown({ dir: textOf(argv['dir']) })),
     )
     .command(

@@ -7,7 +7,7 @@ import type { StackLink } from './link.ts';
 import { Stop } from './session.ts';
 
 /** Options of the outer command that the inner one is not given; those with a value. */
-const DROPPED_WITH_VALUE = new Set(['--stack', '--stack-run', '--load-on', '--out', '--api-key']);
+const DROPPED_WITH_VALUE = new Set(['--stack', '--stack-run', '--load-on', '--out', '--api-key', '--header']);
 const DROPPED = new Set(['--keep', '--no-keep', '--no-preflight', '--preflight']);
 
 /**
@@ -48,12 +48,12 @@ export async function sendFrom(
       `--stack-run=${path.resolve(link.dir)}`,
       `--out=${path.resolve(directory)}`,
     ],
-    { stdio: ['ignore', 'inherit', 'inherit'], detached: true, env: childEnvironment(argv) },
+    { stdio: ['ignore', 'inherit', 'inherit'], detached: true, env: childEnvironment(argv, process.env) },
   );
   const stop = new Stop();
   // srun itself would kill its tasks at once.
   stop.signal.addEventListener('abort', async () => {
-    const step = (await stepsOf(job.id)).find(({ name }) => name === stepName);
+    const step = (await stepsOf(job.id).catch(() => [])).find(({ name }) => name === stepName);
     if (step !== undefined) await signalStep(step.id, stop.code === EXIT.terminated ? 'TERM' : 'INT');
   });
   try {
@@ -86,10 +86,29 @@ export function withoutLaunch(argv: readonly string[]): string[] {
   return kept;
 }
 
-/** A key from the command line goes through the environment, which other users cannot see. */
-function childEnvironment(argv: readonly string[]): NodeJS.ProcessEnv {
-  const at = argv.findIndex((word) => /^--api-key(=|$)/.test(word));
-  const word = argv[at] ?? '';
-  const key = at < 0 ? undefined : word.includes('=') ? word.slice(word.indexOf('=') + 1) : argv[at + 1];
-  return { ...commandEnvironment(process.env), ...(key === undefined ? {} : { OPENAI_API_KEY: key }) };
+/** Holds, as a JSON list, the values of `--header` that are not on the command line of the inner command. */
+const HEADERS = 'BENCH_LOAD_HEADERS';
+
+/** Values of `--header` that this process was given by the one that sent it to a node. */
+export function sentHeaders(env: NodeJS.ProcessEnv): string[] {
+  const text = env[HEADERS];
+  return text === undefined ? [] : (JSON.parse(text) as string[]);
+}
+
+/** Keys and headers from the command line go through the environment, which other users cannot see. */
+export function childEnvironment(argv: readonly string[], inherited: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const key = valuesOf('--api-key', argv).at(-1);
+  const headers = valuesOf('--header', argv);
+  return {
+    ...commandEnvironment(inherited),
+    ...(key === undefined ? {} : { OPENAI_API_KEY: key }),
+    ...(headers.length === 0 ? {} : { [HEADERS]: JSON.stringify(headers) }),
+  };
+}
+
+function valuesOf(name: string, argv: readonly string[]): string[] {
+  return argv.flatMap((word, at) => {
+    if (word === name) return argv[at + 1] ?? [];
+    return word.startsWith(`${name}=`) ? word.slice(name.length + 1) : [];
+  });
 }

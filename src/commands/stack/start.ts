@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { BenchError, EXIT, errorText, usageError } from '../../core/errors.ts';
 import { writeAtomic } from '../../host/store.ts';
 import { STATE_FILE } from '../../stack/recorder.ts';
+import { keptText } from '../../stack/redaction.ts';
 import type { StackState } from '../../stack/state.ts';
 import { whyText } from '../../stack/why-text.ts';
 import { supervisorLives, tryReadState, watchState } from './follow.ts';
@@ -31,6 +32,8 @@ export interface StackOrder {
 /** A stack whose supervisor was started by this process. */
 export interface StartedStack {
   readonly dir: string;
+  /** Resolves when the supervisor has ended, however. */
+  readonly ended: Promise<void>;
   /** Resolves with the state once the stack is ready, or has only been checked; rejects (exit 4) when it fails or `signal` aborts. */
   untilUp(show: (state: StackState) => void, signal: AbortSignal): Promise<StackState>;
   /** Asks the supervisor to tear the stack down and waits until it has. */
@@ -46,7 +49,7 @@ export function startStack(order: StackOrder): StartedStack {
     throw usageError(`${dir} already holds a stack`, 'choose another folder');
   try {
     mkdirSync(dir, { recursive: true });
-    copyFileSync(order.file, path.join(dir, 'stack.yaml'));
+    writeFileSync(path.join(dir, 'stack.yaml'), keptText(readFileSync(order.file, 'utf8')));
     writeAtomic(path.join(dir, ORDER_FILE), `${JSON.stringify(order, null, 2)}\n`);
   } catch (error) {
     throw usageError(`cannot write to ${dir} (${errorText(error)})`, 'choose a folder that can be written');
@@ -64,6 +67,7 @@ export function startStack(order: StackOrder): StartedStack {
   });
   return {
     dir,
+    ended,
     untilUp: (show, signal) => follow(dir, child, ended, show, signal),
     async stop(show) {
       const unwatch = watchState(dir, LOOK_EVERY_MS, show);
@@ -125,9 +129,10 @@ function follow(
 
 /** The failure of a stack as an error (exit 4) with its first cause and where to read on. */
 export function failedStack(state: StackState, dir: string): BenchError {
+  if (state.why === null) return supervisorDied(dir);
   return new BenchError(
     EXIT.launch,
-    whyText(state.why!),
+    whyText(state.why),
     `all of it is in ${dir}: bench stack logs --run ${dir}`,
   );
 }

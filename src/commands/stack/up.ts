@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { EXIT, type ExitCode } from '../../core/errors.ts';
 import type { StackState } from '../../stack/state.ts';
-import { watchState } from './follow.ts';
+import { readState, watchState } from './follow.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';
 import { Stop } from './session.ts';
@@ -57,7 +57,7 @@ export async function runUp(args: {
       return EXIT.ok;
     }
     process.stderr.write('holding the stack; Ctrl-C tears it down\n');
-    const end = await untilFailedOrStopped(order.dir, stop.signal);
+    const end = await untilFailedOrStopped(order.dir, started.ended, stop.signal);
     if (end !== 'stopped') {
       const last = await started.stop(show);
       throw failedStack(last, dir);
@@ -69,7 +69,12 @@ export async function runUp(args: {
   }
 }
 
-function untilFailedOrStopped(dir: string, signal: AbortSignal): Promise<'failed' | 'stopped'> {
+/** Also a supervisor that was killed has failed. */
+function untilFailedOrStopped(
+  dir: string,
+  ended: Promise<void>,
+  signal: AbortSignal,
+): Promise<'failed' | 'stopped'> {
   return new Promise((resolve) => {
     const finish = (how: 'failed' | 'stopped'): void => {
       unwatch();
@@ -78,6 +83,10 @@ function untilFailedOrStopped(dir: string, signal: AbortSignal): Promise<'failed
     const unwatch = watchState(dir, 200, (state) => {
       if (state.why !== null) setImmediate(() => finish('failed'));
       else if (state.phase === 'stopped') setImmediate(() => finish('stopped'));
+    });
+    void ended.then(() => {
+      const { phase, why } = readState(dir);
+      finish(phase === 'stopped' && why === null ? 'stopped' : 'failed');
     });
     if (signal.aborted) finish('stopped');
     else signal.addEventListener('abort', () => finish('stopped'), { once: true });

@@ -6,6 +6,9 @@ import { sglangLine } from './line.ts';
 import { sglangMetrics } from './metrics.ts';
 import { sglangRow } from './rows.ts';
 
+/** Its only file; `bench serving` keeps its line under this name, as its flags made it. */
+export const SGLANG_FILE = 'sglang.jsonl';
+
 /**
  * A line per level as sglang.bench_serving of mid 2026 appends it. The retokenised total is null where the run kept
  * no text, and ITL is by chunk. A level without a good request has no line, as there.
@@ -13,13 +16,14 @@ import { sglangRow } from './rows.ts';
 export const sglangExport: ExportKind = {
   name: 'sglang',
   about: 'a JSON line per level as sglang.bench_serving appends it',
+  kept: SGLANG_FILE,
   files(report, recordsOf) {
     const lines = report.levels.flatMap((level) => {
       const { sent } = samplesOf(recordsOf(level.point));
       const run = runOf(report, level, sent);
       return run === null ? [] : [`${sglangLine(run, '2026-06', false)}\n`];
     });
-    return lines.length === 0 ? [] : [{ file: 'sglang.jsonl', text: lines.join('') }];
+    return lines.length === 0 ? [] : [{ file: SGLANG_FILE, text: lines.join('') }];
   },
 };
 
@@ -40,10 +44,7 @@ function runOf(
   const metrics = sglangMetrics(rows, durationS, { tokenItl: false, truePeaks: true });
   if (metrics === null) return null;
   return {
-    tag:
-      Object.entries(spec.tags)
-        .map(([key, value]) => `${key}=${value}`)
-        .join(',') || null,
+    tag: tagOf(spec.tags),
     backend: 'sglang-oai-chat',
     datasetName: 'random',
     requestRate: spec.ratePerS ?? Number.POSITIVE_INFINITY,
@@ -60,4 +61,11 @@ function runOf(
     goodput: null,
     cacheReport: false,
   };
+}
+
+/** The one text that sglang has for all tags; that of `bench serving --tag` as it was given. */
+function tagOf({ tag, ...others }: Readonly<Record<string, string>>): string | null {
+  const pairs = Object.entries(others).map(([key, value]) => `${key}=${value}`);
+  if (tag === undefined) return pairs.join(',') || null;
+  return pairs.length === 0 ? tag : [`tag=${tag}`, ...pairs].join(',');
 }

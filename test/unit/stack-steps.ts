@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll } from 'vitest';
+import type { PlannedStep, StackPlan } from '../../src/stack/planned.ts';
+import type { StackState, StepStatus } from '../../src/stack/state.ts';
+
+const folders: string[] = [];
+const children: ChildProcess[] = [];
+
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL');
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A folder that goes away with the test file. */
+export function makeFolder(): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'stack-test-'));
+  folders.push(folder);
+  return folder;
+}
+
+/** A process that ends with the test file, with nothing of the tests' environment but what is given. */
+export function startProcess(
+  argv: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): ChildProcess {
+  const child = spawn(argv[0]!, argv.slice(1), {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { PATH: process.env['PATH'], ...env },
+  });
+  children.push(child);
+  return child;
+}
+
+/** A step of local mode that runs `command`, its log in `dir`. */
+export function localStep(
+  id: string,
+  command: readonly string[],
+  dir: string,
+  over: Partial<PlannedStep> = {},
+): PlannedStep {
+  return {
+    id,
+    service: id.replace(/-\d.*$/, ''),
+    replica: 0,
+    role: 'sidecar',
+    nodes: ['localhost'],
+    tasks: 1,
+    tasksPerNode: 1,
+    stepName: `run.${id}`,
+    argv: command,
+    command,
+    env: {},
+    unset: [],
+    workdir: null,
+    logFile: path.join(dir, 'logs', `${id}.log`),
+    srunLogFile: null,
+    after: [],
+    ready: [],
+    loadedPattern: null,
+    readyTimeoutMs: 60_000,
+    stallMs: 60_000,
+    probeIntervalMs: 100,
+    failOn: [],
+    critical: true,
+    exitZeroFails: true,
+    stop: { signal: 'TERM', graceMs: 10_000 },
+    ...over,
+  };
+}
+
+export function localPlan(
+  run: string,
+  steps: readonly PlannedStep[],
+  over: Partial<StackPlan> = {},
+): StackPlan {
+  return {
+    schema: 1,
+    run,
+    name: 'test',
+    mode: 'local',
+    runDir: '/nowhere',
+    jobId: null,
+    nodes: ['localhost'],
+    head: { node: 'localhost', address: '127.0.0.1' },
+    url: 'http://127.0.0.1:1',
+    servedModel: 'm',
+    gpus: null,
+    steps,
+    ready: [],
+    readyTimeoutMs: 60_000,
+    watch: [],
+    copies: [],
+    cleanupGlobs: [],
+    warnings: [],
+    versions: {},
+    drivers: {},
+    image: null,
+    ...over,
+  };
+}
+
+export function stepStatus(id: string, over: Partial<StepStatus> = {}): StepStatus {
+  return {
+    id,
+    state: 'pending',
+    since: '2026-01-01T00:00:00.000Z',
+    nodes: ['n1'],
+    slurmStep: null,
+    pid: null,
+    loaded: null,
+    waitingFor: [],
+    exitCode: null,
+    ...over,
+  };
+}
+
+export function stackState(over: Partial<StackState> = {}): StackState {
+  return {
+    schema: 1,
+    run: 'bench-1',
+    name: 'test',
+    phase: 'starting',
+    updated: '2026-01-01T00:00:00.000Z',
+    alive: '2026-01-01T00:00:00.000Z',
+    supervisor: { pid: 1, startTicks: 'never', host: os.hostname() },
+    mode: 'local',
+    job: null,
+    url: null,
+    servedModel: null,
+    gpus: null,
+    steps: [],
+    startupS: {},
+    waitingFor: [],
+    why: null,
+    warnings: [],
+    ...over,
+  };
+}
+
+/** Looks again and again until `look` holds, for what takes a time that nobody knows. */
+export async function until(what: string, look: () => boolean): Promise<void> {
+  const giveUpMs = performance.now() + 20_000;
+  while (!look()) {
+    if (performance.now() > giveUpMs) throw new Error(`waited in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -1,0 +1,276 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import {
+  cleanupScript,
+  markedProcesses,
+  processGroup,
+  RUN_MARK,
+  startTicks,
+} from '../../src/stack/marked-processes.ts';
+import type { PlannedStep } from '../../src/stack/planned.ts';
+import { type StepProcess, startStep } from '../../src/stack/step-process.ts';
+import { layersOf, tearDown } from '../../src/stack/teardown.ts';
+import { isAlive } from '../fixtures/processes.ts';
+import { localPlan, localStep, makeFolder, startProcess, until } from './stack-steps.ts';
+
+/** Waits for ever with a child that it started, and writes `up` when its signals are set. */
+const WAIT = (trap: string): string[] => [
+  'bash',
+  '-c',
+  `trap ${trap} TERM; echo up; while :; do sleep 0.1; done`,
+];
+const GRACEFUL = WAIT("'echo bye; exit 0'");
+const STUBBORN = WAIT("''");
+
+let count = 0;
+const newRun = (): string => `bench-test-${process.pid}-${count++}`;
+
+const logOf = (step: PlannedStep): string =>
+  existsSync(step.logFile) ? readFileSync(step.logFile, 'utf8') : '';
+
+async function startAll(run: string, steps: readonly PlannedStep[]): Promise<Map<string, StepProcess>> {
+  const started = new Map(steps.map((step) => [step.id, startStep(step, run, process.env)]));
+  for (const step of steps) await until(`${step.id} to be up`, () => /^up$/m.test(logOf(step)));
+  return started;
+}
+
+interface Torn {
+  readonly left: readonly string[];
+  readonly told: readonly string[];
+}
+
+async function tear(
+  run: string,
+  steps: readonly PlannedStep[],
+  started: ReadonlyMap<string, StepProcess>,
+  cleanupGlobs: readonly string[] = [],
+): Promise<Torn> {
+  const told: string[] = [];
+  const left = await tearDown({
+    run,
+    plan: localPlan(run, steps, { cleanupGlobs }),
+    job: null,
+    pids: new Map([...started].flatMap(([id, { pid }]) => (pid === null ? [] : [[id, pid] as const]))),
+    env: process.env,
+    stopping: (id) => told.push(`stopping ${id}`),
+    ended: (id) => told.push(`ended ${id}`),
+    note: (text) => told.push(text),
+  });
+  return { left, told };
+}
+
+const standsOn = (...ids: string[]) => ({
+  after: ids.map((step) => ({ step, condition: 'ready' as const })),
+});
+
+describe('layers', () => {
+  it('put each step after all it stands on', () => {
+    const steps = [
+      localStep('decode-0', [], '/x', standsOn('etcd-0', 'prefill-0')),
+      localStep('etcd-0', [], '/x'),
+      localStep('prefill-0', [], '/x', standsOn('frontend-0')),
+      localStep('frontend-0', [], '/x', standsOn('etcd-0', 'gone-0')),
+      localStep('nats-0', [], '/x'),
+    ];
+    expect(layersOf(steps).map((layer) => layer.map(({ id }) => id))).toEqual([
+      ['etcd-0', 'nats-0'],
+      ['frontend-0'],
+      ['prefill-0'],
+      ['decode-0'],
+    ]);
+    expect(layersOf([])).toEqual([]);
+  });
+});
+
+describe('teardown of local processes', () => {
+  it('goes in reverse order, each layer after the one above has ended', async () => {
+    const run = newRun();
+    const dir = makeFolder();
+    const steps = [
+      localStep('base-0', GRACEFUL, dir),
+      localStep('mid-0', GRACEFUL, dir, standsOn('base-0')),
+      localStep('top-0', GRACEFUL, dir, standsOn('mid-0')),
+    ];
+    const started = await startAll(run, steps);
+    const { left, told } = await tear(run, steps, started);
+    expect(left).toEqual([]);
+    expect(told).toEqual([
+      'stopping top-0',
+      'ended top-0',
+      'stopping mid-0',
+      'ended mid-0',
+      'stopping base-0',
+      'ended base-0',
+    ]);
+    for (const step of steps) expect(logOf(step)).toContain('bye');
+    for (const { ended } of started.values()) expect(await ended).toEqual({ code: 0, signal: null });
+    expect(markedProcesses(run)).toEqual([]);
+  });
+
+  it('kills what ignores TERM, after its grace and with a word', async () => {
+    const run = newRun();
+    const steps = [localStep('deaf-0', STUBBORN, makeFolder(), { stop: { signal: 'TERM', graceMs: 300 } })];
+    const started = await startAll(run, steps);
+    const { left, told } = await tear(run, steps, started);
+    expect(left).toEqual([]);
+    expect(told).toEqual([
+      'stopping deaf-0',
+      'deaf-0 did not end within 0.3 s of TERM; killed',
+      'ended deaf-0',
+    ]);
+    expect(await started.get('deaf-0')!.ended).toEqual({ code: null, signal: 'SIGKILL' });
+    expect(markedProcesses(run)).toEqual([]);
+  });
+
+  it('sends the signal that the step wants', async () => {
+    const run = newRun();
+    const trap = "trap 'echo got INT; exit 7' INT; trap '' TERM; echo up; while :; do sleep 0.1; done";
+    const steps = [
+      localStep('s-0', ['bash', '-c', trap], makeFolder(), { stop: { signal: 'INT', graceMs: 10_000 } }),
+    ];
+    const started = await startAll(run, steps);
+    await tear(run, steps, started);
+    expect(logOf(steps[0]!)).toContain('got INT');
+    expect(await started.get('s-0')!.ended).toEqual({ code: 7, signal: null });
+  });
+
+  it('finds what left its process group, and what outlived its step', async () => {
+    const run = newRun();
+    const dir = makeFolder();
+    const pidFile = path.join(dir, 'pid');
+    const script = `setsid sleep 100 </dev/null >/dev/null 2>&1 & echo $! >${pidFile}; echo up; exec sleep 100`;
+    const steps = [localStep('s-0', ['bash', '-c', script], dir)];
+    const started = await startAll(run, steps);
+    const stray = Number(readFileSync(pidFile, 'utf8'));
+    await until('a group of its own', () => processGroup(stray) === stray);
+    expect(stray).not.toBe(started.get('s-0')!.pid);
+    expect((await tear(run, steps, started)).left).toEqual([]);
+    expect(isAlive(stray)).toBe(false);
+
+    const orphan = [
+      localStep('o-0', ['bash', '-c', 'sleep 100 >/dev/null 2>&1 & echo up; exit 1'], makeFolder()),
+    ];
+    const dead = await startAll(run, orphan);
+    await dead.get('o-0')!.ended;
+    expect(markedProcesses(run)).toHaveLength(1);
+    expect((await tear(run, orphan, dead)).left).toEqual([]);
+    expect(markedProcesses(run)).toEqual([]);
+  });
+
+  it('leaves everything else alone, a group whose number was ours included', async () => {
+    const run = newRun();
+    const foreign = [
+      startProcess(['sleep', '100']),
+      startProcess(['sleep', '100'], { [RUN_MARK]: `${run}0` }),
+      startProcess(['sleep', '100'], { OTHER: `${RUN_MARK}=${run}` }),
+    ];
+    const step = localStep('s-0', GRACEFUL, makeFolder());
+    // As after a reboot, or long after the step has ended: the number belongs to somebody else.
+    const { told, left } = await tear(
+      run,
+      [step],
+      new Map([['s-0', { pid: foreign[0]!.pid! } as StepProcess]]),
+    );
+    expect([told, left]).toEqual([[], []]);
+    for (const child of foreign) expect(isAlive(child.pid!)).toBe(true);
+  });
+
+  it('removes the files that processes leave, and no other', async () => {
+    const run = newRun();
+    const dir = path.join(makeFolder(), 'a b$c');
+    mkdirSync(dir);
+    for (const name of ['moe_1', 'moe_2', 'other']) writeFileSync(path.join(dir, name), '');
+    await tear(run, [], new Map(), [`${dir}/moe_*`]);
+    expect(['moe_1', 'moe_2', 'other'].filter((name) => existsSync(path.join(dir, name)))).toEqual(['other']);
+  });
+});
+
+describe('the program that cleans a node', () => {
+  it('ends what has the mark and nothing else', async () => {
+    const run = newRun();
+    const other = startProcess(['sleep', '100'], { [RUN_MARK]: `${run}0` });
+    const deaf = startProcess(STUBBORN, { [RUN_MARK]: run });
+    const soft = startProcess(['sleep', '100'], { [RUN_MARK]: run });
+    let text = '';
+    deaf.stdout!.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+    await until('the deaf one', () => text.includes('up'));
+    execFileSync('bash', ['-c', cleanupScript(run, [])]);
+    await until('their end', () => markedProcesses(run).length === 0);
+    expect([deaf, soft, other].map(({ pid }) => isAlive(pid!))).toEqual([false, false, true]);
+  });
+});
+
+describe('processes', () => {
+  it('are told by start time and group, whatever their name', async () => {
+    const file = path.join(makeFolder(), 'a) b (1 2');
+    copyFileSync('/bin/sleep', file);
+    chmodSync(file, 0o755);
+    const child = startProcess([file, '100']);
+    const pid = child.pid!;
+    const told = execFileSync('ps', ['-o', 'pgid=', '-p', String(pid)], { encoding: 'utf8' });
+    expect(processGroup(pid)).toBe(Number(told));
+    const ticks = Number(startTicks(pid));
+    const perSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+    const uptime = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);
+    expect(Math.abs(uptime - ticks / perSecond)).toBeLessThan(60);
+    child.kill('SIGKILL');
+    await until('its end', () => startTicks(pid) === null);
+    expect(processGroup(pid)).toBeNull();
+  });
+});
+
+describe('a step', () => {
+  it('sees what it inherits without what it must not see, then its own, and the mark', async () => {
+    const dir = makeFolder();
+    const step = localStep('env-0', ['env'], dir, {
+      env: { OWN: 'mine', BOTH: 'mine' },
+      unset: ['SLURM_NTASKS', 'BOTH'],
+    });
+    const { ended } = startStep(step, 'bench-9', {
+      PATH: process.env['PATH'],
+      KEPT: 'kept',
+      BOTH: 'theirs',
+      SLURM_NTASKS: '8',
+    });
+    expect(await ended).toEqual({ code: 0, signal: null });
+    const lines = logOf(step).trimEnd().split('\n').sort();
+    expect(lines).toEqual(
+      [`${RUN_MARK}=bench-9`, 'BOTH=mine', 'KEPT=kept', 'OWN=mine', `PATH=${process.env['PATH']}`].sort(),
+    );
+  });
+
+  it('runs in its folder, in a group of its own, reads nothing and writes both streams to its log', async () => {
+    const dir = makeFolder();
+    const script = 'pwd; ps -o pgid= -p $$; cat; echo told >&2; exit 5';
+    const step = localStep('s-0', ['bash', '-c', script], dir, { workdir: dir });
+    const process_ = startStep(step, 'bench-9', process.env);
+    expect(await process_.ended).toEqual({ code: 5, signal: null });
+    expect(process_.end).toEqual({ code: 5, signal: null });
+    const [where, group, told] = logOf(step).trimEnd().split('\n');
+    expect([where, Number(group), told]).toEqual([dir, process_.pid, 'told']);
+    process_.signal('SIGTERM');
+  });
+
+  it('that cannot be started ends with 127 and says why in its log', async () => {
+    const step = localStep('s-0', ['/no/such/program'], makeFolder());
+    const { ended, pid } = startStep(step, 'bench-9', process.env);
+    expect(await ended).toEqual({ code: 127, signal: null });
+    expect(pid).toBeNull();
+    expect(logOf(step)).toMatch(/^cannot start \/no\/such\/program: .*ENOENT/);
+  });
+
+  it('of srun keeps the log of its tasks apart from what srun says', async () => {
+    const dir = makeFolder();
+    const step = localStep('s-0', ['bash', '-c', 'pwd; echo srun: hello >&2'], dir, {
+      srunLogFile: path.join(dir, 'logs', 's-0.srun.log'),
+      workdir: '/no/such/folder',
+    });
+    await startStep(step, 'bench-9', process.env).ended;
+    expect(readFileSync(step.srunLogFile!, 'utf8')).toBe(`${process.cwd()}\nsrun: hello\n`);
+    expect(existsSync(step.logFile)).toBe(false);
+  });
+});
