@@ -3,7 +3,7 @@ import type { PlannedStep, StackPlan } from './planned.ts';
 
 const SECRET_NAME = /TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL/i;
 /** Names that look like a secret and are none. */
-const OPEN_NAME = /TOKENIZER|_TOKENS$|KEYS?_(PATH|FILE|DIR)$|MAX_.*TOKEN/i;
+const OPEN_NAME = /TOKENIZER|_TOKENS$|TOKENS?_(MS|S|IDS?|COUNT|LIMIT)$|KEYS?_(PATH|FILE|DIR)$|MAX_.*TOKEN/i;
 const HIDDEN = '***';
 /** A shorter text would be struck out of places that have nothing to do with it. */
 const SHORTEST_SECRET = 6;

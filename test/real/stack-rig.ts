@@ -13,13 +13,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, vi } from 'vitest';
 import type { StackState } from '../../src/stack/state.ts';
-import { type BenchOptions, newOut, type Running, startBench } from '../fixtures/cli.ts';
+import { type BenchOptions, MAIN, newOut, type Running, startBench } from '../fixtures/cli.ts';
 import { dynamoMissing, dynamoPython, freePorts, makeModelDir } from './dynamo.ts';
 import { type Cluster, slurmMissing, startCluster } from './slurm/cluster.ts';
 import { leftovers, listeners } from './slurm/leftovers.ts';
 
 /** How long a thing may take on a machine that has other things to do. */
-export const PATIENCE = { timeout: 90_000, interval: 50 };
+export const PATIENCE = { timeout: 90_000, interval: 200 };
 const WORKLOAD = path.join(import.meta.dirname, '../fixtures/stack-workload');
 
 /** Why stacks cannot be tested here, in one line; null when they can. In CI, where all must be there, it throws. */
@@ -105,7 +105,7 @@ export async function startRig(): Promise<Rig> {
         ports: [],
         files: [],
       };
-      await vi.waitFor(() => expect(left()).toEqual(nothing), { timeout: 20_000, interval: 100 });
+      await vi.waitFor(() => expect(left()).toEqual(nothing), { timeout: 20_000, interval: 250 });
     },
     async stop() {
       await cluster.stop();
@@ -224,6 +224,26 @@ services:
       'env: {DISAGGREGATION_MODE: decode}',
       `env: {DISAGGREGATION_MODE: decode, WORKER_PORT: "${worker}", LISTEN_HOST: "\${node.ip}"}`,
     ),
+  );
+}
+
+/** A stack of one node whose server has a known schedule, in a job of two minutes: a request of 10 tokens takes 0.38 s. */
+export function shortLivedStack(rig: Rig): string {
+  return rig.write(
+    'short-lived.yaml',
+    `schema: 1
+name: short-lived
+preset: custom
+cluster: {mode: salloc, time: "2", network: {address: slurm}}
+container: {runtime: none}
+model: {path: "${rig.work}", served_name: slow}
+services:
+  frontend:
+    ports: {http: ${rig.ports[0]}}
+    command: [${process.execPath}, ${MAIN}, mock]
+    args: {--port: "\${ports.http}", --host: "\${head.ip}", --model: slow, --ttft: 200ms, --step: 20ms}
+    ready: {all: [{tcp: "\${head.ip}:\${ports.http}"}], interval: 200ms}
+`,
   );
 }
 
