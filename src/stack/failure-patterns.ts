@@ -71,8 +71,13 @@ export const FAILURE_PATTERNS: readonly FailurePattern[] = [
     'Is the path right inside of the container, and its folder in the mounts?',
   ),
   cause(
+    'missing-path',
+    /^cannot start .+\bENOENT$/,
+    'The program is not in PATH, or not where the command says; or the working directory is missing.',
+  ),
+  cause(
     'not-executable',
-    /bash: .+: Permission denied$|^PermissionError: /,
+    /bash: .+: Permission denied$|^PermissionError: |^cannot start .+\bEACCES$/,
     'The user of the job may not read or run it on this node.',
   ),
   cause(

@@ -118,7 +118,8 @@ function explainsEnd(sign: FailureSign, end: FailureSign, signs: readonly Failur
   if (sign.failureClass !== 'cancelled') return true;
   if (end.exitCode === KILLED)
     return !signs.some(({ step, exitCode }) => step === end.step && exitCode === TERMINATED);
-  return end.exitCode === TERMINATED || end.exitCode === INTERRUPTED;
+  // What ends well when it is told to has been told by the same.
+  return end.exitCode === TERMINATED || end.exitCode === INTERRUPTED || end.exitCode === 0;
 }
 
 function samePlace(a: FailureSign, b: FailureSign): boolean {

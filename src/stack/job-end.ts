@@ -50,8 +50,8 @@ export function whyJobEnded(jobId: string, facts: JobFacts | null): Why {
     : plainWhy(end.failureClass, `job ${jobId} is over: ${end.meaning} (${seen})`, end.hint);
 }
 
-/** Signals that end the tasks of a job that is over; by themselves they name no reason. */
-const ENDED_BY_SIGNAL: readonly (number | null)[] = [null, 130, 137, 143];
+/** How the signals that end the tasks of a job show, 0 where they end well; by themselves they name no reason. */
+const ENDED_BY_SIGNAL: readonly (number | null)[] = [null, 0, 130, 137, 143];
 
 /** Whether the end of the job, if it has ended, is what the failure comes from. */
 export function mayBeJobEnd({ failureClass, exitCode }: Why): boolean {

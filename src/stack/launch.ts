@@ -8,7 +8,7 @@ import type { PlannedStep, Probe, StackPlan } from './planned.ts';
 import { type CanaryProbe, type ProbeResult, probeName, tryProbe } from './probe.ts';
 import { readinessSeen } from './readiness.ts';
 import type { Recorder } from './recorder.ts';
-import { isOver, jobFacts, waitingSruns } from './slurm.ts';
+import { failedNodes, isOver, jobFacts, waitingSruns } from './slurm.ts';
 import type { StepEnd } from './step-process.ts';
 import { type LineListener, StepWatch } from './step-watch.ts';
 import { plainWhy, StackFailure, type Why } from './why.ts';
@@ -229,7 +229,7 @@ export class Launch {
       this.#recorder.phase('failing');
       if (finding === 'failing') continue;
       await this.#tail.poll();
-      throw new StackFailure(await this.#firstCause());
+      throw new StackFailure(await this.#withNode(await this.#firstCause()));
     }
   }
 
@@ -241,6 +241,15 @@ export class Launch {
     if (facts === undefined || (facts !== null && !isOver(facts.state))) return why;
     const { failureClass, message, hint } = whyJobEnded(job.id, facts);
     return { ...why, failureClass, message, hint, rank: null };
+  }
+
+  /** All steps of a job tell of a node's failure, those on other nodes too: SLURM knows which it was. */
+  async #withNode(why: Why): Promise<Why> {
+    if (why.failureClass !== 'node-failure') return why;
+    const [node] = await failedNodes(this.#plan.nodes);
+    if (node === undefined) return why;
+    const step = this.#plan.steps.find(({ nodes }) => nodes.includes(node))?.id ?? why.step;
+    return { ...why, node, step, rank: null, message: `${node} has failed: ${why.message}` };
   }
 
   /** Rejects once the job is over and no step has told of it. */
@@ -257,7 +266,7 @@ export class Launch {
       await sleep(LAST_WORDS_MS, signal);
       // The steps end with the job, and one of them may say more of it.
       if (this.#failing || signal.aborted) continue;
-      throw new StackFailure(whyJobEnded(job.id, facts));
+      throw new StackFailure(await this.#withNode(whyJobEnded(job.id, facts)));
     }
   }
 

@@ -143,7 +143,10 @@ function canaryFailed({ ended, canary, steps }: NotReadyFacts): Verdict | null {
 }
 
 function waitedTooLong({ ended, waitedMs, steps }: NotReadyFacts): Verdict {
-  const late = steps.filter(({ state }) => state !== 'ready' && state !== 'ended');
+  const open = steps.filter(({ state }) => state !== 'ready' && state !== 'ended');
+  // What has not been begun waits for another step, which tells more.
+  const begun = open.filter(({ state }) => state !== 'pending');
+  const late = begun.length > 0 ? begun : open;
   const step = late.toSorted((a, b) => b.quietMs - a.quietMs)[0] ?? null;
   const waits =
     step === null || step.waitingFor.length === 0 ? '' : `, waiting for ${step.waitingFor.join('; ')}`;

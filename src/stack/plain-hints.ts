@@ -3,7 +3,7 @@ import type { FailureClass } from './why.ts';
 /** What to do about a failure of which only its class is known. */
 export const PLAIN_HINTS: Readonly<Partial<Record<FailureClass, string>>> = {
   'rank-crash':
-    'The other ranks ended only because this one did: see what it printed before, on a node of its own if need be.',
+    'The other ranks ended only because this one did: see what it printed before; the command alone is in plan.sh.',
   'launcher-crash':
     'The command inside of the launcher is dead while the ranks wait on: see the traceback, not the end of the log.',
   crash: 'See the lines around the crash, and whether the image, the model and the flags fit together.',

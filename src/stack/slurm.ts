@@ -53,11 +53,20 @@ export function runCommand(
 }
 
 /**
- * What the queue says of a job: null when it is not known any more. Throws (exit 4) when the controller
+ * What the queue says of a job, also for a while after its end: null when it is not known any more. Throws (exit 4) when the controller
  * does not answer, so that a job is never taken for ended because nobody could be asked.
  */
 export async function jobFacts(jobId: string): Promise<JobFacts | null> {
-  const { code, stdout, stderr } = await runCommand(['squeue', '-h', '-j', jobId, '-o', '%A|%T|%r|%N|%e']);
+  const { code, stdout, stderr } = await runCommand([
+    'squeue',
+    '-h',
+    '-t',
+    'all',
+    '-j',
+    jobId,
+    '-o',
+    '%A|%T|%r|%N|%e',
+  ]);
   if (code !== 0) {
     if (/Invalid job id/i.test(stderr)) return null;
     throw new BenchError(EXIT.launch, `squeue does not answer for job ${jobId}: ${firstLine(stderr)}`);
@@ -114,6 +123,16 @@ export async function waitingSruns(jobId: string): Promise<number[]> {
     .filter((step) => /\bState=PENDING\b/.test(step))
     .flatMap((step) => /\bSrunHost:Pid=\S+:(\d+)/.exec(step)?.[1] ?? [])
     .map(Number);
+}
+
+/** Those of the nodes that SLURM says are down or do not answer. Empty when it cannot be asked. */
+export async function failedNodes(nodes: readonly string[]): Promise<string[]> {
+  const { stdout } = await runCommand(['sinfo', '-h', '-N', '-n', nodes.join(','), '-o', '%N|%t']);
+  const failed = stdout
+    .split('\n')
+    .filter((line) => /\|(?:down|fail|failg|.*\*)\s*$/.test(line))
+    .map((line) => line.split('|', 1)[0]!.trim());
+  return [...new Set(failed)];
 }
 
 /** Jobs of this user that carry the comment. */

@@ -29,6 +29,15 @@ describe('a launch on this machine that fails', () => {
     expect(why.message).toContain('no-such-program');
   });
 
+  it('tells that the supervisor is gone, and down clears up', async () => {
+    const running = await bench.held({});
+    process.kill(bench.state().supervisor.pid, 'SIGKILL');
+    const ended = await running.ended;
+    expect([ended.code, ended.stderr]).toEqual([4, expect.stringContaining('bench stack down')]);
+    const down = await bench.start(['stack', 'down', 'stack']).ended;
+    expect([down.code, bench.left()], down.stderr).toEqual([0, []]);
+  });
+
   it('tells of a taken port: preflight, or the service itself', async () => {
     const holder = createServer((socket) => socket.destroy());
     await new Promise<void>((resolve) => holder.listen(PORTS.http, '127.0.0.1', resolve));

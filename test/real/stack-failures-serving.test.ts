@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Report } from '../../src/core/report.ts';
 import { type Cluster, slurmMissing, startCluster } from './slurm/cluster.ts';
 import { Bench } from './stack-bench.ts';
@@ -51,18 +51,19 @@ describe.skipIf(missing !== null)('a stack that breaks while it serves', () => {
       '--no-preflight',
       `--out=${out}`,
       ...['--isl', '8', '--osl', '50', '--concurrency', '2,4', '--requests', '400', '--pause', '0s'],
+      '--isl-counts=content',
     ]);
     const level = (): Report => JSON.parse(readFileSync(path.join(out, 'report.json'), 'utf8')) as Report;
     await bench.until(() => /\bC=2\b/.test(running.stderr()), running);
     const brokenMs = performance.now();
     writeFileSync(bench.trigger, '');
     const ended = await running.ended;
-    expect(performance.now() - brokenMs).toBeLessThan(30_000);
+    expect(performance.now() - brokenMs).toBeLessThan(60_000);
     const stack = path.join(out, 'stack');
     const why = bench.expectFailure(
       ended,
       { failureClass: 'rank-crash', step: 'decode-0', rank: 1, node: 'node3', exitCode: 7 },
-      60,
+      200,
       stack,
     );
     const report = level();
@@ -118,23 +119,26 @@ describe.skipIf(missing !== null)('a stack that breaks while it serves', () => {
     expect(bench.left()).toEqual([]);
   });
 
-  describe('for its nodes', () => {
-    afterEach(async () => {
-      await cluster.stop();
-      cluster = await startCluster({ nodes: 3 });
+  it('tells that the time is over', async () => {
+    const running = await bench.held({});
+    const { id } = cluster.jobs()[0]!;
+    const ends = spawnSync('scontrol', ['update', `JobId=${id}`, 'EndTime=now+1'], {
+      env: { ...process.env, ...cluster.env },
+      encoding: 'utf8',
     });
-
-    it('names the node that failed', async () => {
-      const running = await bench.held({});
-      await cluster.killNode('node3');
-      const why = bench.expectFailure(await running.ended, { failureClass: 'node-failure', node: 'node3' });
-      expect(why.message).toContain('node');
-    });
+    expect(ends.stderr).toBe('');
+    // The controller looks at the limits twice a minute.
+    bench.expectFailure(await running.ended, { failureClass: 'time-limit' }, 200);
   });
 
-  it('tells that the time is over', async () => {
-    const running = await bench.held({ cluster: { time: '00:01:00' } });
-    const ended = await running.ended;
-    bench.expectFailure(ended, { failureClass: 'time-limit' }, 150);
+  // The last: the node does not come back.
+  it('names the node that failed', async () => {
+    const running = await bench.held({});
+    await cluster.killNode('node3');
+    bench.expectFailure(await running.ended, {
+      failureClass: 'node-failure',
+      node: 'node3',
+      step: 'decode-0',
+    });
   });
 });

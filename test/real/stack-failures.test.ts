@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Cluster, slurmMissing, startCluster } from './slurm/cluster.ts';
-import { Bench, PORTS } from './stack-bench.ts';
+import { Bench, PORTS, WORKER } from './stack-bench.ts';
 
 const missing = slurmMissing();
 if (missing !== null) {
@@ -12,6 +12,7 @@ if (missing !== null) {
   console.warn(`\n*** NOT RUN: failures of a stack's launch. ${missing} ***\n`);
 }
 
+const SECOND_FAILS = `[ \${service.index} = 0 ] || export FAULT=never-register; exec ${WORKER}`;
 const IN_CONTAINER = { runtime: 'pyxis', image: 'some/image:1' };
 
 describe.skipIf(missing !== null)('a launch that fails', () => {
@@ -131,6 +132,14 @@ describe.skipIf(missing !== null)('a launch that fails', () => {
     });
   });
 
+  it('tells of a step that waits for resources, which srun says nothing of', async () => {
+    const ended = await bench.up({ prefill: { srun: { cpus_per_task: 20 } } }, '--no-preflight');
+    const why = bench.expectFailure(ended, { failureClass: 'step-blocked', step: 'prefill-0' });
+    expect(why.message).toContain('SLURM has not started the step');
+    const { waitingFor } = bench.state().steps.find(({ id }) => id === 'prefill-0')!;
+    expect(waitingFor).toEqual(['resources: the step is pending']);
+  });
+
   describe('while it loads', () => {
     it.each<[string, Record<string, string>, string, number | null, number | null]>([
       ['a rank that ends', { FAULT: 'crash', FAULT_RANK: '2' }, 'rank-crash', 2, 3],
@@ -154,7 +163,7 @@ describe.skipIf(missing !== null)('a launch that fails', () => {
   });
 
   describe('for it never serves', () => {
-    const ready = { timeout: '4s' };
+    const ready = { timeout: '10s' };
     it.each([
       [
         'that registers nothing',
@@ -163,6 +172,19 @@ describe.skipIf(missing !== null)('a launch that fails', () => {
         { prefill: { env: { FAULT: 'never-register' } }, decode: { env: { FAULT: 'never-register' } } },
       ],
       ['without prefill', 'prefill-missing', 'prefill-0', { prefill: { env: { FAULT: 'never-register' } } }],
+      [
+        'with one of two replicas',
+        'instances-missing',
+        'decode-1',
+        {
+          prefill: { placement: { share: 'frontend' } },
+          decode: {
+            replicas: 2,
+            command: ['bash', '-c', SECOND_FAILS],
+          },
+          ready: { timeout: '10s', all: [{ instances: { component: 'backend', min: 2 } }] },
+        },
+      ],
       [
         'that answers without tokens',
         'canary-failed',

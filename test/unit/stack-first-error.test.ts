@@ -271,6 +271,33 @@ ${TASK_2_EXITS}`);
     });
   });
 
+  it('tells a step that was cancelled also where it ends well when told to', () => {
+    const finder = new FailureFinder([step('w', { tasks: 1 })]);
+    feed(
+      finder,
+      '0 w.log slurmstepd-node2: error: *** STEP 5.0 ON node2 CANCELLED AT 2026-11-26T14:52:08 ***',
+    );
+    finder.stepEnded('w', { code: 0, signal: null }, 100);
+    expect(finder.why()).toMatchObject({ failureClass: 'cancelled', step: 'w', exitCode: 0 });
+  });
+
+  it('knows the rank and the file of what slurmstepd says in the log of the tasks', () => {
+    const why = whyOf(`${LAUNCH}
+900 prefill-0.log 1: slurmstepd-node2: error: Detected 1 oom_kill event in StepId=1.2. Some of the step tasks have been OOM Killed.
+950 prefill-0.srun.log srun: error: node2: task 1: Killed`);
+    expect(why).toMatchObject({
+      failureClass: 'host-oom',
+      rank: 1,
+      node: 'node2',
+      exitCode: 137,
+      logFile: 'prefill-0.log',
+    });
+  });
+
+  it('says what to do also where only the end is known', () => {
+    expect(whyOf(`${LAUNCH}\n${TASK_2_EXITS}`)?.hint).toContain('plan.sh');
+  });
+
   it('tells a step that somebody cancelled from a rank that was killed', () => {
     // Both as srun 22.05.8 printed them.
     expect(

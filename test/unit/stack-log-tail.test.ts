@@ -42,6 +42,15 @@ describe('a log tail', () => {
     expect(lines.at(-1)).toEqual({ file, line: 'three', offset: 9 });
   });
 
+  it('gives a last line without an end once nobody writes any more', async () => {
+    await writeFile(file, 'one\nbind: address already in use');
+    await tail.poll();
+    expect(texts()).toEqual(['one']);
+    await tail.finish(file);
+    await tail.finish(file);
+    expect(texts()).toEqual(['one', 'bind: address already in use']);
+  });
+
   it('keeps a character whole that was written in two halves', async () => {
     const bytes = Buffer.from('héé 部署\n');
     await writeFile(file, bytes.subarray(0, 2));

@@ -44,6 +44,15 @@ describe('why a stack is not ready', () => {
     for (const word of ['ETCD_ENDPOINTS', 'DYN_NAMESPACE', 'request plane']) expect(why.hint).toContain(word);
   });
 
+  it('is the step that does not come up, not those that wait for it', () => {
+    const steps = [
+      step('frontend-0', 'frontend', { state: 'loading', loaded: null, quietMs: 1_000 }),
+      step('prefill-0', 'prefill', { state: 'pending', quietMs: 90_000 }),
+    ];
+    const why = whyNotReady(facts({ steps, instances: null, models: null, ended: 'stalled' }));
+    expect(why).toMatchObject({ failureClass: 'stalled', step: 'frontend-0' });
+  });
+
   it('is a model of another name, or of a foreign frontend', () => {
     expect(whyNotReady(facts({ models: ['qwen'] })).message).toBe('the frontend lists qwen, not dsr1');
   });
