@@ -4,7 +4,7 @@ import { publicSpec } from '../core/secrets.ts';
 import { startClock } from '../host/clock.ts';
 import { readProvenance } from '../host/environment.ts';
 import { RunStore } from '../host/store.ts';
-import type { StackState } from '../stack/state.ts';
+import type { StackState } from '../stack/launch/state.ts';
 import { VERSION } from './about.ts';
 import { newSalt, parseAccess, parseSpec } from './arguments.ts';
 import { showPlan } from './dry-run.ts';

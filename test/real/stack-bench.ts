@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'vitest';
-import type { StackState } from '../../src/stack/state.ts';
-import type { Why } from '../../src/stack/why.ts';
+import type { Why } from '../../src/stack/failure/why.ts';
+import type { StackState } from '../../src/stack/launch/state.ts';
 import type { Cluster } from './slurm/cluster.ts';
 import { leftovers, listeners } from './slurm/leftovers.ts';
 

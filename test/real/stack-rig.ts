@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, vi } from 'vitest';
-import type { StackState } from '../../src/stack/state.ts';
+import type { StackState } from '../../src/stack/launch/state.ts';
 import { type BenchOptions, MAIN, newOut, type Running, startBench } from '../fixtures/cli.ts';
 import { dynamoMissing, dynamoPython, freePorts, makeModelDir } from './dynamo.ts';
 import { type Cluster, slurmMissing, startCluster } from './slurm/cluster.ts';

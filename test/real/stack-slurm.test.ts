@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { StackPlan } from '../../src/stack/planned.ts';
-import type { StackEvent } from '../../src/stack/state.ts';
+import type { StackEvent } from '../../src/stack/launch/state.ts';
+import type { StackPlan } from '../../src/stack/plan/planned.ts';
 import { bench, newOut, onlyLevel, type Run, readRun, startBench } from '../fixtures/cli.ts';
 import {
   mockerStack,

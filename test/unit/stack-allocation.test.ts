@@ -2,9 +2,9 @@ import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { BenchError } from '../../src/core/errors.ts';
-import { allocate, endJob } from '../../src/stack/allocation.ts';
-import type { AllocationPlan } from '../../src/stack/planned.ts';
-import { StackFailure } from '../../src/stack/why.ts';
+import { StackFailure } from '../../src/stack/failure/why.ts';
+import { allocate, endJob } from '../../src/stack/launch/allocation.ts';
+import type { AllocationPlan } from '../../src/stack/plan/planned.ts';
 import { makeFolder } from './stack-steps.ts';
 
 /**

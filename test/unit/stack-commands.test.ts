@@ -12,10 +12,10 @@ import { newOrder } from '../../src/commands/stack/order.ts';
 import type { LevelReport } from '../../src/core/report.ts';
 import type { PointSpec } from '../../src/core/spec.ts';
 import { writeAtomic } from '../../src/host/store.ts';
-import { startTicks } from '../../src/stack/marked-processes.ts';
-import { STATE_FILE } from '../../src/stack/recorder.ts';
-import type { StackState } from '../../src/stack/state.ts';
-import { plainWhy } from '../../src/stack/why.ts';
+import { plainWhy } from '../../src/stack/failure/why.ts';
+import { startTicks } from '../../src/stack/launch/marked-processes.ts';
+import { STATE_FILE } from '../../src/stack/launch/recorder.ts';
+import type { StackState } from '../../src/stack/launch/state.ts';
 import { refusal } from '../fixtures/refusal.ts';
 import { makeFolder, stackState, startProcess, stepStatus, until } from './stack-steps.ts';
 

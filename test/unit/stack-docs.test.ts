@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { SERVICE_VALUES, STACK_VALUES } from '../../src/stack/interpolate.ts';
+import { FAILURE_CLASSES } from '../../src/stack/failure/why.ts';
+import { SERVICE_VALUES, STACK_VALUES } from '../../src/stack/file/interpolate.ts';
+import { stackSchema } from '../../src/stack/file/schema.ts';
 import { PRESETS } from '../../src/stack/presets/index.ts';
-import { stackSchema } from '../../src/stack/schema.ts';
-import { FAILURE_CLASSES } from '../../src/stack/why.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const README = readFileSync(path.join(ROOT, 'README.md'), 'utf8');

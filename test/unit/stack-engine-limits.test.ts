@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { hostPathOf } from '../../src/stack/container-path.ts';
-import { checkEngine, type EngineService, type LoadShape } from '../../src/stack/engine-limits.ts';
+import { hostPathOf } from '../../src/stack/file/container-path.ts';
+import { checkEngine, type EngineService, type LoadShape } from '../../src/stack/preflight/engine-limits.ts';
 
 const prefill: EngineService = { name: 'prefill', role: 'prefill', replicas: 1, ranks: 4, command: [] };
 const decode: EngineService = { name: 'decode', role: 'decode', replicas: 1, ranks: 4, command: [] };

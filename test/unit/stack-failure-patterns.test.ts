@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { matchFailure } from '../../src/stack/failure-patterns.ts';
+import { matchFailure } from '../../src/stack/failure/failure-patterns.ts';
 
 /** Lines of good starts: of Dynamo 0.4, of 1.4.2 as it ran, of TensorRT-LLM's launcher, and usual noise. */
 const HEALTHY = `2025-08-21T08:17:04.681034Z  INFO dynamo_llm::http::service::service_v2: Starting HTTP service on: 0.0.0.0:8000 address="0.0.0.0:8000"

@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { BenchError } from '../../src/core/errors.ts';
-import { makePlan, readStack } from '../../src/stack/plan.ts';
-import type { PlannedStep, StackPlan } from '../../src/stack/planned.ts';
-import { parseStack } from '../../src/stack/read.ts';
-import type { Stack } from '../../src/stack/stack.ts';
+import { parseStack } from '../../src/stack/file/read.ts';
+import type { Stack } from '../../src/stack/file/stack.ts';
+import { makePlan, readStack } from '../../src/stack/plan/plan.ts';
+import type { PlannedStep, StackPlan } from '../../src/stack/plan/planned.ts';
 
 /** A stack file that comes with bench. */
 export function shipped(name: string): string {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { FailureFinder, type WatchedStep } from '../../src/stack/first-error.ts';
-import type { Why } from '../../src/stack/why.ts';
-import { whyLine, whyText } from '../../src/stack/why-text.ts';
+import { FailureFinder, type WatchedStep } from '../../src/stack/failure/first-error.ts';
+import type { Why } from '../../src/stack/failure/why.ts';
+import { whyLine, whyText } from '../../src/stack/failure/why-text.ts';
 
 const step = (id: string, over: Partial<WatchedStep> = {}): WatchedStep => ({
   id,

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import os from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { ADDRESS_SCRIPT, type AddressChoice, chooseAddress } from '../../src/stack/head-address.ts';
+import { ADDRESS_SCRIPT, type AddressChoice, chooseAddress } from '../../src/stack/launch/head-address.ts';
 
 const by = (over: Partial<AddressChoice> = {}): AddressChoice => ({
   by: 'ip',

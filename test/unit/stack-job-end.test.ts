@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { mayBeJobEnd, whyJobEnded } from '../../src/stack/job-end.ts';
-import { plainWhy } from '../../src/stack/why.ts';
+import { mayBeJobEnd, whyJobEnded } from '../../src/stack/failure/job-end.ts';
+import { plainWhy } from '../../src/stack/failure/why.ts';
 
 const facts = (state: string, reason = 'None') => ({ id: '7', state, reason, nodeList: '', endsAt: null });
 

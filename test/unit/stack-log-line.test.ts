@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseLogLine } from '../../src/stack/log-line.ts';
+import { parseLogLine } from '../../src/stack/failure/log-line.ts';
 
 const ESC = String.fromCharCode(27);
 

@@ -2,7 +2,7 @@ import { appendFile, mkdtemp, rename, rm, truncate, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { LogTail, type TailedLine } from '../../src/stack/log-tail.ts';
+import { LogTail, type TailedLine } from '../../src/stack/launch/log-tail.ts';
 
 let dir: string;
 let file: string;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { allocationRefusal } from '../../src/stack/allocation-refusal.ts';
-import { type NotReadyFacts, type WaitingStep, whyNotReady } from '../../src/stack/not-ready.ts';
-import { pendingReason, whyPending } from '../../src/stack/pending-reasons.ts';
-import { whyLine } from '../../src/stack/why-text.ts';
+import { allocationRefusal } from '../../src/stack/failure/allocation-refusal.ts';
+import { type NotReadyFacts, type WaitingStep, whyNotReady } from '../../src/stack/failure/not-ready.ts';
+import { pendingReason, whyPending } from '../../src/stack/failure/pending-reasons.ts';
+import { whyLine } from '../../src/stack/failure/why-text.ts';
 
 const step = (id: string, role: WaitingStep['role'], over: Partial<WaitingStep> = {}): WaitingStep => ({
   id,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { expandNodeList } from '../../src/stack/node-list.ts';
+import { expandNodeList } from '../../src/stack/plan/node-list.ts';
 import { planOf, read, readShipped, stepOf } from './stack-files.ts';
 
 describe('a node list', () => {

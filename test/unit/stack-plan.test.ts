@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { allocationOf, makePlan, readStack } from '../../src/stack/plan.ts';
-import { redactPlan } from '../../src/stack/redaction.ts';
+import { redactPlan } from '../../src/stack/file/redaction.ts';
+import { allocationOf, makePlan, readStack } from '../../src/stack/plan/plan.ts';
 import { ENV, planOf, read, readShipped, shipped, stepOf } from './stack-files.ts';
 
 const IMAGE =

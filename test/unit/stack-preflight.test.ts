@@ -4,11 +4,11 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { worstLevel } from '../../src/stack/findings.ts';
-import type { PlannedStep, StackPlan } from '../../src/stack/planned.ts';
-import { checkNode, nodeNeeds, type PreflightOptions } from '../../src/stack/preflight.ts';
-import { type NodeFacts, parsePreflight } from '../../src/stack/preflight-facts.ts';
-import { preflightScript } from '../../src/stack/preflight-script.ts';
+import type { PlannedStep, StackPlan } from '../../src/stack/plan/planned.ts';
+import { worstLevel } from '../../src/stack/preflight/findings.ts';
+import { checkNode, nodeNeeds, type PreflightOptions } from '../../src/stack/preflight/preflight.ts';
+import { type NodeFacts, parsePreflight } from '../../src/stack/preflight/preflight-facts.ts';
+import { preflightScript } from '../../src/stack/preflight/preflight-script.ts';
 
 const NO_OPTIONS: PreflightOptions = {
   paths: [],

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { expandedText } from '../../src/stack/expanded-text.ts';
-import { makePlan } from '../../src/stack/plan.ts';
-import type { StackPlan } from '../../src/stack/planned.ts';
-import { parseStack } from '../../src/stack/read.ts';
+import { expandedText } from '../../src/stack/file/expanded-text.ts';
+import { parseStack } from '../../src/stack/file/read.ts';
+import { makePlan } from '../../src/stack/plan/plan.ts';
+import type { StackPlan } from '../../src/stack/plan/planned.ts';
 import { ENV, planOf, read, readShipped, stepOf } from './stack-files.ts';
 
 const NODES = ['a', 'b', 'c', 'd', 'e'];

@@ -1,9 +1,15 @@
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Probe } from '../../src/stack/planned.ts';
-import { fieldOf, type ProbeResult, type ProbeSight, probeName, tryProbe } from '../../src/stack/probe.ts';
-import { readinessSeen } from '../../src/stack/readiness.ts';
+import {
+  fieldOf,
+  type ProbeResult,
+  type ProbeSight,
+  probeName,
+  tryProbe,
+} from '../../src/stack/launch/probe.ts';
+import { readinessSeen } from '../../src/stack/launch/readiness.ts';
+import type { Probe } from '../../src/stack/plan/planned.ts';
 import { localPlan, localStep } from './stack-steps.ts';
 
 const instance = (component: string, endpoint = 'generate') => ({ namespace: 'dynamo', component, endpoint });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { readStack } from '../../src/stack/plan.ts';
-import { parseStack } from '../../src/stack/read.ts';
+import { parseStack } from '../../src/stack/file/read.ts';
+import { readStack } from '../../src/stack/plan/plan.ts';
 import { ENV, planOf, read, readShipped, refusalOf, shipped, stepOf } from './stack-files.ts';
 
 const HEAD = `schema: 1

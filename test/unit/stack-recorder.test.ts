@@ -3,8 +3,8 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { writeAtomic } from '../../src/host/store.ts';
-import { EVENTS_FILE, mayFollow, Recorder, STATE_FILE } from '../../src/stack/recorder.ts';
-import type { StackEvent, StackState, StepState } from '../../src/stack/state.ts';
+import { EVENTS_FILE, mayFollow, Recorder, STATE_FILE } from '../../src/stack/launch/recorder.ts';
+import type { StackEvent, StackState, StepState } from '../../src/stack/launch/state.ts';
 import { makeFolder, stackState, stepStatus } from './stack-steps.ts';
 
 const STATES: readonly StepState[] = [

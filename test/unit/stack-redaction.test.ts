@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { isSecretName, keptText, redactPlan, secretsOf, strikeOut } from '../../src/stack/redaction.ts';
+import { isSecretName, keptText, redactPlan, secretsOf, strikeOut } from '../../src/stack/file/redaction.ts';
 import { localPlan, localStep } from './stack-steps.ts';
 
 describe('names of secrets', () => {

@@ -1,10 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { isScrubbed } from '../../src/core/slurm-env.ts';
-import { SCRUB } from '../../src/stack/batch-library.ts';
-import { planScript } from '../../src/stack/plan-text.ts';
-import { renderSbatch } from '../../src/stack/sbatch.ts';
-import { shellLine, shellQuote } from '../../src/stack/shell-quote.ts';
+import { SCRUB } from '../../src/stack/batch/batch-library.ts';
+import { renderSbatch } from '../../src/stack/batch/sbatch.ts';
+import { planScript } from '../../src/stack/plan/plan-text.ts';
+import { shellLine, shellQuote } from '../../src/stack/plan/shell-quote.ts';
 import { planOf, read, readShipped } from './stack-files.ts';
 
 const SLURM_FILES = ['dsr1-fp4-gb200-1p1d.yaml', 'dsr1-fp4-gb200-2p4d.yaml', 'mocker-slurm.yaml'];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isSecretName } from '../../src/stack/redaction.ts';
+import { isSecretName } from '../../src/stack/file/redaction.ts';
 
 describe('a variable', () => {
   it.each([

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { parseRanks } from '../../src/stack/rank-list.ts';
-import { type SrunEvent, srunSays } from '../../src/stack/srun-says.ts';
+import { parseRanks } from '../../src/stack/failure/rank-list.ts';
+import { type SrunEvent, srunSays } from '../../src/stack/failure/srun-says.ts';
 
 /** What srun 22.05.8 printed for a healthy step of four tasks with `--verbose --label`. */
 const HEALTHY = `srun: defined options

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll } from 'vitest';
-import type { PlannedStep, StackPlan } from '../../src/stack/planned.ts';
-import type { StackState, StepStatus } from '../../src/stack/state.ts';
+import type { StackState, StepStatus } from '../../src/stack/launch/state.ts';
+import type { PlannedStep, StackPlan } from '../../src/stack/plan/planned.ts';
 
 const folders: string[] = [];
 const children: ChildProcess[] = [];

@@ -8,10 +8,10 @@ import {
   processGroup,
   RUN_MARK,
   startTicks,
-} from '../../src/stack/marked-processes.ts';
-import type { PlannedStep } from '../../src/stack/planned.ts';
-import { type StepProcess, startStep } from '../../src/stack/step-process.ts';
-import { layersOf, tearDown } from '../../src/stack/teardown.ts';
+} from '../../src/stack/launch/marked-processes.ts';
+import { type StepProcess, startStep } from '../../src/stack/launch/step-process.ts';
+import { layersOf, tearDown } from '../../src/stack/launch/teardown.ts';
+import type { PlannedStep } from '../../src/stack/plan/planned.ts';
 import { isAlive } from '../fixtures/processes.ts';
 import { localPlan, localStep, makeFolder, startProcess, until } from './stack-steps.ts';
 

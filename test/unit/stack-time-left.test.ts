@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fits, predictLevelMs } from '../../src/stack/time-left.ts';
+import { fits, predictLevelMs } from '../../src/stack/launch/time-left.ts';
 
 const level = (concurrency: number, requests: number, durationMs: number, isl = 4000, osl = 1000) => ({
   concurrency,

@@ -3,9 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { imageFacts } from '../../src/stack/image-facts.ts';
-import { runCommand } from '../../src/stack/slurm.ts';
-import { packageVersionsCommand, parsePackageVersions, versionsIn } from '../../src/stack/versions.ts';
+import { runCommand } from '../../src/stack/launch/slurm.ts';
+import { imageFacts } from '../../src/stack/preflight/image-facts.ts';
+import {
+  packageVersionsCommand,
+  parsePackageVersions,
+  versionsIn,
+} from '../../src/stack/preflight/versions.ts';
 
 it('hears the versions that engines tell, and nothing else', () => {
   expect(versionsIn('[TensorRT-LLM] TensorRT-LLM version: 1.0.0rc6')).toEqual({ 'tensorrt-llm': '1.0.0rc6' });

@@ -1,6 +1,6 @@
 import { errorText } from '../../core/errors.ts';
 import { startClock } from '../../host/clock.ts';
-import type { CanaryProbe, ProbeResult } from '../../stack/probe.ts';
+import type { CanaryProbe, ProbeResult } from '../../stack/launch/probe.ts';
 import { parseAccess, parseTimeouts } from '../arguments.ts';
 import { Connection } from '../connect.ts';
 import { TARGET_OPTIONS, type TargetArgs } from '../options.ts';

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { EXIT, type ExitCode } from '../../core/errors.ts';
-import { type Finding, worstLevel } from '../../stack/findings.ts';
+import { type Finding, worstLevel } from '../../stack/preflight/findings.ts';
 import { checkShape, parseLevels } from '../levels.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';

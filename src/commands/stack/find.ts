@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { usageError } from '../../core/errors.ts';
-import { STATE_FILE } from '../../stack/recorder.ts';
+import { STATE_FILE } from '../../stack/launch/recorder.ts';
 import { tryReadState } from './follow.ts';
 
 const RESULTS = 'results';

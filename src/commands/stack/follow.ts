@@ -2,9 +2,9 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { errorText, usageError } from '../../core/errors.ts';
-import { startTicks } from '../../stack/marked-processes.ts';
-import { STATE_FILE } from '../../stack/recorder.ts';
-import type { StackState } from '../../stack/state.ts';
+import { startTicks } from '../../stack/launch/marked-processes.ts';
+import { STATE_FILE } from '../../stack/launch/recorder.ts';
+import type { StackState } from '../../stack/launch/state.ts';
 
 /** A supervisor on another host that has shown no life for this long is taken for dead. */
 const DEAD_AFTER_MS = 30_000;

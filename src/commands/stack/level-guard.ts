@@ -1,7 +1,7 @@
 import type { LevelReport } from '../../core/report.ts';
 import type { PointSpec } from '../../core/spec.ts';
 import { formatDuration } from '../../core/units.ts';
-import { fits, predictLevelMs } from '../../stack/time-left.ts';
+import { fits, predictLevelMs } from '../../stack/launch/time-left.ts';
 
 /** Kept at the end of an allocation for the results and the teardown. */
 const RESERVE_MS = 60_000;

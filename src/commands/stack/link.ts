@@ -1,8 +1,8 @@
 import { BenchError, EXIT, usageError } from '../../core/errors.ts';
 import type { StackFacts } from '../../core/report.ts';
-import { sleep } from '../../stack/allocation.ts';
-import type { StackState } from '../../stack/state.ts';
-import { whyLine } from '../../stack/why-text.ts';
+import { whyLine } from '../../stack/failure/why-text.ts';
+import { sleep } from '../../stack/launch/allocation.ts';
+import type { StackState } from '../../stack/launch/state.ts';
 import { readState, serves, supervisorLives, watchState } from './follow.ts';
 
 const LOOK_EVERY_MS = 250;

@@ -1,5 +1,5 @@
 import { formatDuration } from '../../core/units.ts';
-import type { StackState, StepState } from '../../stack/state.ts';
+import type { StackState, StepState } from '../../stack/launch/state.ts';
 
 const PLAIN_EVERY_MS = 60_000;
 

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { BenchError, EXIT, type ExitCode, usageError } from '../../core/errors.ts';
-import { commandEnvironment } from '../../stack/command-environment.ts';
-import { signalStep, stepsOf } from '../../stack/slurm.ts';
+import { commandEnvironment } from '../../stack/launch/command-environment.ts';
+import { signalStep, stepsOf } from '../../stack/launch/slurm.ts';
 import type { StackLink } from './link.ts';
 import { Stop } from './session.ts';
 

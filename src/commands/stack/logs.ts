@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { EXIT, type ExitCode, usageError } from '../../core/errors.ts';
-import { LogTail } from '../../stack/log-tail.ts';
+import { LogTail } from '../../stack/launch/log-tail.ts';
 import { findStack } from './find.ts';
 import { readState } from './follow.ts';
 

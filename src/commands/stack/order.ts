@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { usageError } from '../../core/errors.ts';
-import { allocationOf } from '../../stack/allocation-plan.ts';
-import { readStack } from '../../stack/read.ts';
+import { readStack } from '../../stack/file/read.ts';
+import { allocationOf } from '../../stack/plan/allocation-plan.ts';
 import type { StackOrder } from './start.ts';
 
 /**

@@ -1,12 +1,12 @@
 import path from 'node:path';
 import type { InferredOptionTypes, Options } from 'yargs';
 import { EXIT, type ExitCode, usageError } from '../../core/errors.ts';
-import { expandedText } from '../../stack/expanded-text.ts';
-import { expandNodeList } from '../../stack/node-list.ts';
-import { allocationOf, makePlan, NO_JOB, readStack } from '../../stack/plan.ts';
-import { planText } from '../../stack/plan-text.ts';
-import { redactPlan } from '../../stack/redaction.ts';
-import type { Stack } from '../../stack/stack.ts';
+import { expandedText } from '../../stack/file/expanded-text.ts';
+import { redactPlan } from '../../stack/file/redaction.ts';
+import type { Stack } from '../../stack/file/stack.ts';
+import { expandNodeList } from '../../stack/plan/node-list.ts';
+import { allocationOf, makePlan, NO_JOB, readStack } from '../../stack/plan/plan.ts';
+import { planText } from '../../stack/plan/plan-text.ts';
 
 export const PLAN_OPTIONS = {
   nodes: { type: 'string', describe: 'plan for these nodes: a,b or node[1-4] [default: invented names]' },

@@ -1,20 +1,25 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { writeAtomic } from '../../host/store.ts';
-import { hostPathOf } from '../../stack/container-path.ts';
-import { checkEngine } from '../../stack/engine-limits.ts';
-import type { Finding } from '../../stack/findings.ts';
-import { imageFacts } from '../../stack/image-facts.ts';
-import type { StackPlan } from '../../stack/planned.ts';
-import { checkNode, type NodeNeeds, nodeNeeds, type PreflightOptions } from '../../stack/preflight.ts';
-import { type NodeFacts, parsePreflight } from '../../stack/preflight-facts.ts';
-import { preflightScript } from '../../stack/preflight-script.ts';
-import { runCommand } from '../../stack/slurm.ts';
-import { mountList } from '../../stack/srun-argv.ts';
-import type { Stack } from '../../stack/stack.ts';
-import type { PreflightResult } from '../../stack/supervisor.ts';
-import { packageVersionsCommand, parsePackageVersions } from '../../stack/versions.ts';
-import { plainWhy, StackFailure } from '../../stack/why.ts';
+import { plainWhy, StackFailure } from '../../stack/failure/why.ts';
+import { hostPathOf } from '../../stack/file/container-path.ts';
+import type { Stack } from '../../stack/file/stack.ts';
+import { runCommand } from '../../stack/launch/slurm.ts';
+import type { PreflightResult } from '../../stack/launch/supervisor.ts';
+import type { StackPlan } from '../../stack/plan/planned.ts';
+import { mountList } from '../../stack/plan/srun-argv.ts';
+import { checkEngine } from '../../stack/preflight/engine-limits.ts';
+import type { Finding } from '../../stack/preflight/findings.ts';
+import { imageFacts } from '../../stack/preflight/image-facts.ts';
+import {
+  checkNode,
+  type NodeNeeds,
+  nodeNeeds,
+  type PreflightOptions,
+} from '../../stack/preflight/preflight.ts';
+import { type NodeFacts, parsePreflight } from '../../stack/preflight/preflight-facts.ts';
+import { preflightScript } from '../../stack/preflight/preflight-script.ts';
+import { packageVersionsCommand, parsePackageVersions } from '../../stack/preflight/versions.ts';
 import type { StackOrder } from './start.ts';
 
 export const PREFLIGHT_FILE = 'preflight.json';

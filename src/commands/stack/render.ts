@@ -2,8 +2,8 @@ import { chmodSync } from 'node:fs';
 import type { InferredOptionTypes, Options } from 'yargs';
 import { EXIT, type ExitCode, errorText, usageError } from '../../core/errors.ts';
 import { writeAtomic } from '../../host/store.ts';
-import { readStack } from '../../stack/plan.ts';
-import { renderSbatch } from '../../stack/sbatch.ts';
+import { renderSbatch } from '../../stack/batch/sbatch.ts';
+import { readStack } from '../../stack/plan/plan.ts';
 
 export const RENDER_OPTIONS = {
   sbatch: {

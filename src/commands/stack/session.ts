@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { BenchError, EXIT, type ExitCode } from '../../core/errors.ts';
 import type { PointSpec } from '../../core/spec.ts';
-import { whyText } from '../../stack/why-text.ts';
+import { whyText } from '../../stack/failure/why-text.ts';
 import { findStack } from './find.ts';
 import { StackLink } from './link.ts';
 import { LiveView } from './live-view.ts';

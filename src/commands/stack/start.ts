@@ -3,10 +3,10 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync
 import path from 'node:path';
 import { BenchError, EXIT, errorText, usageError } from '../../core/errors.ts';
 import { writeAtomic } from '../../host/store.ts';
-import { STATE_FILE } from '../../stack/recorder.ts';
-import { keptText } from '../../stack/redaction.ts';
-import type { StackState } from '../../stack/state.ts';
-import { whyText } from '../../stack/why-text.ts';
+import { whyText } from '../../stack/failure/why-text.ts';
+import { keptText } from '../../stack/file/redaction.ts';
+import { STATE_FILE } from '../../stack/launch/recorder.ts';
+import type { StackState } from '../../stack/launch/state.ts';
 import { supervisorLives, tryReadState, watchState } from './follow.ts';
 
 /** First word of the hidden command that looks after a stack. */

@@ -1,5 +1,5 @@
 import { EXIT, type ExitCode } from '../../core/errors.ts';
-import { whyText } from '../../stack/why-text.ts';
+import { whyText } from '../../stack/failure/why-text.ts';
 import { findStack, listStacks } from './find.ts';
 import { readState, supervisorLives, tryReadState } from './follow.ts';
 import { stateLines } from './live-view.ts';

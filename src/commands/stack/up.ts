@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { EXIT, type ExitCode } from '../../core/errors.ts';
-import type { StackState } from '../../stack/state.ts';
+import type { StackState } from '../../stack/launch/state.ts';
 import { readState, watchState } from './follow.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';

@@ -1,6 +1,6 @@
-import type { Role } from '../planned.ts';
-import type { ProbeFile, ServiceFile, StackFile } from '../schema.ts';
-import type { Remark } from '../stack.ts';
+import type { ProbeFile, ServiceFile, StackFile } from '../file/schema.ts';
+import type { Remark } from '../file/stack.ts';
+import type { Role } from '../plan/planned.ts';
 import { etcdService, natsService } from './infra.ts';
 import type { Expansion, PresetInput } from './preset.ts';
 

@@ -1,4 +1,4 @@
-import type { ServiceFile } from '../schema.ts';
+import type { ServiceFile } from '../file/schema.ts';
 import type { Expansion } from './preset.ts';
 
 type Runtime = Expansion['runtime'];

@@ -1,6 +1,6 @@
-import type { Role } from '../planned.ts';
-import type { ProbeFile, ServiceFile, StackFile } from '../schema.ts';
-import type { Remark } from '../stack.ts';
+import type { ProbeFile, ServiceFile, StackFile } from '../file/schema.ts';
+import type { Remark } from '../file/stack.ts';
+import type { Role } from '../plan/planned.ts';
 
 /** What a preset knows of a stack before it fills it in. */
 export interface PresetInput {
