@@ -93,7 +93,14 @@ describe('the stack that a run measures', () => {
   it('knows what is left of the allocation, and tells the report', () => {
     const endsAt = new Date(Date.now() + 3_600_000).toISOString();
     const job = { id: '7', ours: true, nodes: ['n1', 'n2'], endsAt };
-    const dir = put(makeFolder(), { job, gpus: 8, mode: 'salloc', startupS: { 'stack.ready': 12.5 } });
+    const dir = put(makeFolder(), {
+      job,
+      gpus: 8,
+      mode: 'salloc',
+      startupS: { 'stack.ready': 12.5 },
+      versions: { 'ai-dynamo': '1.4.2' },
+      drivers: { n1: '570.1' },
+    });
     const link = new StackLink(dir);
     link.close();
     expect(link.leftMs).toBeGreaterThan(3_500_000);
@@ -109,6 +116,9 @@ describe('the stack that a run measures', () => {
       startupS: { 'stack.ready': 12.5 },
       failure: null,
       warnings: [],
+      versions: { 'ai-dynamo': '1.4.2' },
+      drivers: { n1: '570.1' },
+      image: null,
     });
     const local = new StackLink(put(makeFolder(), {}));
     local.close();
