@@ -1,7 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { BenchError, EXIT } from '../core/errors.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
-import type { TargetFacts } from '../core/report.ts';
 import { newRequestIds } from '../core/request-ids.ts';
 import { secretTexts } from '../core/secrets.ts';
 import type { Prompt, RunSpec } from '../core/spec.ts';
@@ -285,32 +284,6 @@ export class Connection {
   async close(): Promise<void> {
     await Promise.all(this.controls.map((control) => control.close()));
   }
-}
-
-export function targetFacts(
-  spec: ConnectSpec,
-  identified: Identified,
-  canary: Canary,
-  controls: readonly Control[],
-  roundTripMs: number | null,
-): TargetFacts {
-  const { record } = canary.finished;
-  return {
-    urls: spec.urls,
-    model: identified.model,
-    endpoint: spec.endpoint,
-    server: identified.server.name,
-    serverBy: identified.serverBy,
-    modelsListed: identified.modelsListed,
-    refusedFields: canary.refusedFields,
-    metricsUrl: identified.hasMetrics ? `${controls[0]!.target.url}/metrics` : null,
-    canary: {
-      ttftMs: record.firstAtMs === null ? null : record.firstAtMs - record.sentAtMs,
-      e2eMs: record.endAtMs - record.sentAtMs,
-      usage: record.osl.by === 'usage',
-    },
-    roundTripMs,
-  };
 }
 
 /** The fields a refusal names; all that were optional when it names none of them. */

@@ -10,7 +10,7 @@ import { publicSpec } from '../core/secrets.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
 import { roundTripMs } from '../endpoints/round-trip.ts';
 import { EXPORTERS } from '../exporters/index.ts';
-import { Connection, targetFacts } from './connect.ts';
+import { Connection } from './connect.ts';
 import { Interrupt } from './interrupt.ts';
 import { skippedLevel } from './level.ts';
 import { type LevelRunner, LocalRunner, type RunnerTools } from './level-runner.ts';
@@ -18,6 +18,7 @@ import { liveProgress, SILENT } from './progress.ts';
 import { RankRunner } from './ranks/runner.ts';
 import { whySkipped } from './stack/level-guard.ts';
 import type { SweepJob } from './sweep-job.ts';
+import { targetFacts } from './target-facts.ts';
 import { ServerWitness } from './witness.ts';
 
 /** How long to wait for the stack's own word on why requests failed. */

@@ -47,16 +47,18 @@ export function jobComment(run: string): string {
 /**
  * Gets the nodes: asks for a job and waits until it runs, or looks at the one to attach to. Rejects (exit 4)
  * when it is refused, hopeless, not running in time, or `signal` aborts; what was asked for is cancelled then.
+ * `patienceMs`: how long the controller may be silent.
  */
 export async function allocate(
   plan: AllocationPlan,
   run: string,
   events: AllocationEvents,
   signal: AbortSignal,
+  patienceMs = SILENT_CONTROLLER_MS,
 ): Promise<Allocation> {
   if (plan.argv === null) {
     events.submitted(plan.jobId!, false);
-    return waitUntilRunning(plan, plan.jobId!, false, events, signal);
+    return waitUntilRunning(plan, plan.jobId!, false, events, patienceMs, signal);
   }
   const submission =
     plan.mode === 'sbatch' ? submitBatch(plan.argv, run) : submitSalloc(plan.argv, run, signal);
@@ -64,7 +66,7 @@ export async function allocate(
   try {
     jobId = await submission;
     events.submitted(jobId, plan.cancelOnExit);
-    return await waitUntilRunning(plan, jobId, plan.cancelOnExit, events, signal);
+    return await waitUntilRunning(plan, jobId, plan.cancelOnExit, events, patienceMs, signal);
   } catch (error) {
     // Also a job whose number never came back is found, by its comment.
     const ids = jobId === null ? await jobsWithComment(jobComment(run)) : [jobId];
@@ -133,6 +135,7 @@ async function waitUntilRunning(
   jobId: string,
   ours: boolean,
   events: AllocationEvents,
+  patienceMs: number,
   signal: AbortSignal,
 ): Promise<Allocation> {
   const startMs = performance.now();
@@ -140,7 +143,7 @@ async function waitUntilRunning(
   let seen = 0;
   for (;;) {
     if (signal.aborted) throw new BenchError(EXIT.launch, 'stopped while the job was waiting for nodes');
-    const job = await patientFacts(jobId, signal);
+    const job = await patientFacts(jobId, patienceMs, signal);
     if (job === null || isOver(job.state)) {
       throw new StackFailure(
         ours
@@ -165,8 +168,12 @@ async function waitUntilRunning(
 }
 
 /** As `jobFacts`; a controller that does not answer is asked again for a while, for a job may wait for hours. */
-async function patientFacts(jobId: string, signal: AbortSignal): Promise<JobFacts | null> {
-  const giveUpMs = performance.now() + SILENT_CONTROLLER_MS;
+async function patientFacts(
+  jobId: string,
+  patienceMs: number,
+  signal: AbortSignal,
+): Promise<JobFacts | null> {
+  const giveUpMs = performance.now() + patienceMs;
   for (;;) {
     try {
       return await jobFacts(jobId);

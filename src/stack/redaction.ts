@@ -51,23 +51,30 @@ export function redactPlan(plan: StackPlan): StackPlan {
  */
 export function keptText(text: string): string {
   const document = parseDocument(text);
-  const secrets: { readonly from: number; readonly to: number; readonly value: string }[] = [];
+  const own = new Map<unknown, string>();
   visit(document, {
     Pair(_key, { key, value }, ancestors) {
-      if (!isScalar(key) || !isSecretName(String(key.value)) || !isScalar(value) || !value.range) return;
+      if (!isScalar(key) || !isSecretName(String(key.value)) || !isScalar(value)) return;
       const around = ancestors.findLast((one) => isPair(one));
       if (!isPair(around) || !isScalar(around.key) || around.key.value !== 'env') return;
-      const given = String(value.value);
-      if (/^\$\{env:\w+\}$/.test(given)) return;
-      const [from, to] = value.range;
-      secrets.push({ from, to: text[to - 1] === '\n' ? to - 1 : to, value: given });
+      if (!/^\$\{env:\w+\}$/.test(String(value.value))) own.set(value, String(value.value));
     },
   });
+  const secrets = [...own.values()].filter((value) => value.length >= SHORTEST_SECRET);
   let kept = text;
-  for (const { from, to } of secrets.toReversed())
-    kept = `${kept.slice(0, from)}"${HIDDEN}"${kept.slice(to)}`;
-  return strikeOut(
-    kept,
-    secrets.map(({ value }) => value).filter((value) => value.length >= SHORTEST_SECRET),
-  );
+  let moved = 0;
+  visit(document, {
+    Scalar(_key, node) {
+      const given = String(node.value);
+      const struck = own.has(node) ? HIDDEN : strikeOut(given, secrets);
+      if (struck === given || !node.range) return;
+      const [from, end] = node.range;
+      // A block of lines ends with its line break.
+      const to = text[end - 1] === '\n' ? end - 1 : end;
+      const put = JSON.stringify(struck);
+      kept = `${kept.slice(0, from + moved)}${put}${kept.slice(to + moved)}`;
+      moved += put.length - (to - from);
+    },
+  });
+  return strikeOut(kept, secrets);
 }

@@ -1,16 +1,20 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { bench, countLines, makeFolder, type Running, readRun, startBench, until } from '../fixtures/cli.ts';
 import {
   leftOf,
   type Scripted,
   type ScriptedOptions,
+  STACK_MS,
   scriptedStack,
   stateIn,
   textsIn,
   untilPhase,
 } from '../fixtures/stack.ts';
+
+// Several starts of the program and of a stack each.
+vi.setConfig({ testTimeout: 180_000 });
 
 /** The scripted frontend counts no prompt. */
 const SHAPE = ['--isl', '20', '--isl-counts', 'content', '--warmup', '0', '--pause', '0s'];
@@ -31,12 +35,19 @@ afterAll(async () => {
     for (const dir of dirs) if (stateIn(dir) !== null) await bench(['stack', 'down', dir], stack);
 });
 
-/** A sweep over a stack whose level is under way: answers of half a minute, of which some tokens have come. */
+/** Requests of a second each, for minutes. */
+const LONG = ['sweep', ...SHAPE, '--osl', '100', '--concurrency', '2', '--requests', '500'];
+const SLOW = { frontend: { TOKEN_MS: '10' } };
+
+/** A sweep over a stack, with its first requests on disk. */
 async function startLong(stack: Scripted, out: string): Promise<Running> {
-  const load = ['--osl', '4', '--concurrency', '2', '--requests', '100000'];
-  const running = startBench(['sweep', ...SHAPE, ...load, '--stack', stack.file, '--out', 'out'], stack);
-  await until('its requests', () => countLines(path.join(out, 'records.ndjson')) >= 20);
+  const running = startBench([...LONG, '--stack', stack.file, '--out', 'out'], stack);
+  await untilSome(out);
   return running;
+}
+
+function untilSome(out: string): Promise<boolean> {
+  return until('its requests', () => countLines(path.join(out, 'records.ndjson')) >= 2, STACK_MS);
 }
 
 describe('bench sweep --stack', () => {
@@ -71,7 +82,7 @@ describe('bench sweep --stack', () => {
   });
 
   it('tells within seconds why a service died, and marks its level', async () => {
-    const { stack, out, dir } = await make({ decode: { FAULT: 'crash', FAULT_CODE: '9' } });
+    const { stack, out, dir } = await make({ ...SLOW, decode: { FAULT: 'crash', FAULT_CODE: '9' } });
     const running = await startLong(stack, out);
     writeFileSync(stack.faultFile, '');
     const brokenMs = performance.now();
@@ -100,8 +111,10 @@ describe('bench sweep --stack', () => {
   it('Ctrl-C while the stack comes up is exit 130, and nothing is left', async () => {
     const { stack, dir } = await make({ decode: { LOAD_S: '60' } });
     const running = startBench([...SHORT, '--stack', stack.file, '--out', 'out'], stack);
-    await until('the workers', () =>
-      (stateIn(dir)?.steps ?? []).some(({ state }) => state === 'registered' || state === 'ready'),
+    await until(
+      'the workers',
+      () => (stateIn(dir)?.steps ?? []).some(({ state }) => state === 'registered' || state === 'ready'),
+      STACK_MS,
     );
     running.child.kill('SIGINT');
     expect((await running.ended).code).toBe(130);
@@ -109,7 +122,7 @@ describe('bench sweep --stack', () => {
   });
 
   it('Ctrl-C while it measures is exit 130 with a partial level, and nothing is left', async () => {
-    const { stack, out, dir } = await make();
+    const { stack, out, dir } = await make(SLOW);
     const running = await startLong(stack, out);
     running.child.kill('SIGINT');
     expect((await running.ended).code).toBe(130);
@@ -120,11 +133,11 @@ describe('bench sweep --stack', () => {
   });
 
   it('kill -9 of the sweep ends its stack', async () => {
-    const { stack, out, dir } = await make();
+    const { stack, out, dir } = await make(SLOW);
     const running = await startLong(stack, out);
     running.child.kill('SIGKILL');
     await untilPhase(dir, 'stopped');
-    await until('its end', async () => (await leftOf(dir, stack)).length === 0);
+    await until('its end', async () => (await leftOf(dir, stack)).length === 0, STACK_MS);
   });
 });
 
@@ -150,12 +163,11 @@ describe('a stack that outlives its sweep', () => {
   });
 
   it('that is torn down under a sweep makes its level partial, exit 4', async () => {
-    const { stack } = await make();
+    const { stack } = await make(SLOW);
     expect((await bench(['stack', 'up', stack.file, '-d', '--out', 'run'], stack)).code).toBe(0);
     const out = path.join(stack.cwd, 'out');
-    const load = ['--osl', '4', '--concurrency', '2', '--requests', '100000'];
-    const running = startBench(['sweep', ...SHAPE, ...load, '--stack-run', 'run', '--out', 'out'], stack);
-    await until('its requests', () => countLines(path.join(out, 'records.ndjson')) >= 20);
+    const running = startBench([...LONG, '--stack-run', 'run', '--out', 'out'], stack);
+    await untilSome(out);
     expect((await bench(['stack', 'down', 'run'], stack)).code).toBe(0);
     const ended = await running.ended;
     expect(ended.code).toBe(4);

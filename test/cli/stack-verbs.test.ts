@@ -1,16 +1,20 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { bench, makeFolder, startBench, until } from '../fixtures/cli.ts';
 import { isAlive } from '../fixtures/processes.ts';
 import {
   leftOf,
   type Scripted,
   type ScriptedOptions,
+  STACK_MS,
   scriptedStack,
   stateIn,
   untilPhase,
 } from '../fixtures/stack.ts';
+
+// Several starts of the program and of a stack each.
+vi.setConfig({ testTimeout: 180_000 });
 
 const made: { readonly stack: Scripted; readonly dir: string }[] = [];
 
@@ -130,8 +134,8 @@ describe('signals', () => {
     const up = startBench(['stack', 'up', stack.file, '--out', 'run'], stack);
     await until(
       'the workers',
-      () =>
-        stateIn(dir)?.steps.at(-1)?.state === 'loading' || stateIn(dir)?.steps.at(-1)?.state === 'started',
+      () => ['started', 'loading'].includes(stateIn(dir)?.steps.at(-1)?.state ?? ''),
+      STACK_MS,
     );
     up.child.kill(signal);
     expect((await up.ended).code).toBe(code);
@@ -143,7 +147,11 @@ describe('signals', () => {
   it('Ctrl-C while the stack is held tears it down, exit 0', async () => {
     const { stack, dir } = await make();
     const up = startBench(['stack', 'up', stack.file, '--out', 'run'], stack);
-    await until('its holding', () => up.output.stderr.includes('holding the stack; Ctrl-C tears it down'));
+    await until(
+      'its holding',
+      () => up.output.stderr.includes('holding the stack; Ctrl-C tears it down'),
+      STACK_MS,
+    );
     up.child.kill('SIGINT');
     expect((await up.ended).code).toBe(0);
     expect(await leftOf(dir, stack)).toEqual([]);
@@ -152,7 +160,7 @@ describe('signals', () => {
   it('a service that dies while the stack is held is exit 4', async () => {
     const { stack, dir } = await make({ decode: { FAULT: 'kill' } });
     const up = startBench(['stack', 'up', stack.file, '--out', 'run'], stack);
-    await until('its holding', () => up.output.stderr.includes('holding the stack'));
+    await until('its holding', () => up.output.stderr.includes('holding the stack'), STACK_MS);
     writeFileSync(stack.faultFile, '');
     const ended = await up.ended;
     expect(ended.code).toBe(4);
@@ -166,7 +174,7 @@ describe('signals', () => {
     await untilPhase(dir, 'ready', up);
     up.child.kill('SIGKILL');
     await untilPhase(dir, 'stopped');
-    await until('its end', async () => (await leftOf(dir, stack)).length === 0);
+    await until('its end', async () => (await leftOf(dir, stack)).length === 0, STACK_MS);
   });
 
   it('kill -9 of the supervisor leaves services, which down ends', async () => {

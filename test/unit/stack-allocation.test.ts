@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { BenchError } from '../../src/core/errors.ts';
+import type { BenchError } from '../../src/core/errors.ts';
 import { allocate, endJob } from '../../src/stack/allocation.ts';
 import type { AllocationPlan } from '../../src/stack/planned.ts';
 import { StackFailure } from '../../src/stack/why.ts';
@@ -29,6 +29,9 @@ exit 0`,
   scontrol: `[ "$1 $2" = 'show hostnames' ] && tr ' ' '\\n' <hosts`,
   scancel: '[ -e salloc.pid ] && kill "$(cat salloc.pid)"; rm -f salloc.pid',
 };
+
+/** How long a silent controller is asked again. */
+const PATIENCE_MS = 1_500;
 
 let dir = '';
 
@@ -95,6 +98,7 @@ async function ask(
         },
       },
       signal,
+      PATIENCE_MS,
     );
     return { events, result, error: null };
   } catch (error) {
@@ -215,10 +219,8 @@ describe('salloc', () => {
       said: 'salloc: Pending job allocation 4242\\n\n',
       queue: '4242|CANCELLED|None||N/A\n',
     });
-    const { error } = await ask();
-    expect(error).toBeInstanceOf(BenchError);
-    expect((error as BenchError).message).toBe('job 4242 is not running (CANCELLED)');
-    expect((error as BenchError).hint).toContain('scontrol show job 4242');
+    const [kind, message] = whyOf(await ask());
+    expect([kind, message]).toEqual(['job-ended', expect.stringContaining('job 4242 is over')]);
     expect(cancelled()).toEqual(['scancel 4242']);
   });
 
@@ -255,8 +257,9 @@ describe('a job that is there already', () => {
     expect(events).toEqual(['submitted 4242 false']);
     say({ queue: '\n' });
     const gone = await ask({ mode: 'attach', argv: null, jobId: '4242', cancelOnExit: false });
-    expect((gone.error as BenchError).message).toContain('SLURM does not know it');
-    expect((gone.error as BenchError).hint).toContain('cluster.attach.job_id');
+    const [kind, message] = whyOf(gone);
+    expect([kind, message]).toEqual(['job-ended', expect.stringContaining('SLURM does not know it')]);
+    expect((gone.error as StackFailure).why.hint).toContain('cluster.attach.job_id');
     expect(cancelled()).toEqual([]);
   });
 });

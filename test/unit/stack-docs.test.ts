@@ -107,6 +107,15 @@ describe('the reference of stack.yaml', () => {
   });
 });
 
+describe('the stack of the guide', () => {
+  it('stands in the README as it is shipped', () => {
+    const file = readFileSync(path.join(ROOT, 'datasets/stacks/dsr1-fp4-gb200-1p1d.yaml'), 'utf8');
+    const shipped = file.replace(/^(#.*\n)+/, '');
+    expect(README).toContain(`\`\`\`yaml\n${shipped}\`\`\`\n`);
+    expect(shipped.trimEnd().split('\n').length).toBeLessThanOrEqual(30);
+  });
+});
+
 describe('the table of failures', () => {
   it('has every class, and what to do', () => {
     const rows = rowsOf(between(README, 'failures'));

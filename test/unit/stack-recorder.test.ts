@@ -132,3 +132,15 @@ describe('a disk that takes nothing', () => {
     expect(full.diskError).toBe('no space left 0');
   });
 });
+
+describe('secrets', () => {
+  it('are in no file, even where a service prints them', () => {
+    const { dir, recorder } = start();
+    const secret = 'a "quoted" \\ secret';
+    recorder.hide([secret]);
+    recorder.step('a-0', 'failed', `cannot log in with ${secret}`, { waitingFor: [`${secret}?`] });
+    recorder.flush();
+    expect(onDisk(dir).steps[0]!.waitingFor).toEqual(['***?']);
+    expect(eventsIn(dir).at(-1)!.evidence).toBe('cannot log in with ***');
+  });
+});

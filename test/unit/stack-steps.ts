@@ -96,9 +96,6 @@ export function localPlan(
     copies: [],
     cleanupGlobs: [],
     warnings: [],
-    versions: {},
-    drivers: {},
-    image: null,
     ...over,
   };
 }
@@ -137,6 +134,9 @@ export function stackState(over: Partial<StackState> = {}): StackState {
     waitingFor: [],
     why: null,
     warnings: [],
+    versions: {},
+    drivers: {},
+    image: null,
     ...over,
   };
 }

@@ -173,7 +173,7 @@ describe('teardown of local processes', () => {
       [step],
       new Map([['s-0', { pid: foreign[0]!.pid! } as StepProcess]]),
     );
-    expect([told, left]).toEqual([[], []]);
+    expect([told, left]).toEqual([['ended s-0'], []]);
     for (const child of foreign) expect(isAlive(child.pid!)).toBe(true);
   });
 

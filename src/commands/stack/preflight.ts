@@ -47,7 +47,7 @@ export async function lookAtNodes(
     const [first] = errors as [Finding];
     const more = errors.length > 1 ? ` (and ${errors.length - 1} more: ${PREFLIGHT_FILE})` : '';
     throw new StackFailure({
-      ...plainWhy('preflight', `${first.what}: ${first.value}${more}`, first.hint),
+      ...plainWhy('preflight', `${findingText({ ...first, node: null })}${more}`, first.hint),
       node: first.node,
     });
   }

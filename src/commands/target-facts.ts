@@ -1,0 +1,30 @@
+import type { TargetFacts } from '../core/report.ts';
+import type { Control } from '../endpoints/control.ts';
+import type { Canary, ConnectSpec, Identified } from './connect.ts';
+
+/** What the report tells of the target: what was asked for, what the probes found, and how far away it is. */
+export function targetFacts(
+  spec: ConnectSpec,
+  identified: Identified,
+  canary: Canary,
+  controls: readonly Control[],
+  roundTripMs: number | null,
+): TargetFacts {
+  const { record } = canary.finished;
+  return {
+    urls: spec.urls,
+    model: identified.model,
+    endpoint: spec.endpoint,
+    server: identified.server.name,
+    serverBy: identified.serverBy,
+    modelsListed: identified.modelsListed,
+    refusedFields: canary.refusedFields,
+    metricsUrl: identified.hasMetrics ? `${controls[0]!.target.url}/metrics` : null,
+    canary: {
+      ttftMs: record.firstAtMs === null ? null : record.firstAtMs - record.sentAtMs,
+      e2eMs: record.endAtMs - record.sentAtMs,
+      usage: record.osl.by === 'usage',
+    },
+    roundTripMs,
+  };
+}
