@@ -20,6 +20,8 @@ describe('names of secrets', () => {
   it.each([
     'MAX_TOKENS',
     'TRTLLM_MAX_NUM_TOKENS',
+    'TOKEN_MS',
+    'EOS_TOKEN_ID',
     'TOKENIZER',
     'TOKENIZERS_PARALLELISM',
     'SSH_KEY_FILE',
