@@ -3,7 +3,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts', 'test/cli/**/*.test.ts'],
-    testTimeout: 30_000,
+    // Whole runs of the program, several at a time on few cores: a limit for what hangs, no measure of speed.
+    testTimeout: 90_000,
     hookTimeout: 60_000,
     // Two cores: more files at once would only take time from the servers under test.
     maxWorkers: 2,
