@@ -132,16 +132,14 @@ describe.skipIf(missing !== null)('a launch that fails', () => {
     });
   });
 
-  it('tells of a step that waits for resources, which srun says nothing of', async () => {
+  it('tells of a step that asks for more than a node has', async () => {
     const ended = await bench.up(
       // The job has so many CPUs, but no node of it.
       { prefill: { ntasks_per_node: 1, srun: { cpus_per_task: 20 } } },
       '--no-preflight',
     );
-    const why = bench.expectFailure(ended, { failureClass: 'step-blocked', step: 'prefill-0' });
-    expect(why.message).toContain('SLURM has not started the step');
-    const { waitingFor } = bench.state().steps.find(({ id }) => id === 'prefill-0')!;
-    expect(waitingFor).toEqual(['resources: the step is pending']);
+    const why = bench.expectFailure(ended, { failureClass: 'step-refused', step: 'prefill-0' });
+    expect(why.message).toContain('More processors requested than permitted');
   });
 
   describe('while it loads', () => {
