@@ -1,8 +1,25 @@
 import { defineConfig } from 'vitest/config';
 
+const ALONE = ['test/cli/truth.test.ts'];
+
 export default defineConfig({
   test: {
-    include: ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts', 'test/cli/**/*.test.ts'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'all',
+          include: ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts', 'test/cli/**/*.test.ts'],
+          exclude: ALONE,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      // Milliseconds are judged against a known truth: nothing else may run beside it.
+      {
+        extends: true,
+        test: { name: 'alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 1 } },
+      },
+    ],
     // Whole runs of the program, several at a time on few cores: a limit for what hangs, no measure of speed.
     testTimeout: 90_000,
     hookTimeout: 60_000,

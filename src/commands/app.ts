@@ -1,44 +1,16 @@
 import yargs, { type Argv, type InferredOptionTypes, type Options } from 'yargs';
 import { BenchError, EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
 import { VERSION } from './about.ts';
-import { runCheck } from './check.ts';
 import { completionHelp } from './completion.ts';
-import { MOCK_OPTIONS, runMock } from './mock.ts';
-import {
-  withOptions as declareOptions,
-  LOAD_OPTIONS,
-  OUTPUT_OPTIONS,
-  PROMPT_OPTIONS,
-  RUN_OPTIONS,
-  SPREAD_OPTIONS,
-  STACK_OPTIONS,
-  SWEEP_OPTIONS,
-  TARGET_OPTIONS,
-} from './options.ts';
-import { PROMPT_CHILD_VERB, runPromptChild } from './prompt-child.ts';
-import { PROMPTS_OPTIONS, runPrompts } from './prompts.ts';
-import { LOAD_RANK_VERB } from './ranks/protocol.ts';
-import { runRank } from './ranks/rank.ts';
-import { REPORT_OPTIONS, runReport } from './report.ts';
-import { servingFlagNames } from './serving/arguments.ts';
-import { runServing } from './serving/serving.ts';
-import { stackCommands } from './stack/index.ts';
-import { SUPERVISE_VERB } from './stack/start.ts';
-import { runSupervise } from './stack/supervise.ts';
+import { OWN_VERBS } from './own-verbs.ts';
 import { suggestFlags } from './suggestion.ts';
-import { runMeasure } from './sweep.ts';
-
-const VERBS = ['sweep', 'run', 'serving', 'stack', 'check', 'prompts', 'report', 'mock'] as const;
+import type { VerbTools } from './verb.ts';
+import { VERBS } from './verbs.ts';
 
 /** argv in, exit code out: the only place that catches. */
 export async function runApp(args: readonly string[]): Promise<ExitCode> {
-  if (args[0] === PROMPT_CHILD_VERB) {
-    await runPromptChild();
-    return EXIT.ok;
-  }
-  if (args[0] === LOAD_RANK_VERB) return runRank(args.slice(1)).catch(tell);
-  if (args[0] === SUPERVISE_VERB) return runSupervise(args[1] ?? '').catch(tell);
-  if (args[0] === 'serving') return runServing(args.slice(1)).catch(tell);
+  const own = await startOwnVerb(args);
+  if (own !== null) return own;
   let exitCode: ExitCode = EXIT.ok;
   const set = (code: ExitCode): void => {
     exitCode = code;
@@ -46,10 +18,27 @@ export async function runApp(args: readonly string[]): Promise<ExitCode> {
   try {
     const help = args[0] === 'completion' ? completionHelp(args.slice(1)) : null;
     if (help !== null) process.stdout.write(help);
-    else await makeParser(args[0] === 'completion' ? ['completion'] : args, set).parseAsync();
+    else await (await makeParser(args[0] === 'completion' ? ['completion'] : args, set)).parseAsync();
     return exitCode;
   } catch (error) {
     return tell(error);
+  }
+}
+
+/** Runs a verb that the parser does not know; null for any other. */
+async function startOwnVerb([verb, ...args]: readonly string[]): Promise<ExitCode | null> {
+  switch (verb) {
+    case OWN_VERBS.promptChild:
+      await (await import('./prompt-child.ts')).runPromptChild();
+      return EXIT.ok;
+    case OWN_VERBS.loadRank:
+      return (await import('./ranks/rank.ts')).runRank(args).catch(tell);
+    case OWN_VERBS.supervise:
+      return (await import('./stack/supervise.ts')).runSupervise(args[0] ?? '').catch(tell);
+    case 'serving':
+      return (await import('./serving/serving.ts')).runServing(args).catch(tell);
+    default:
+      return null;
   }
 }
 
@@ -66,136 +55,30 @@ export function tell(error: unknown): ExitCode {
   return EXIT.bug;
 }
 
-function makeParser(args: readonly string[], set: (code: ExitCode) => void): Argv {
+async function makeParser(args: readonly string[], set: (code: ExitCode) => void): Promise<Argv> {
   const words = joinMockFlags(args);
   /** Options of the command that was given. */
   const known: string[] = [];
-  const withOptions = <T extends Record<string, Options>>(y: Argv, options: T) => {
+  const declare = <T extends Record<string, Options>>(y: Argv, options: T) => {
     known.push(...Object.keys(options));
     return addOptions(y, options, words);
   };
-  const parser = yargs(words)
+  const parser = yargs(words) as Argv;
+  parser
     .scriptName('bench')
     .usage('$0 <command>\n\nMeasures how an LLM server answers under load, with prompts of exact length.')
     .parserConfiguration({
       'camel-case-expansion': false,
       'greedy-arrays': false,
-    })
-    .command(
-      'sweep',
-      'measure a shape at several concurrency levels',
-      (y) =>
-        withOptions(y, {
-          ...TARGET_OPTIONS,
-          ...PROMPT_OPTIONS,
-          ...LOAD_OPTIONS,
-          ...SPREAD_OPTIONS,
-          ...SWEEP_OPTIONS,
-          ...OUTPUT_OPTIONS,
-          ...STACK_OPTIONS,
-        })
-          .example('$0 sweep --isl 4000 --osl 1000', 'levels 1, 2, 4 … 128 against http://localhost:8000')
-          .example(
-            '$0 sweep --isl 4000 --osl 1000 --tokenizer /models/r1 --concurrency 1,8,64 --gpus 8',
-            "with the model's tokenizer",
-          )
-          .example(
-            '$0 sweep --shape 1000x1000,8000x1000 --url http://head:8000 --tag stack=1p1d',
-            'two shapes, tagged',
-          )
-          .example(
-            '$0 sweep --isl 4000 --osl 1000 --stack datasets/stacks/dsr1-fp4-gb200-1p1d.yaml',
-            'launch the stack on SLURM, measure it, tear it down',
-          )
-          .example('$0 sweep --mock --isl 1000 --osl 100 --pause 0s', 'without any server'),
-      async (argv) => set(await runMeasure(argv, 'sweep', args)),
-    )
-    .command(
-      'run',
-      'measure one point',
-      (y) =>
-        withOptions(y, {
-          ...TARGET_OPTIONS,
-          ...PROMPT_OPTIONS,
-          ...LOAD_OPTIONS,
-          ...SPREAD_OPTIONS,
-          ...RUN_OPTIONS,
-          ...OUTPUT_OPTIONS,
-          ...STACK_OPTIONS,
-        })
-          .example(
-            '$0 run --isl 1000 --osl 200 --concurrency 16 --requests 200',
-            '200 requests, 16 at a time',
-          )
-          .example('$0 run --isl 1000 --osl 200 --concurrency 16 --duration 2m', 'for two minutes'),
-      async (argv) =>
-        set(
-          await runMeasure(
-            { ...argv, 'requests-per-concurrency': 4, skip: 0, pause: '0s', resume: undefined },
-            'run',
-            args,
-          ),
-        ),
-    )
-    .command(
-      'serving',
-      'take the flags and give the output of sglang.bench_serving',
-      // Parsed by another parser, with argparse's manners; here for the help and the completion alone.
-      (y) => y.options(Object.fromEntries(servingFlagNames().map((name) => [name, {}]))),
-    )
-    .command(
-      'check',
-      'ask a server for its models and stream one request',
-      (y) =>
-        withOptions(y, TARGET_OPTIONS).example(
-          '$0 check --url http://head:8000',
-          'is the stack really ready?',
-        ),
-      async (argv) => set(await runCheck(argv)),
-    )
-    .command(
-      'prompts',
-      'print or save the prompts of a run, with their counts',
-      (y) =>
-        withOptions(y, PROMPTS_OPTIONS).example(
-          '$0 prompts --isl 4000 --count 2 --tokenizer /models/r1 --out prompts.jsonl',
-          'two prompts of 4,000 tokens',
-        ),
-      async (argv) => set(await runPrompts(argv)),
-    )
-    .command(
-      'report <dir>',
-      "show the results of a run again, or another tool's; export a run",
-      (y) =>
-        withOptions(
-          y.positional('dir', {
-            type: 'string',
-            demandOption: true,
-            describe: 'folder of a run, its report.json, or a result of sglang.bench_serving, vLLM or AIPerf',
-          }),
-          REPORT_OPTIONS,
-        )
-          .example('$0 report results/sample', 'the table of the run that comes with bench')
-          .example(
-            '$0 report results/sample --export vllm,aiperf',
-            'its results for readers of vLLM and AIPerf',
-          )
-          .example('$0 report sglang-oai-chat_0612_64_4000_1000.jsonl', 'a result of sglang.bench_serving'),
-      async (argv) => set(runReport({ ...argv, dir: String(argv['dir']) })),
-    )
-    .command(
-      'mock',
-      'serve a simulated model with a known schedule',
-      (y) =>
-        withOptions(y, MOCK_OPTIONS).example(
-          '$0 mock --ttft 200ms --step 10ms',
-          'every answer after 200 ms, a token each 10 ms',
-        ),
-      async (argv) => set(await runMock(argv)),
-    )
-    .command('stack', 'launch, prove ready, watch and tear down the stack under test', (y) =>
-      stackCommands(y, withOptions, set),
-    )
+    });
+  // The verb that is asked for, or whose flags a shell wants completed: the first word that is one.
+  const asked = words.find((word) => Object.hasOwn(VERBS, word));
+  for (const [name, { usage, about, load }] of Object.entries(VERBS)) {
+    const tools: VerbTools = { usage, about, declare, set, argv: args };
+    if (name === asked) (await load())(parser, tools);
+    else parser.command(usage, about);
+  }
+  return parser
     .completion('completion', 'print a completion script for bash or zsh')
     .demandCommand(1, 'say what to do: bench sweep, run, serving, stack, check, prompts, report or mock')
     .strict()
@@ -208,7 +91,6 @@ function makeParser(args: readonly string[], set: (code: ExitCode) => void): Arg
       if (error) throw error;
       throw wrongUsage(message, args, known);
     });
-  return parser as Argv;
 }
 
 /**
@@ -236,7 +118,7 @@ function addOptions<T extends Record<string, Options>>(
     }
     return true;
   };
-  return declareOptions(y, options).check(check, false);
+  return (y.options(options) as Argv<InferredOptionTypes<T>>).check(check, false);
 }
 
 /** `--mock-flags "--step 5ms"` as one word: the parser takes a word that starts with dashes for an option. */
@@ -248,7 +130,7 @@ function joinMockFlags(args: readonly string[]): string[] {
 
 /** What the parser says in several lines, as one line that names the option and the value. */
 function wrongUsage(message: string, args: readonly string[], known: readonly string[]): BenchError {
-  const verb = VERBS.find((name) => name === args[0]);
+  const verb = Object.keys(VERBS).find((name) => name === args[0]);
   const inner = verb === 'stack' && /^[a-z]/.test(args[1] ?? '') ? ` ${args[1]}` : '';
   const hint = verb === undefined ? 'see bench --help' : `see bench ${verb}${inner} --help`;
   const choice = /Argument: (\S+), Given: (.*), Choices: (.*)/.exec(message);

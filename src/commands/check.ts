@@ -2,7 +2,8 @@ import { EXIT, type ExitCode } from '../core/errors.ts';
 import { startClock } from '../host/clock.ts';
 import { parseAccess, parseExtraBody, parseTimeouts } from './arguments.ts';
 import { Connection } from './connect.ts';
-import type { TargetArgs } from './options.ts';
+import { TARGET_OPTIONS, type TargetArgs } from './options.ts';
+import type { AddVerb } from './verb.ts';
 
 /** `bench check`: what a server lists, and whether it streams. Exit 0 when it does, 3 when it does not. */
 export async function runCheck(args: TargetArgs): Promise<ExitCode> {
@@ -51,3 +52,13 @@ export async function runCheck(args: TargetArgs): Promise<ExitCode> {
     await connection.close();
   }
 }
+
+/** Puts `bench check` into the parser. */
+export const addCheck: AddVerb = (y, { usage, about, declare, set }) =>
+  y.command(
+    usage,
+    about,
+    (inner) =>
+      declare(inner, TARGET_OPTIONS).example('$0 check --url http://head:8000', 'is the stack really ready?'),
+    async (argv) => set(await runCheck(argv)),
+  );

@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
 import type { Options } from 'yargs';
-import { BenchError, EXIT, type ExitCode, usageError } from '../core/errors.ts';
+import { EXIT, type ExitCode } from '../core/errors.ts';
 import { openEmbeddedCounter } from '../datasets/index.ts';
 import { MOCK_FLAGS, parseMockOptions, startMock } from '../mock/server.ts';
+import type { AddVerb } from './verb.ts';
 
 /** Options of `bench mock`, made from the mock's own table. */
 export const MOCK_OPTIONS: Record<string, Options> = Object.fromEntries(
@@ -11,8 +11,6 @@ export const MOCK_OPTIONS: Record<string, Options> = Object.fromEntries(
     { type, describe: about, ...(value === undefined ? {} : { default: value }) },
   ]),
 );
-
-const LISTENING = /listening on (\S+)/;
 
 /** `bench mock`: serves until a signal ends it. */
 export async function runMock(args: Record<string, unknown>): Promise<ExitCode> {
@@ -29,47 +27,15 @@ export async function runMock(args: Record<string, unknown>): Promise<ExitCode> 
   return EXIT.ok;
 }
 
-export interface MockProcess {
-  readonly url: string;
-  stop(): Promise<void>;
-}
-
-/** Starts `bench mock` on a free port in a process of its own, so that it does not share the sender's core. */
-export async function startMockProcess(flags: string): Promise<MockProcess> {
-  const words = flags.split(/\s+/).filter((word) => word !== '');
-  const child = spawn(process.execPath, [process.argv[1]!, 'mock', '--port', '0', ...words], {
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    // A signal to the terminal's group must not take the server away while requests are let to end.
-    detached: true,
-  });
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  let stderr = '';
-  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  const url = await new Promise<string>((resolve, reject) => {
-    let stdout = '';
-    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text;
-      const match = LISTENING.exec(stdout);
-      if (match) resolve(match[1]!);
-    });
-    child.once('close', (code) => {
-      // The server's own line; its hint is given anew below.
-      const [said = ''] = stderr.replace(/^bench: /, '').split('\n', 1);
-      const line = said || `the mock server ended with exit code ${code}`;
-      reject(
-        code === EXIT.usage
-          ? usageError(`--mock-flags: ${line}`, 'see bench mock --help')
-          : new BenchError(EXIT.target, line),
-      );
-    });
-  });
-  return {
-    url,
-    async stop() {
-      child.kill('SIGTERM');
-      await ended;
-    },
-  };
-}
+/** Puts `bench mock` into the parser. */
+export const addMock: AddVerb = (y, { usage, about, declare, set }) =>
+  y.command(
+    usage,
+    about,
+    (inner) =>
+      declare(inner, MOCK_OPTIONS).example(
+        '$0 mock --ttft 200ms --step 10ms',
+        'every answer after 200 ms, a token each 10 ms',
+      ),
+    async (argv) => set(await runMock(argv)),
+  );

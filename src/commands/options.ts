@@ -1,4 +1,4 @@
-import type { Argv, InferredOptionTypes, Options } from 'yargs';
+import type { InferredOptionTypes, Options } from 'yargs';
 import { ARRIVALS } from '../arrivals/index.ts';
 import type { Kind } from '../core/kind.ts';
 import { DATASETS } from '../datasets/index.ts';
@@ -301,11 +301,3 @@ export type MeasureArgs = TargetArgs &
   Omit<InferredOptionTypes<typeof SWEEP_OPTIONS>, 'requests-per-concurrency'> & {
     'requests-per-concurrency': number;
   };
-
-/** Lets one table of options serve several commands. */
-export function withOptions<T extends Record<string, Options>>(
-  yargs: Argv,
-  options: T,
-): Argv<InferredOptionTypes<T>> {
-  return yargs.options(options) as Argv<InferredOptionTypes<T>>;
-}

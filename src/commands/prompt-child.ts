@@ -13,9 +13,7 @@ import {
 import { openTokenizer, type PrepareJob, preparePrompts, splitTokens } from '../datasets/index.ts';
 import type { PreparedPrompts, Probe } from '../datasets/prepare.ts';
 import { SpoolWriter } from '../host/spool.ts';
-
-/** The verb by which the program runs itself as the child that loads tokenizers. */
-export const PROMPT_CHILD_VERB = '__prompts';
+import { OWN_VERBS } from './own-verbs.ts';
 
 /** What the parent writes to the child's standard input. */
 type ChildJob =
@@ -146,7 +144,7 @@ const KEPT_STDERR = 2_000;
 
 async function runChild(job: ChildJob, { entry, signal, onProgress }: ChildOptions): Promise<unknown> {
   signal?.throwIfAborted();
-  const child = spawn(process.execPath, [entry ?? process.argv[1]!, PROMPT_CHILD_VERB], {
+  const child = spawn(process.execPath, [entry ?? process.argv[1]!, OWN_VERBS.promptChild], {
     stdio: ['pipe', 'pipe', 'pipe'],
     // Ctrl-C in a terminal reaches the whole group; the parent decides what becomes of its child.
     detached: true,

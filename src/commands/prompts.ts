@@ -6,6 +6,7 @@ import { defaultCacheDir, iteratePrompts } from '../datasets/index.ts';
 import { inRange, newSalt, whole } from './arguments.ts';
 import { checkShape } from './levels.ts';
 import { PROMPT_OPTIONS } from './options.ts';
+import type { AddVerb } from './verb.ts';
 
 const { isl, osl, tokenizer, text, seed, salt } = PROMPT_OPTIONS;
 
@@ -75,3 +76,16 @@ function openOut(file: string): number {
     );
   }
 }
+
+/** Puts `bench prompts` into the parser. */
+export const addPrompts: AddVerb = (y, { usage, about, declare, set }) =>
+  y.command(
+    usage,
+    about,
+    (inner) =>
+      declare(inner, PROMPTS_OPTIONS).example(
+        '$0 prompts --isl 4000 --count 2 --tokenizer /models/r1 --out prompts.jsonl',
+        'two prompts of 4,000 tokens',
+      ),
+    async (argv) => set(await runPrompts(argv)),
+  );

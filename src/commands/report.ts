@@ -12,6 +12,7 @@ import { readJsonObjects } from '../importers/json-objects.ts';
 import { EXPORT_OPTIONS, exportDirectory, leftOut, parseExports } from './exports.ts';
 import { HISTOGRAM_CHOICES, type HistogramChoice, pageOf, pageStyle } from './page.ts';
 import { withAdvice } from './unfinished.ts';
+import type { AddVerb } from './verb.ts';
 
 /** Formats that a result of another tool is shown in. */
 const FOREIGN_FORMATS = ['table', 'json'];
@@ -132,3 +133,26 @@ function unreadable(file: string, error: unknown): Error {
     'name the folder of a run, as in results/sample',
   );
 }
+
+/** Puts `bench report` into the parser. */
+export const addReport: AddVerb = (y, { usage, about, declare, set }) =>
+  y.command(
+    usage,
+    about,
+    (inner) =>
+      declare(
+        inner.positional('dir', {
+          type: 'string',
+          demandOption: true,
+          describe: 'folder of a run, its report.json, or a result of sglang.bench_serving, vLLM or AIPerf',
+        }),
+        REPORT_OPTIONS,
+      )
+        .example('$0 report results/sample', 'the table of the run that comes with bench')
+        .example(
+          '$0 report results/sample --export vllm,aiperf',
+          'its results for readers of vLLM and AIPerf',
+        )
+        .example('$0 report sglang-oai-chat_0612_64_4000_1000.jsonl', 'a result of sglang.bench_serving'),
+    async (argv) => set(runReport({ ...argv, dir: String(argv['dir']) })),
+  );

@@ -11,14 +11,14 @@ import { showPlan } from './dry-run.ts';
 import { exportDirectory, parseExports } from './exports.ts';
 import { checkFileLimit } from './level.ts';
 import { parseLoad, planLoad } from './load-plan.ts';
-import { startMockProcess } from './mock.ts';
+import { startMockProcess } from './mock-process.ts';
 import type { MeasureArgs } from './options.ts';
 import { pageOf } from './page.ts';
 import { asEarlier, earlierRun, refuseBesideResume } from './resume.ts';
 import { resumedBody } from './resumed-body.ts';
 import { urlOf } from './stack/link.ts';
 import { sendFrom, sentHeaders } from './stack/load-on.ts';
-import { openStack, type StackSession } from './stack/session.ts';
+import type { StackSession } from './stack/session.ts';
 import { runSweep, type SweepResult } from './sweep-run.ts';
 import { withAdvice } from './unfinished.ts';
 
@@ -53,7 +53,11 @@ export async function runMeasure(
       args.resume ??
       args.out ??
       path.join('results', `${clock.origin.utc.replace(/[-:]|\.\d+/g, '')}-${first.name}`);
-    stack = await openStack({ ...args, stackRun: args['stack-run'], directory, points: first.points });
+    if (args.stack !== undefined || args['stack-run'] !== undefined) {
+      // The readers of stack files are loaded for those alone who have one.
+      const { openStack } = await import('./stack/session.ts');
+      stack = await openStack({ ...args, stackRun: args['stack-run'], directory, points: first.points });
+    }
     if (stack !== null && args['load-on'] !== 'login')
       return await sendFrom(args['load-on'], stack.link, argv, directory);
     const reached = stack === null ? target : { ...target, ...asLaunched(stack.link.state, target) };

@@ -90,7 +90,7 @@ describe('bench stack plan', () => {
     [
       'a misspelt flag',
       ['stack', 'plan', GUIDE, '--node', 'a'],
-      /unknown: --node\n {2}see bench stack plan --help/,
+      /unknown: --node\n {2}did you mean --nodes\? see bench stack plan --help/,
     ],
     ['no such file', ['stack', 'plan', '/no/such.yaml'], /cannot read the stack file \/no\/such\.yaml/],
     ['a bad list', ['stack', 'plan', GUIDE, '--nodes', 'a[1'], /"a\[1" is no list of nodes/],

@@ -19,7 +19,7 @@ const sources: Source[] = readdirSync(SRC, { recursive: true, encoding: 'utf8' }
   .filter((file) => file.endsWith('.ts'))
   .map((file) => {
     const text = readFileSync(path.join(SRC, file), 'utf8');
-    const imports = [...text.matchAll(/from '(\.[^']+)'/g)].map((match) =>
+    const imports = [...text.matchAll(/(?:from |import\()'(\.[^']+)'/g)].map((match) =>
       path.join(path.dirname(file), match[1]!),
     );
     return { file, room: file.split(path.sep)[0]!, text, imports };

@@ -221,6 +221,15 @@ describe('processes', () => {
     await until('its end', () => startTicks(pid) === null);
     expect(processGroup(pid)).toBeNull();
   });
+
+  it('have ended when they have, though nobody waits for them', async () => {
+    // A shell that becomes a program that never waits leaves its child a zombie.
+    const parent = startProcess(['sh', '-c', 'sleep 0.2 & echo $!; exec sleep 100']);
+    const pid = Number(await new Promise((resolve) => parent.stdout!.once('data', resolve)));
+    expect(startTicks(pid)).toMatch(/^\d+$/);
+    await until('a zombie', () => /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')));
+    expect([startTicks(pid), processGroup(pid)]).toEqual([null, null]);
+  });
 });
 
 describe('a step', () => {

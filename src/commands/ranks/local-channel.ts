@@ -1,15 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import os from 'node:os';
 import { errorText } from '../../core/errors.ts';
+import { OWN_VERBS } from '../own-verbs.ts';
 import { endOf, type RankChannel, type RankListener } from './channel.ts';
-import {
-  type Answer,
-  eachLine,
-  encodeMessage,
-  LOAD_RANK_VERB,
-  MessageReader,
-  type Order,
-} from './protocol.ts';
+import { type Answer, eachLine, encodeMessage, MessageReader, type Order } from './protocol.ts';
 
 /** Ranks as child processes of this one, each with its own pipes. */
 export class LocalChannel implements RankChannel {
@@ -40,7 +34,7 @@ export class LocalChannel implements RankChannel {
   }
 
   #startOne(rank: number, listener: RankListener): void {
-    const child = spawn(process.execPath, [process.argv[1]!, LOAD_RANK_VERB, String(rank)], {
+    const child = spawn(process.execPath, [process.argv[1]!, OWN_VERBS.loadRank, String(rank)], {
       stdio: ['pipe', 'pipe', 'pipe'],
       // Ctrl-C in a terminal reaches the whole group; the coordinator tells its ranks what to do.
       detached: true,

@@ -4,9 +4,6 @@ import type { Audit, LevelReport, PromptFacts } from '../../core/report.ts';
 import type { RunSpec } from '../../core/spec.ts';
 import type { OptionalField } from '../../endpoints/dialect.ts';
 
-/** The verb by which the program runs itself as one load generator (a rank). */
-export const LOAD_RANK_VERB = 'load-rank';
-
 /** All that a rank needs to know of a run. It travels through standard input, since it holds credentials. */
 export interface RankRun {
   readonly spec: RunSpec;

@@ -3,15 +3,9 @@ import os from 'node:os';
 import { errorText } from '../../core/errors.ts';
 import { isScrubbed } from '../../core/slurm-env.ts';
 import type { SlurmPlace } from '../load-plan.ts';
+import { OWN_VERBS } from '../own-verbs.ts';
 import { endOf, type RankChannel, type RankListener } from './channel.ts';
-import {
-  type Answer,
-  eachLine,
-  encodeMessage,
-  LOAD_RANK_VERB,
-  MessageReader,
-  type Order,
-} from './protocol.ts';
+import { type Answer, eachLine, encodeMessage, MessageReader, type Order } from './protocol.ts';
 
 /** srun's words for a signal, and the signal. */
 const SIGNALS: Readonly<Record<string, NodeJS.Signals>> = {
@@ -51,7 +45,7 @@ export function srunCommand(place: SlurmPlace, tasks: number, name: string): str
     `${name.replaceAll(/[^\w.-]/g, '_')}.load`,
     process.execPath,
     process.argv[1]!,
-    LOAD_RANK_VERB,
+    OWN_VERBS.loadRank,
   ];
 }
 

@@ -7,8 +7,8 @@ import { checkShape, parseLevels } from '../levels.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';
 import { findingText, PREFLIGHT_FILE } from './preflight.ts';
-import { Stop } from './session.ts';
 import { startStack } from './start.ts';
+import { Stop } from './stop.ts';
 
 export const CHECK_OPTIONS = {
   isl: { type: 'number', describe: 'input length that will be asked, for the limits of the engines' },

@@ -1,5 +1,5 @@
-import type { Argv, InferredOptionTypes, Options } from 'yargs';
-import type { ExitCode } from '../../core/errors.ts';
+import type { Argv } from 'yargs';
+import type { AddVerb, VerbTools } from '../verb.ts';
 import { CHECK_OPTIONS, runStackCheck } from './check.ts';
 import { runDown } from './down.ts';
 import { LOGS_OPTIONS, runLogs } from './logs.ts';
@@ -8,14 +8,14 @@ import { RENDER_OPTIONS, runRender } from './render.ts';
 import { runStatus, STATUS_OPTIONS } from './status.ts';
 import { runUp, UP_OPTIONS } from './up.ts';
 
-/** Declares options so that a misspelt one is refused, as everywhere. */
-type Declare = <T extends Record<string, Options>>(y: Argv, options: T) => Argv<InferredOptionTypes<T>>;
-
 const DIR = { type: 'string', describe: "the stack's folder [default: the only one that is up]" } as const;
 const FILE = { type: 'string', demandOption: true, describe: 'stack file (see datasets/stacks/)' } as const;
 
-/** The verbs of `bench stack`. */
-export function stackCommands(y: Argv, declare: Declare, set: (code: ExitCode) => void): Argv {
+/** Puts `bench stack` with its own verbs into the parser. */
+export const addStack: AddVerb = (y, tools) =>
+  y.command(tools.usage, tools.about, (inner) => stackCommands(inner, tools));
+
+function stackCommands(y: Argv, { declare, set }: VerbTools): Argv {
   return y
     .command(
       'plan <file>',

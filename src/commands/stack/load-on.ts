@@ -4,7 +4,7 @@ import { BenchError, EXIT, type ExitCode, usageError } from '../../core/errors.t
 import { commandEnvironment } from '../../stack/launch/command-environment.ts';
 import { signalStep, stepsOf } from '../../stack/launch/slurm.ts';
 import type { StackLink } from './link.ts';
-import { Stop } from './session.ts';
+import { Stop } from './stop.ts';
 
 /** Options of the outer command that the inner one is not given; those with a value. */
 const DROPPED_WITH_VALUE = new Set(['--stack', '--stack-run', '--load-on', '--out', '--api-key', '--header']);

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { BenchError, EXIT, type ExitCode } from '../../core/errors.ts';
+import { BenchError } from '../../core/errors.ts';
 import type { PointSpec } from '../../core/spec.ts';
 import { whyText } from '../../stack/failure/why-text.ts';
 import { findStack } from './find.ts';
@@ -8,6 +8,7 @@ import { StackLink } from './link.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';
 import { startStack } from './start.ts';
+import { Stop } from './stop.ts';
 
 /** The stack of a sweep: launched for it, or found up and only attached to. */
 export interface StackSession {
@@ -85,42 +86,5 @@ function freeFolder(directory: string): string {
   for (let nth = 1; ; nth++) {
     const dir = path.join(directory, nth === 1 ? 'stack' : `stack-${nth}`);
     if (!existsSync(dir)) return dir;
-  }
-}
-
-/** Ctrl-C and SIGTERM while a stack comes up or is held: the first asks for its teardown. */
-export class Stop {
-  readonly #abort = new AbortController();
-  #code: ExitCode | null = null;
-  readonly #onInt = (): void => this.#signal(EXIT.interrupted);
-  readonly #onTerm = (): void => this.#signal(EXIT.terminated);
-
-  constructor() {
-    process.on('SIGINT', this.#onInt);
-    process.on('SIGTERM', this.#onTerm);
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal;
-  }
-
-  /** 130 or 143 after a signal, else null. */
-  get code(): ExitCode | null {
-    return this.#code;
-  }
-
-  unlisten(): void {
-    process.off('SIGINT', this.#onInt);
-    process.off('SIGTERM', this.#onTerm);
-  }
-
-  #signal(code: ExitCode): void {
-    if (this.#code !== null) {
-      process.stderr.write('still tearing down; what is left then: bench stack down\n');
-      return;
-    }
-    this.#code = code;
-    process.stderr.write('stopping: the stack is torn down\n');
-    this.#abort.abort();
   }
 }

@@ -7,10 +7,9 @@ import { whyText } from '../../stack/failure/why-text.ts';
 import { keptText } from '../../stack/file/redaction.ts';
 import { STATE_FILE } from '../../stack/launch/recorder.ts';
 import type { StackState } from '../../stack/launch/state.ts';
+import { OWN_VERBS } from '../own-verbs.ts';
 import { supervisorLives, tryReadState, watchState } from './follow.ts';
 
-/** First word of the hidden command that looks after a stack. */
-export const SUPERVISE_VERB = 'stack-supervise';
 export const ORDER_FILE = 'order.json';
 const SUPERVISOR_LOG = 'supervisor.log';
 const LOOK_EVERY_MS = 200;
@@ -55,7 +54,7 @@ export function startStack(order: StackOrder): StartedStack {
     throw usageError(`cannot write to ${dir} (${errorText(error)})`, 'choose a folder that can be written');
   }
   const log = openSync(path.join(dir, SUPERVISOR_LOG), 'a');
-  const child = spawn(process.execPath, [process.argv[1]!, SUPERVISE_VERB, dir], {
+  const child = spawn(process.execPath, [process.argv[1]!, OWN_VERBS.supervise, dir], {
     // Neither a Ctrl-C in the terminal nor its closing reaches it: it has its own way to be stopped.
     detached: true,
     stdio: [order.lifeline ? 'pipe' : 'ignore', log, log],

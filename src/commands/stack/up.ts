@@ -4,8 +4,8 @@ import type { StackState } from '../../stack/launch/state.ts';
 import { readState, watchState } from './follow.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';
-import { Stop } from './session.ts';
 import { failedStack, startStack } from './start.ts';
+import { Stop } from './stop.ts';
 
 export const UP_OPTIONS = {
   detach: {

@@ -25,12 +25,15 @@ function isZombie(pid: string): boolean {
   return statFields(pid)[0] === 'Z';
 }
 
-/** When a process started, in clock ticks since boot: with its id it names the process for good. null when it is gone. */
+/**
+ * When a process started, in clock ticks since boot: with its id it names the process for good. null when it
+ * has ended, also where nobody waits for it, as in a container whose first process is no init.
+ */
 export function startTicks(pid: number): string | null {
   return ofLiving(pid, 19);
 }
 
-/** Process group of a process; null when it is gone. */
+/** Process group of a process; null when it has ended. */
 export function processGroup(pid: number): number | null {
   const group = ofLiving(pid, 2);
   return group === null ? null : Number(group);
@@ -38,7 +41,8 @@ export function processGroup(pid: number): number | null {
 
 function ofLiving(pid: number, field: number): string | null {
   try {
-    return statFields(pid)[field] ?? null;
+    const fields = statFields(pid);
+    return fields[0] === 'Z' ? null : (fields[field] ?? null);
   } catch {
     return null;
   }

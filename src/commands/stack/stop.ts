@@ -1,0 +1,38 @@
+import { EXIT, type ExitCode } from '../../core/errors.ts';
+
+/** Ctrl-C and SIGTERM while a stack comes up or is held: the first asks for its teardown. */
+export class Stop {
+  readonly #abort = new AbortController();
+  #code: ExitCode | null = null;
+  readonly #onInt = (): void => this.#signal(EXIT.interrupted);
+  readonly #onTerm = (): void => this.#signal(EXIT.terminated);
+
+  constructor() {
+    process.on('SIGINT', this.#onInt);
+    process.on('SIGTERM', this.#onTerm);
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** 130 or 143 after a signal, else null. */
+  get code(): ExitCode | null {
+    return this.#code;
+  }
+
+  unlisten(): void {
+    process.off('SIGINT', this.#onInt);
+    process.off('SIGTERM', this.#onTerm);
+  }
+
+  #signal(code: ExitCode): void {
+    if (this.#code !== null) {
+      process.stderr.write('still tearing down; what is left then: bench stack down\n');
+      return;
+    }
+    this.#code = code;
+    process.stderr.write('stopping: the stack is torn down\n');
+    this.#abort.abort();
+  }
+}

@@ -1,0 +1,45 @@
+import type { Verb } from './verb.ts';
+
+/** All verbs, in the order of the help. */
+export const VERBS: Readonly<Record<string, Verb>> = {
+  sweep: {
+    usage: 'sweep',
+    about: 'measure a shape at several concurrency levels',
+    load: async () => (await import('./measure-verbs.ts')).addSweep,
+  },
+  run: {
+    usage: 'run',
+    about: 'measure one point',
+    load: async () => (await import('./measure-verbs.ts')).addRun,
+  },
+  serving: {
+    usage: 'serving',
+    about: 'take the flags and give the output of sglang.bench_serving',
+    load: async () => (await import('./serving/verb.ts')).addServing,
+  },
+  check: {
+    usage: 'check',
+    about: 'ask a server for its models and stream one request',
+    load: async () => (await import('./check.ts')).addCheck,
+  },
+  prompts: {
+    usage: 'prompts',
+    about: 'print or save the prompts of a run, with their counts',
+    load: async () => (await import('./prompts.ts')).addPrompts,
+  },
+  report: {
+    usage: 'report <dir>',
+    about: "show the results of a run again, or another tool's; export a run",
+    load: async () => (await import('./report.ts')).addReport,
+  },
+  mock: {
+    usage: 'mock',
+    about: 'serve a simulated model with a known schedule',
+    load: async () => (await import('./mock.ts')).addMock,
+  },
+  stack: {
+    usage: 'stack',
+    about: 'launch, prove ready, watch and tear down the stack under test',
+    load: async () => (await import('./stack/index.ts')).addStack,
+  },
+};
