@@ -1,14 +1,34 @@
 import { defineConfig } from 'vitest/config';
 
-/** The real-component suite: real servers and real tokenizers, one file at a time. */
+/** Judge times of two programs or of a server under load, or use the ports of the files in `datasets/`. */
+const ALONE = ['load-ranks', 'serving-original', 'stack-slurm', 'stack-slurm-batch', 'sweep-dynamo'].map(
+  (name) => `test/real/${name}.test.ts`,
+);
+const NOT_OURS = ['test/real/node_modules/**', 'test/real/.venv/**', 'test/real/.sglang/**'];
+
+/** The real-component suite: real servers, a real SLURM and real tokenizers. */
 export default defineConfig({
   test: {
-    include: ['test/real/**/*.test.ts'],
-    exclude: ['test/real/node_modules/**', 'test/real/.venv/**', 'test/real/.sglang/**'],
     pool: 'forks',
-    fileParallelism: false,
     testTimeout: 300_000,
     hookTimeout: 180_000,
     teardownTimeout: 30_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'alone', include: ALONE, fileParallelism: false, sequence: { groupOrder: 0 } },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'beside',
+          include: ['test/real/**/*.test.ts'],
+          exclude: [...ALONE, ...NOT_OURS],
+          // These wait for deadlines and grace periods most of the time.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

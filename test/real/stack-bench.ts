@@ -15,7 +15,9 @@ const MARK = 'BENCH_TEST_STACK';
 /** The imitated frontend and worker. */
 export const FRONTEND = path.join(workload, 'frontend.mjs');
 export const WORKER = path.join(workload, 'worker.sh');
-export const PORTS = { http: 18_441, etcd: 18_442, nats: 18_443 };
+/** Apart from those of a test file that runs beside. */
+const firstPort = 18_440 + 10 * Number(process.env['VITEST_POOL_ID'] ?? 0);
+export const PORTS = { http: firstPort + 1, etcd: firstPort + 2, nats: firstPort + 3 };
 
 type Fields = Readonly<Record<string, unknown>>;
 
