@@ -16,7 +16,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'alone', include: ALONE, fileParallelism: false, sequence: { groupOrder: 0 } },
+        test: { name: 'alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 0 } },
       },
       {
         extends: true,
@@ -25,7 +25,7 @@ export default defineConfig({
           include: ['test/real/**/*.test.ts'],
           exclude: [...ALONE, ...NOT_OURS],
           // These wait for deadlines and grace periods most of the time.
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },
