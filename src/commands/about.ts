@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 
 declare const BENCH_VERSION: string | undefined;
 
-/** Version of this package: put in by the bundler, else read from package.json. */
+/** Version of this package: put in by the build, else read from package.json. */
 export const VERSION: string =
   typeof BENCH_VERSION === 'string'
     ? BENCH_VERSION

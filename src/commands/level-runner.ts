@@ -115,8 +115,8 @@ export class LocalRunner implements LevelRunner {
       hooks,
       gate: null,
       withoutSecrets: (request) => connection.withoutSecrets(request),
-      countChunkTokens: (requests) =>
-        chunkTokens(spec, requests, scratch, (warning) => warnings.push(warning)),
+      countChunkTokens: (requests, keep) =>
+        chunkTokens(spec, requests, scratch, keep, (warning) => warnings.push(warning)),
     });
     return { level, warnings, failure: null };
   }

@@ -13,6 +13,7 @@ import { summarizeLevel } from '../core/summary.ts';
 import type { Client } from '../endpoints/client.ts';
 import type { ConnectionTally } from '../endpoints/wire.ts';
 import { Auditor } from '../host/audit.ts';
+import { ChunkShelf } from '../host/chunk-shelf.ts';
 import { openFileLimit } from '../host/environment.ts';
 import type { RunStore } from '../host/store.ts';
 import type { StopSignals } from './interrupt.ts';
@@ -62,14 +63,27 @@ export interface LevelHost {
   readonly gate: LevelGate | null;
   /** The request without credentials in its words. */
   withoutSecrets(request: FinishedRequest): FinishedRequest;
-  /** Tells tokens per chunk of the requests whose servers did not, by the local tokenizer. */
-  countChunkTokens(requests: readonly FinishedRequest[]): Promise<RequestRecord[]>;
+  /** Tells tokens per chunk of the requests whose servers did not, by the local tokenizer; `keep` puts away what it made. */
+  countChunkTokens(
+    requests: readonly FinishedRequest[],
+    keep: (record: RequestRecord) => RequestRecord,
+  ): Promise<RequestRecord[]>;
 }
 
 /** Runs one point: warm-up, connections, the measured load, then its numbers. Records are on disk as they end. */
 export async function measureLevel(point: PointSpec, host: LevelHost): Promise<LevelReport> {
+  const shelf = new ChunkShelf(host.store.directory);
+  try {
+    return await measureWith(shelf, point, host);
+  } finally {
+    shelf.close();
+  }
+}
+
+async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost): Promise<LevelReport> {
   const { store, client, interrupt, progress } = host;
-  const log = new LevelLog(host);
+  // Hooks are given all that there is.
+  const log = new LevelLog(host, host.hooks === null ? shelf : null);
   const startBytes = store.bytes;
   // Records of an earlier level that a full disk refused would be written behind this point and cut off by an amendment.
   const amendable = store.unsaved === 0;
@@ -98,7 +112,7 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
   }
   const sent = [...measured, ...log.records('hold')];
   const witness = (await host.witness?.after(sent, interrupt.stop.aborted)) ?? null;
-  const records = await host.countChunkTokens(log.finished);
+  const records = await host.countChunkTokens(log.finished, (record) => shelf.record(record));
   if (amendable && log.finished.some(({ uncounted }) => uncounted)) store.amend(startBytes, records);
   store.sync();
   host.hooks?.counted(log.finished.map((request, index) => ({ ...request, record: records[index]! })));
@@ -141,11 +155,14 @@ export function skippedLevel(point: PointSpec, statusReason: string, gpus: numbe
 class LevelLog {
   readonly finished: FinishedRequest[] = [];
   readonly #host: LevelHost;
+  /** Takes the chunks of what is written; null keeps them in memory. */
+  readonly #shelf: ChunkShelf | null;
   #unwritten: RequestRecord[] = [];
   #flushing: NodeJS.Immediate | null = null;
 
-  constructor(host: LevelHost) {
+  constructor(host: LevelHost, shelf: ChunkShelf | null) {
     this.#host = host;
+    this.#shelf = shelf;
   }
 
   add(ended: FinishedRequest): void {
@@ -162,6 +179,19 @@ class LevelLog {
     if (this.#flushing !== null) clearImmediate(this.#flushing);
     this.#flushing = null;
     this.#host.store.append(this.#unwritten);
+    const shelf = this.#shelf;
+    for (
+      let i = this.finished.length - this.#unwritten.length;
+      shelf !== null && i < this.finished.length;
+      i++
+    ) {
+      const { record, text, uncounted } = this.finished[i]!;
+      this.finished[i] = {
+        record: shelf.record(record),
+        text: text === null ? null : shelf.text(text),
+        uncounted,
+      };
+    }
     this.#unwritten = [];
   }
 

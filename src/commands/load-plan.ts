@@ -21,21 +21,55 @@ export interface SlurmPlace {
   readonly nodelist: readonly string[] | null;
 }
 
-type SpreadArgs = Pick<MeasureArgs, 'load-nodes' | 'load-tasks' | 'load-job' | 'load-nodelist'>;
+/** `--workers auto` gives a worker to so many streams: half of what one core carries at 100 events/s each. */
+const STREAMS_PER_WORKER = 256;
 
-/** `--load-nodes` and `--load-tasks` as the spec has them; empty when neither was given. Exit 2 on bad values. */
-export function parseLoad(args: SpreadArgs): { readonly load?: LoadSpec } {
-  if (args['load-nodes'] === undefined && args['load-tasks'] === undefined) return {};
+type SpreadArgs = Pick<MeasureArgs, 'workers' | 'load-nodes' | 'load-tasks' | 'load-job' | 'load-nodelist'>;
+
+/** What `--workers auto` goes by. */
+export interface WorkerNeed {
+  /** Slots of the largest level. */
+  readonly concurrency: number;
+  /** Cores that this process may use. */
+  readonly cores: number;
+}
+
+/**
+ * `--workers`, `--load-nodes` and `--load-tasks` as the spec has them; empty when this process sends all
+ * by itself. Exit 2 on bad values.
+ */
+export function parseLoad(args: SpreadArgs, need: WorkerNeed): { readonly load?: LoadSpec } {
   const nodes = args['load-nodes'] === undefined ? null : whole(args['load-nodes'], 1, '--load-nodes');
-  const tasks = args['load-tasks'] === undefined ? nodes! : whole(args['load-tasks'], 1, '--load-tasks');
+  if (args.workers !== undefined && args['load-tasks'] !== undefined)
+    throw usageError('--workers and --load-tasks: both say how many load generators there are', 'give one');
+  const workers = args.workers === undefined ? null : countWorkers(args.workers, nodes ?? 1, need);
+  // One worker is this process.
+  if (nodes === null && workers === 1) return {};
+  if (nodes === null && workers === null && args['load-tasks'] === undefined) return {};
+  const tasks =
+    args['load-tasks'] === undefined
+      ? (nodes ?? 1) * (workers ?? 1)
+      : whole(args['load-tasks'], 1, '--load-tasks');
+  const flag = args['load-tasks'] === undefined ? '--workers' : '--load-tasks';
   if (tasks > MOST_TASKS)
-    throw usageError(`--load-tasks: ${tasks} is more than ${MOST_TASKS}`, 'start fewer load generators');
+    throw usageError(`${flag}: ${tasks} is more than ${MOST_TASKS}`, 'start fewer load generators');
   if (nodes !== null && tasks < nodes)
     throw usageError(
       `--load-tasks: ${tasks} load generators leave some of ${nodes} nodes empty`,
       `give at least ${nodes}, or fewer --load-nodes`,
     );
   return { load: { tasks, nodes } };
+}
+
+/** Workers of each node. `auto` leaves a core to the rest of the machine, and starts no more than the largest level needs. */
+function countWorkers(text: string, nodes: number, { concurrency, cores }: WorkerNeed): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  if (text !== 'auto')
+    throw usageError(
+      `--workers: "${text}" is no number of workers`,
+      'give a whole number from 1 on, or auto',
+    );
+  return Math.max(1, Math.min(cores - 1, Math.ceil(concurrency / nodes / STREAMS_PER_WORKER)));
 }
 
 /**

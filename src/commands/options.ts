@@ -178,6 +178,12 @@ export const SPREAD_OPTIONS = {
     type: 'number',
     describe: 'send each level from load generators on so many nodes of the SLURM job',
   },
+  workers: {
+    group: LOAD,
+    type: 'string',
+    describe:
+      'processes that share each level, each with its own sockets and core: N or auto (on each of --load-nodes)',
+  },
   'load-tasks': {
     group: LOAD,
     type: 'number',

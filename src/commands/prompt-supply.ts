@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { sum } from '../core/distribution.ts';
 import { BenchError, EXIT, errorText } from '../core/errors.ts';
-import type { Phase, RequestRecord } from '../core/record.ts';
+import { changeRecord, type Phase, type RequestRecord } from '../core/record.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
 import type { PromptFacts } from '../core/report.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
@@ -129,38 +129,45 @@ async function calibrate(order: PromptOrder, probes: readonly [Probe, Probe]): P
   }
 }
 
-/** The records, with tokens per chunk told by the local tokenizer where the server did not tell them. */
+/** So many texts are counted by one child: enough that loading the tokenizer is little of its time. */
+const TEXTS_AT_ONCE = 4_096;
+
+/**
+ * The records, with tokens per chunk told by the local tokenizer where the server did not tell them. `keep`
+ * is given each record that changed, to be put where it takes no memory.
+ */
 export async function chunkTokens(
   spec: RunSpec,
   requests: readonly FinishedRequest[],
   scratch: string,
+  keep: (record: RequestRecord) => RequestRecord,
   warn: (warning: string) => void,
 ): Promise<RequestRecord[]> {
   const open = requests.filter(({ uncounted }) => uncounted);
-  if (open.length === 0) return requests.map(({ record }) => record);
-  let counts: Uint32Array[];
+  const counted = new Map<number, RequestRecord>();
   try {
-    counts = await chunkTokensInChild(
-      open.map(({ record, text }) => ({
+    for (let from = 0; from < open.length; from += TEXTS_AT_ONCE) {
+      const some = open.slice(from, from + TEXTS_AT_ONCE);
+      const texts = some.map(({ record, text }) => ({
         text: text!.bytes,
         ends: text!.ends,
         completionTokens: record.osl.counted,
-      })),
-      spec.prompts.tokenizer,
-      scratch,
-    );
+      }));
+      const counts = await chunkTokensInChild(texts, spec.prompts.tokenizer, scratch);
+      for (const [i, { record }] of some.entries())
+        counted.set(record.id, keep(withTokens(record, counts[i]!)));
+    }
   } catch (error) {
     warn(`tokens per chunk are unknown: ${errorText(error)}`);
     return requests.map(({ record }) => record);
   }
-  const counted = new Map(open.map(({ record }, index) => [record.id, counts[index]!]));
-  return requests.map(({ record }) => {
-    const tokens = counted.get(record.id);
-    if (tokens === undefined) return record;
-    const osl =
-      record.osl.counted === null
-        ? { ...record.osl, counted: tokens.reduce((total, n) => total + n, 0), by: 'tokenizer' as const }
-        : record.osl;
-    return { ...record, chunkTokens: tokens, chunkTokensBy: 'tokenizer' as const, osl };
-  });
+  return requests.map(({ record }) => counted.get(record.id) ?? record);
+}
+
+function withTokens(record: RequestRecord, tokens: Uint32Array): RequestRecord {
+  const osl =
+    record.osl.counted === null
+      ? { ...record.osl, counted: tokens.reduce((total, n) => total + n, 0), by: 'tokenizer' as const }
+      : record.osl;
+  return changeRecord(record, { chunkTokens: tokens, chunkTokensBy: 'tokenizer', osl });
 }

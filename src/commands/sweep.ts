@@ -1,4 +1,6 @@
+import os from 'node:os';
 import path from 'node:path';
+import { greatest } from '../core/distribution.ts';
 import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
 import { publicSpec } from '../core/secrets.ts';
 import { startClock } from '../host/clock.ts';
@@ -39,7 +41,12 @@ export async function runMeasure(
     const told = earlier === null ? args : { ...args, ...asEarlier(earlier.spec, args) };
     const target = mock === null ? told : { ...told, url: [mock.url] };
     // Parsed before anything is launched, and again when the stack has told where it is.
-    const first = { ...parseSpec(target, parseAccess(target), verb), ...parseLoad(args) };
+    const bare = parseSpec(target, parseAccess(target), verb);
+    const load = parseLoad(args, {
+      concurrency: greatest(bare.points.map((point) => point.concurrency)),
+      cores: os.availableParallelism(),
+    });
+    const first = { ...bare, ...load };
     if (verb === 'run' && first.points.length > 1)
       throw usageError(`bench run measures one point, not ${first.points.length}`, 'use bench sweep');
     if (args['dry-run']) {
@@ -62,7 +69,7 @@ export async function runMeasure(
       return await sendFrom(args['load-on'], stack.link, argv, directory);
     const reached = stack === null ? target : { ...target, ...asLaunched(stack.link.state, target) };
     const access = parseAccess(reached);
-    const asked = stack === null ? first : { ...parseSpec(reached, access, verb), ...parseLoad(args) };
+    const asked = stack === null ? first : { ...parseSpec(reached, access, verb), ...load };
     const spec =
       earlier === null
         ? asked
@@ -72,9 +79,9 @@ export async function runMeasure(
             headerNames: asked.headerNames,
             extraBody: resumedBody(earlier.spec.extraBody, args['extra-body']),
             prompts: { ...earlier.spec.prompts, salt: newSalt() },
-            ...parseLoad(args),
+            ...load,
           };
-    const load = planLoad(spec, args, stack === null ? process.env : jobOf(stack.link.state, process.env));
+    const plan = planLoad(spec, args, stack === null ? process.env : jobOf(stack.link.state, process.env));
     const store = earlier === null ? RunStore.create(directory) : earlier.reopen();
     store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);
     let result: SweepResult;
@@ -90,7 +97,7 @@ export async function runMeasure(
         earlierNotes: earlier?.notes ?? [],
         firstId: earlier?.firstId ?? 0,
         stack: stack?.link ?? null,
-        load,
+        load: plan,
       });
     } catch (error) {
       store.closeUnused();

@@ -1,5 +1,5 @@
 import { greatest, sum } from './distribution.ts';
-import type { RequestRecord } from './record.ts';
+import { changeRecord, type RequestRecord } from './record.ts';
 import type { Audit, LevelReport } from './report.ts';
 
 /** What one load generator recorded of a level. */
@@ -22,21 +22,20 @@ export function mergeRecords(
   return parts
     .flatMap(({ records, shiftMs }) => records.map((record) => shifted(record, shiftMs)))
     .sort((a, b) => a.sentAtMs - b.sentAtMs)
-    .map((record, index) => ({ ...record, id: firstId + index, concurrency }))
+    .map((record, index) => changeRecord(record, { id: firstId + index, concurrency }))
     .sort((a, b) => a.endAtMs - b.endAtMs);
 }
 
 function shifted(record: RequestRecord, byMs: number): RequestRecord {
   const move = (atMs: number | null): number | null => (atMs === null ? null : atMs + byMs);
-  return {
-    ...record,
+  return changeRecord(record, {
     dueAtMs: record.dueAtMs + byMs,
     sentAtMs: record.sentAtMs + byMs,
     firstAtMs: move(record.firstAtMs),
     lastAtMs: move(record.lastAtMs),
     lastEventAtMs: move(record.lastEventAtMs),
     endAtMs: record.endAtMs + byMs,
-  };
+  });
 }
 
 /** The worst of each: one load generator that could not keep up spoils a level as much as all. null of none. */

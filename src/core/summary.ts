@@ -51,9 +51,11 @@ export function summarizeLevel(input: LevelInput): LevelReport {
   const tokenGaps = new Pooled(1_000);
   const perChunk = new Pooled(1);
   for (const record of shown) {
-    for (const tokens of record.chunkTokens ?? []) perChunk.add(tokens);
-    for (let i = 1; i < record.chunkUs.length; i++) gaps.add(record.chunkUs[i]!);
-    if (record.chunkTokens !== null) addTokenGaps(record, tokenGaps);
+    // Each look at chunks that lie on disk reads them.
+    const { chunkUs, chunkTokens } = record;
+    for (const tokens of chunkTokens ?? []) perChunk.add(tokens);
+    for (let i = 1; i < chunkUs.length; i++) gaps.add(chunkUs[i]!);
+    if (chunkTokens !== null) addTokenGaps(record, tokenGaps);
   }
 
   return {

@@ -14,10 +14,14 @@ export type EmbeddedFile =
  */
 declare const BENCH_EMBEDDED: Readonly<Record<EmbeddedFile, string>> | undefined;
 
+/** A build defines this constant with the way from its files to `datasets/`. */
+declare const BENCH_DATASETS: string | undefined;
+
 /** The text of one embedded file. The one place through which they are reached. */
 export function readEmbedded(file: EmbeddedFile): string {
   if (typeof BENCH_EMBEDDED !== 'undefined') return BENCH_EMBEDDED[file];
-  return readFileSync(new URL(`../../datasets/${file}`, import.meta.url), 'utf8');
+  const folder = typeof BENCH_DATASETS === 'undefined' ? '../../datasets/' : BENCH_DATASETS;
+  return readFileSync(new URL(folder + file, import.meta.url), 'utf8');
 }
 
 /** The lines of an embedded list, without empty ones. */

@@ -3,11 +3,9 @@ import {
   closeSync,
   copyFileSync,
   existsSync,
-  fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
-  readFileSync,
   readSync,
   renameSync,
   rmdirSync,
@@ -24,6 +22,8 @@ import { type RequestRecord, recordFromJson, recordToJson } from '../core/record
 export const RECORDS_FILE = 'records.ndjson';
 const DISCARDED_FILE = 'records.discarded.ndjson';
 const NEWLINE = 0x0a;
+/** Records that are turned into text together when many are written. */
+const RECORDS_AT_ONCE = 256;
 const GO_ON = 'choose another folder, or go on with it: bench sweep --resume DIR';
 
 /** Writes `text` under a name so that a reader, or a crash, sees the old file or the new one, never a part. */
@@ -122,6 +122,11 @@ export class RunStore {
 
   /** Appends a line per record. Never throws: what a full disk refuses is kept and tried again. */
   append(records: readonly RequestRecord[]): void {
+    for (let i = 0; i === 0 || i < records.length; i += RECORDS_AT_ONCE)
+      this.#appendSome(records.slice(i, i + RECORDS_AT_ONCE));
+  }
+
+  #appendSome(records: readonly RequestRecord[]): void {
     this.#unsaved.push(...records);
     if (this.#unsaved.length === 0) return;
     const bytes = encodeRecords(this.#unsaved);
@@ -148,14 +153,18 @@ export class RunStore {
   amend(from: number, records: readonly RequestRecord[]): void {
     const file = path.join(this.directory, RECORDS_FILE);
     const temporary = `${file}.tmp`;
-    const lines = encodeRecords(records);
+    let bytes = from;
     try {
       copyFileSync(file, temporary);
       truncateSync(temporary, from);
       const handle = openSync(temporary, 'a');
       try {
-        const { error } = writeSome(handle, lines);
-        if (error !== null) throw error;
+        for (let i = 0; i < records.length; i += RECORDS_AT_ONCE) {
+          const lines = encodeRecords(records.slice(i, i + RECORDS_AT_ONCE));
+          const { error } = writeSome(handle, lines);
+          if (error !== null) throw error;
+          bytes += lines.length;
+        }
         fsyncSync(handle);
       } catch (error) {
         closeSync(handle);
@@ -164,7 +173,7 @@ export class RunStore {
       renameSync(temporary, file);
       closeSync(this.#handle);
       this.#handle = handle;
-      this.#bytes = from + lines.length;
+      this.#bytes = bytes;
       this.#unsaved = [];
     } catch (error) {
       this.#firstError ??= errorText(error);
@@ -230,36 +239,55 @@ function countLines(bytes: Buffer): number {
   return lines;
 }
 
-function readFrom(file: string, from: number): Buffer {
+/** A file is read so many bytes at a time. */
+const PIECE_BYTES = 1024 * 1024;
+
+/** Whole lines of a file from byte `from` on, each with the byte behind its end. */
+function* linesOf(file: string, from: number): Generator<{ readonly text: string; readonly toByte: number }> {
   const handle = openSync(file, 'r');
   try {
-    const bytes = Buffer.alloc(Math.max(0, fstatSync(handle).size - from));
-    let done = 0;
-    for (let got = -1; got !== 0 && done < bytes.length; done += got)
-      got = readSync(handle, bytes, done, bytes.length - done, from + done);
-    return bytes.subarray(0, done);
+    let rest = Buffer.alloc(0);
+    let atByte = from;
+    for (;;) {
+      const piece = Buffer.allocUnsafe(PIECE_BYTES);
+      const got = readSync(handle, piece, 0, PIECE_BYTES, atByte + rest.length);
+      if (got === 0) return;
+      const bytes = Buffer.concat([rest, piece.subarray(0, got)]);
+      let start = 0;
+      for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
+        yield { text: bytes.toString('utf8', start, end), toByte: atByte + end + 1 };
+        start = end + 1;
+      }
+      rest = bytes.subarray(start);
+      atByte += start;
+    }
   } finally {
     closeSync(handle);
   }
 }
 
-/** Reads all whole records of a file from byte `from` on; `wholeBytes` is how far behind it the last of them ends. */
-export function readRecords(file: string, from = 0): { records: RequestRecord[]; wholeBytes: number } {
-  const bytes = from === 0 ? readFileSync(file) : readFrom(file, from);
+/**
+ * Reads all whole records of a file from byte `from` on; `wholeBytes` is how far behind it the last of them
+ * ends. `keep` is given each record in turn, to be put where it takes no memory.
+ */
+export function readRecords(
+  file: string,
+  from = 0,
+  keep: (record: RequestRecord) => RequestRecord = (record) => record,
+): { records: RequestRecord[]; wholeBytes: number } {
   const records: RequestRecord[] = [];
-  let start = 0;
-  for (let line = 1; ; line++) {
-    const end = bytes.indexOf(NEWLINE, start);
-    if (end < 0) return { records, wholeBytes: start };
+  let toByte = from;
+  for (const line of linesOf(file, from)) {
     try {
-      records.push(recordFromJson(bytes.toString('utf8', start, end)));
+      records.push(keep(recordFromJson(line.text)));
     } catch (error) {
       throw new BenchError(
         EXIT.usage,
-        `${file}:${line}: not a request record (${errorText(error)})`,
+        `${file}:${records.length + 1}: not a request record (${errorText(error)})`,
         'the file was changed by something else',
       );
     }
-    start = end + 1;
+    toByte = line.toByte;
   }
+  return { records, wholeBytes: toByte - from };
 }

@@ -109,7 +109,7 @@ export class StreamAnswer implements Answer {
     const silent = fault?.kind === 'no-text';
     const reasoning = silent ? '' : output.escaped(textStart, from, middle);
     const content = silent ? '' : output.escaped(textStart, middle, to);
-    this.#writer.event(this.#chunks.text(reasoning, content, this.#usage()));
+    this.#writer.event(this.#chunks.text(reasoning, content, this.#usage()), to - from);
   }
 
   #finish(): void {

@@ -17,6 +17,7 @@ import { SseWriter } from './sse-writer.ts';
 import { eosLength, hashText, OutputText } from './text.ts';
 import { Ticker } from './ticker.ts';
 import type { MockTokenizer } from './tokenizer.ts';
+import type { TruthLog, TruthStream } from './truth-log.ts';
 
 /** A request whose body has been read. */
 export interface Incoming {
@@ -25,6 +26,8 @@ export interface Incoming {
   /** The header x-mock-fault. */
   readonly fault: string | null;
   readonly arrivedAtMs: number;
+  /** The header x-request-id. */
+  readonly requestId: string | null;
   readonly response: ServerResponse;
 }
 
@@ -39,12 +42,20 @@ export class Generator {
   readonly #output: OutputText;
   readonly #isAscii: boolean;
   readonly #faultDice: Random;
+  readonly #truth: TruthLog | null;
   #incoming: Incoming[] = [];
   #intake: NodeJS.Immediate | null = null;
   #touched: Answer[] = [];
 
-  constructor(options: MockOptions, tokenizer: MockTokenizer, clock: Pick<Clock, 'now'>) {
+  /** `truth` is told of each streamed answer. */
+  constructor(
+    options: MockOptions,
+    tokenizer: MockTokenizer,
+    clock: Pick<Clock, 'now'>,
+    truth: TruthLog | null = null,
+  ) {
     this.#options = options;
+    this.#truth = truth;
     this.#tokenizer = tokenizer;
     this.#engine = createEngine(options.timing, clock);
     this.#output = new OutputText(options.text, tokenizer.words);
@@ -146,12 +157,16 @@ export class Generator {
     const { response, arrivedAtMs } = incoming;
     const plan = this.#plan(request, response, fault);
     if (fault?.kind === 'close') response.shouldKeepAlive = false;
-    const answer = request.stream ? this.#stream(plan) : new WholeAnswer(plan);
+    const truth = request.stream ? this.#tellTruth(incoming, plan) : null;
+    const answer = request.stream ? this.#stream(plan, truth) : new WholeAnswer(plan);
     this.#metrics.requests++;
     this.#metrics.promptTokens += request.promptTokens;
     this.#metrics.cachedTokens += plan.cachedTokens;
     answer.begin();
-    if (response.writableEnded) return;
+    if (response.writableEnded) {
+      truth?.end(fault?.kind ?? 'good');
+      return;
+    }
     let over = false;
     const ticket: Ticket = this.#engine.submit({
       arrivedAtMs,
@@ -163,6 +178,7 @@ export class Generator {
         if (over) return;
         this.#metrics.generationTokens += tokens;
         over = !answer.emit(tokens, last);
+        if (over) truth?.end(fault?.kind ?? 'good');
         if (!over) this.#touched.push(answer);
         else if (!last) this.#engine.cancel(ticket);
       },
@@ -170,7 +186,13 @@ export class Generator {
     response.once('close', () => {
       over = true;
       this.#engine.cancel(ticket);
+      truth?.end(fault?.kind ?? 'client-gone');
     });
+  }
+
+  #tellTruth({ requestId, arrivedAtMs }: Incoming, plan: AnswerPlan): TruthStream | null {
+    const { promptTokens } = plan.request;
+    return this.#truth?.begin({ requestId, responseId: plan.id, arrivedAtMs, promptTokens }) ?? null;
   }
 
   #plan(request: GenerationRequest, response: ServerResponse, fault: Fault | null): AnswerPlan {
@@ -199,7 +221,7 @@ export class Generator {
     };
   }
 
-  #stream(plan: AnswerPlan): StreamAnswer {
+  #stream(plan: AnswerPlan, truth: TruthStream | null): StreamAnswer {
     const { response, options } = plan;
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
@@ -213,6 +235,7 @@ export class Generator {
         options.framing,
         this.#isAscii,
         new Random('split', options.timing.seed, this.#metrics.requests),
+        truth,
       ),
     );
   }

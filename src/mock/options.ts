@@ -18,6 +18,8 @@ export interface MockOptions {
   readonly host: string;
   /** 0 for any free port. */
   readonly port: number;
+  /** File for the log of all writes; null for none. */
+  readonly truthFile: string | null;
   readonly model: string;
   readonly timing: Timing;
   readonly prefixCache: boolean;
@@ -75,6 +77,11 @@ export const MOCK_FLAGS: readonly MockFlag[] = (
   [
     { name: 'host', type: 'string', about: 'address to listen on' },
     { name: 'port', type: 'number', about: 'port to listen on, 0 for any free one' },
+    {
+      name: 'truth',
+      type: 'string',
+      about: 'file for a log of when each piece of output was written to its socket',
+    },
     { name: 'model', type: 'string', about: 'name of the served model' },
     { name: 'seed', type: 'number', about: 'seed of jitter, output lengths, words, faults and cuts' },
     {
@@ -168,6 +175,7 @@ export function parseMockOptions(flags: Readonly<Record<string, unknown>>): Mock
   return {
     host: read.text('host'),
     port: read.whole('port', 0, 65_535),
+    truthFile: read.given('truth') ? read.text('truth') : null,
     model: read.text('model'),
     timing: {
       ttftMs: read.given('ttft') ? read.durationMs('ttft') : null,

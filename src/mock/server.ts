@@ -8,6 +8,7 @@ import type { MockOptions } from './options.ts';
 import { send, sendError } from './reply.ts';
 import { processClock } from './ticker.ts';
 import type { MockTokenizer } from './tokenizer.ts';
+import { TruthLog } from './truth-log.ts';
 
 export { MOCK_DEFAULTS, MOCK_FLAGS, type MockOptions, parseMockOptions } from './options.ts';
 export type { MockTokenizer } from './tokenizer.ts';
@@ -30,7 +31,8 @@ const GENERATIONS: Readonly<Record<string, Api>> = {
 
 /** Starts the mock server. Throws a BenchError (exit 2) when it cannot listen where it should. */
 export async function startMock(options: MockOptions, tokenizer: MockTokenizer): Promise<MockServer> {
-  const generator = new Generator(options, tokenizer, processClock);
+  const truth = options.truthFile === null ? null : new TruthLog(options.truthFile);
+  const generator = new Generator(options, tokenizer, processClock, truth);
   const server = createServer(
     { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true },
     (request, response) => route(request, response, options, generator),
@@ -41,12 +43,14 @@ export async function startMock(options: MockOptions, tokenizer: MockTokenizer):
   return {
     url: `http://${host}:${port}`,
     port,
-    close: () =>
-      new Promise((resolve) => {
-        generator.stop();
+    async close() {
+      generator.stop();
+      await new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
-      }),
+      });
+      await truth?.close();
+    },
   };
 }
 
@@ -119,11 +123,13 @@ function receive(request: IncomingMessage, response: ServerResponse, api: Api, g
       return;
     }
     const fault = request.headers['x-mock-fault'];
+    const requestId = request.headers['x-request-id'];
     generator.take({
       api,
       body: Buffer.concat(parts).toString('utf8'),
       fault: typeof fault === 'string' ? fault : null,
       arrivedAtMs,
+      requestId: typeof requestId === 'string' ? requestId : null,
       response,
     });
   });

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Random } from '../core/random.ts';
 import type { Framing } from './options.ts';
+import type { TruthStream } from './truth-log.ts';
 
 /** Events of a write in the framing `batch`. */
 const BATCH_EVENTS = 4;
@@ -15,23 +16,35 @@ export class SseWriter {
   readonly #isAscii: boolean;
   readonly #random: Random;
   readonly #raw: boolean;
+  readonly #truth: TruthStream | null;
   #pending = '';
   #events = 0;
+  /** Tokens of the events that are pending, and of those whose second part is; events without any left out. */
+  #tokens: number[] = [];
+  #tailTokens: number[] = [];
   /** The second part of a write that was cut. */
   #tail: Buffer | null = null;
 
   /** `random` says where `split` cuts; `isAscii` whether all text is. The head must have been flushed. */
-  constructor(response: ServerResponse, framing: Framing, isAscii: boolean, random: Random) {
+  constructor(
+    response: ServerResponse,
+    framing: Framing,
+    isAscii: boolean,
+    random: Random,
+    truth: TruthStream | null = null,
+  ) {
     this.#response = response;
     this.#framing = framing;
     this.#isAscii = isAscii;
     this.#random = random;
+    this.#truth = truth;
     // A pipelined response has no socket yet, and HTTP/1.0 has no chunks: Node then does the work.
     this.#raw = response.socket !== null && response.chunkedEncoding;
   }
 
-  /** Adds an event to what `flush` writes. */
-  event(data: string): void {
+  /** Adds an event with so many output tokens to what `flush` writes. */
+  event(data: string, tokens = 0): void {
+    if (tokens > 0) this.#tokens.push(tokens);
     const line = this.#framing === 'crlf' ? '\r\n' : '\n';
     if (this.#framing === 'comments') this.#pending += `: ping${line}${line}`;
     this.#pending += `data: ${data}${line}${line}`;
@@ -63,8 +76,12 @@ export class SseWriter {
     this.#writeTail();
     const text = this.#pending;
     if (text === '') return;
+    const tokens = this.#tokens;
     this.#pending = '';
     this.#events = 0;
+    this.#tokens = [];
+    if (this.#framing === 'split') this.#tailTokens = tokens;
+    else this.#tell(tokens);
     if (this.#framing === 'split') this.#writeSplit(Buffer.from(text));
     else if (!this.#raw) this.#response.write(text);
     else if (this.#isAscii)
@@ -83,7 +100,14 @@ export class SseWriter {
   #writeTail(): void {
     const tail = this.#tail;
     this.#tail = null;
-    if (tail !== null && !this.#response.destroyed) this.#writeBytes(tail);
+    if (tail === null || this.#response.destroyed) return;
+    this.#tell(this.#tailTokens);
+    this.#tailTokens = [];
+    this.#writeBytes(tail);
+  }
+
+  #tell(tokens: readonly number[]): void {
+    if (tokens.length > 0) this.#truth?.wrote(tokens);
   }
 
   #writeBytes(bytes: Buffer): void {

@@ -8,7 +8,7 @@ import { bench, makeFolder, readRun } from '../fixtures/cli.ts';
 describe('the program in one file', () => {
   it('runs where nothing but Node is', async () => {
     const root = fileURLToPath(new URL('../../', import.meta.url));
-    execFileSync(process.execPath, ['src/build/bundle.mjs'], { cwd: root, stdio: 'pipe' });
+    execFileSync(process.execPath, ['src/build/build.mjs', '--one-file'], { cwd: root, stdio: 'pipe' });
     const folder = makeFolder();
     const entry = path.join(folder, 'bench.mjs');
     copyFileSync(path.join(root, 'bench.mjs'), entry);

@@ -111,7 +111,7 @@ describe('several load generators', () => {
       return { level: onlyLevel(run), records: run.records };
     };
     const one = await measure([]);
-    const three = await measure(['--load-tasks', '3']);
+    const three = await measure(['--workers', '3']);
     const asked = (records: readonly RequestRecord[]): string[] =>
       records.map(({ phase, isl, osl }) => `${phase} ${isl.asked} ${osl.asked}`).sort();
     expect(asked(three.records)).toEqual(asked(one.records));

@@ -36,15 +36,20 @@ export class RankShelf {
   }
 
   /**
-   * The records that a rank wrote since the last call. `end` is what it said of them; without it, all that
-   * is whole is taken.
+   * The records that a rank wrote since the last call, each as `keep` gives it back. `end` is what it said of
+   * them; without it, all that is whole is taken.
    */
-  async take(rank: number, point: number, end: RankLevel | null): Promise<Shelved> {
+  async take(
+    rank: number,
+    point: number,
+    end: RankLevel | null,
+    keep: (record: RequestRecord) => RequestRecord,
+  ): Promise<Shelved> {
     const file = this.#files[rank]!;
     const from = this.#atBytes[rank]!;
     const giveUpMs = performance.now() + LATE_MS;
     for (;;) {
-      const { records, wholeBytes, error } = readSome(file, from);
+      const { records, wholeBytes, error } = readSome(file, from, keep);
       const expected = end === null ? null : end.toByte - from;
       const late = expected !== null && wholeBytes < expected;
       if (late && performance.now() < giveUpMs) {
@@ -63,10 +68,11 @@ export class RankShelf {
 function readSome(
   file: string,
   from: number,
+  keep: (record: RequestRecord) => RequestRecord,
 ): { records: readonly RequestRecord[]; wholeBytes: number; error: string | null } {
   if (!existsSync(file)) return { records: [], wholeBytes: 0, error: `${file} is not there` };
   try {
-    return { ...readRecords(file, from), error: null };
+    return { ...readRecords(file, from, keep), error: null };
   } catch (error) {
     return { records: [], wholeBytes: 0, error: errorText(error) };
   }

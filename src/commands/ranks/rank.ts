@@ -242,9 +242,9 @@ class RankProcess {
       hooks: null,
       gate: { armed: () => this.#armed(), drained: () => this.#drained() },
       withoutSecrets: (request) => connection.withoutSecrets(request),
-      countChunkTokens: (requests) => {
+      countChunkTokens: (requests, keep) => {
         records = requests.length;
-        return chunkTokens(spec, requests, this.#scratch, (warning) => warnings.push(warning));
+        return chunkTokens(spec, requests, this.#scratch, keep, (warning) => warnings.push(warning));
       },
     });
     this.#say({

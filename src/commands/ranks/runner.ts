@@ -6,6 +6,7 @@ import { BenchError, EXIT } from '../../core/errors.ts';
 import { splitPoint } from '../../core/load-share.ts';
 import type { PromptFacts } from '../../core/report.ts';
 import type { PointSpec } from '../../core/spec.ts';
+import { ChunkShelf } from '../../host/chunk-shelf.ts';
 import { utcNowMs } from '../../host/clock.ts';
 import type { Canary } from '../connect.ts';
 import type { LevelRunner, LoadOrder, MeasuredLevel, RunnerTools } from '../level-runner.ts';
@@ -134,20 +135,25 @@ export class RankRunner implements LevelRunner {
       progress.done();
     }
     if (clocks.length === 0) return { level: null, warnings: [], failure: this.#crew.failure };
-    const parts: RankPart[] = [];
-    for (const rank of active) {
-      const end = ends.get(rank) ?? null;
-      parts.push({
-        rank,
-        host: this.#crew.hostOf(rank),
-        concurrency: shares[rank]!.concurrency,
-        clock: clocks[rank]!,
-        originUtcMs: this.#originsUtcMs[rank]!,
-        end,
-        ...(await this.#shelf.take(rank, point.index, end)),
-      });
+    const chunks = new ChunkShelf(this.#job.store.directory);
+    try {
+      const parts: RankPart[] = [];
+      for (const rank of active) {
+        const end = ends.get(rank) ?? null;
+        parts.push({
+          rank,
+          host: this.#crew.hostOf(rank),
+          concurrency: shares[rank]!.concurrency,
+          clock: clocks[rank]!,
+          originUtcMs: this.#originsUtcMs[rank]!,
+          end,
+          ...(await this.#shelf.take(rank, point.index, end, (record) => chunks.record(record))),
+        });
+      }
+      return await this.#conclude(point, parts, witness);
+    } finally {
+      chunks.close();
     }
-    return this.#conclude(point, parts, witness);
   }
 
   async close(): Promise<void> {

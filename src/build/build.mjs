@@ -1,0 +1,47 @@
+// Makes the program of its sources and packages: dist/, of whose parts a command loads what it needs, or with
+// --one-file bench.mjs, which holds the data as well, for hosts that have nothing but Node. Types are checked by `npm run lint`.
+import { chmodSync, readFileSync, rmSync } from 'node:fs';
+import { build } from 'esbuild';
+
+const root = new URL('../../', import.meta.url);
+const read = (file) => readFileSync(new URL(file, root), 'utf8');
+const version = { BENCH_VERSION: JSON.stringify(JSON.parse(read('package.json')).version) };
+const embedded = [
+  'tokenizer/tokenizer.json',
+  'tokenizer/tokenizer_config.json',
+  'tokenizer/words.txt',
+  'tokenizer/first-words.txt',
+  'corpus.txt',
+];
+
+const shared = {
+  absWorkingDir: new URL('.', root).pathname,
+  entryPoints: ['src/main.ts'],
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20.19',
+  legalComments: 'none',
+  // Packages in CommonJS ask for Node's own modules at run time.
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
+  },
+};
+
+if (process.argv.includes('--one-file')) {
+  const data = Object.fromEntries(embedded.map((file) => [file, read(`datasets/${file}`)]));
+  const define = { ...version, BENCH_EMBEDDED: JSON.stringify(data) };
+  await build({ ...shared, outfile: 'bench.mjs', define });
+  chmodSync(new URL('bench.mjs', root), 0o755);
+} else {
+  rmSync(new URL('dist', root), { recursive: true, force: true });
+  await build({
+    ...shared,
+    outdir: 'dist',
+    splitting: true,
+    chunkNames: 'part-[name]-[hash]',
+    // All parts lie in dist/, whatever folder their source is in.
+    define: { ...version, BENCH_DATASETS: '"../datasets/"' },
+  });
+  chmodSync(new URL('dist/main.js', root), 0o755);
+}

@@ -1,0 +1,92 @@
+import { createWriteStream, openSync, type WriteStream } from 'node:fs';
+import { errorText, usageError } from '../core/errors.ts';
+import { TRUTH_SCHEMA, type TruthHead, type TruthLine } from '../core/truth.ts';
+
+/** What is known of a request when its answer begins. */
+export interface TruthRequest {
+  /** The header x-request-id; null where the client sent none. */
+  readonly requestId: string | null;
+  readonly responseId: string;
+  /** When its head had been read. */
+  readonly arrivedAtMs: number;
+  readonly promptTokens: number;
+}
+
+/**
+ * Logs when each piece of output was written to its socket, on CLOCK_MONOTONIC, which all processes of a
+ * host share: what a client then says of the same answers can be held against it.
+ */
+export class TruthLog {
+  readonly #file: WriteStream;
+  readonly #originMs: number;
+
+  /** Replaces `file`. Exit 2 when it cannot be written. */
+  constructor(file: string) {
+    try {
+      this.#file = createWriteStream(file, { fd: openSync(file, 'w') });
+    } catch (error) {
+      throw usageError(
+        `--truth: cannot write ${file} (${errorText(error)})`,
+        'name a file in a folder that exists',
+      );
+    }
+    this.#originMs = performance.now();
+    const head: TruthHead = { schema: TRUTH_SCHEMA, monotonicNs: process.hrtime.bigint().toString() };
+    this.#file.write(`${JSON.stringify(head)}\n`);
+  }
+
+  begin(request: TruthRequest): TruthStream {
+    return new TruthStream(request, this.#originMs, (line) => {
+      this.#file.write(`${JSON.stringify(line)}\n`);
+    });
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => this.#file.end(resolve));
+  }
+}
+
+/** The answer of one request as it went out. */
+export class TruthStream {
+  readonly #request: TruthRequest;
+  readonly #originMs: number;
+  readonly #write: (line: TruthLine) => void;
+  readonly #eventAtMs: number[] = [];
+  readonly #tokens: number[] = [];
+  #ended = false;
+
+  constructor(request: TruthRequest, originMs: number, write: (line: TruthLine) => void) {
+    this.#request = request;
+    this.#originMs = originMs;
+    this.#write = write;
+  }
+
+  /** Events with so many tokens each are about to be handed to the socket, or the last of their bytes are. */
+  wrote(tokens: readonly number[]): void {
+    const atMs = this.#toMs(performance.now());
+    for (const count of tokens) {
+      this.#eventAtMs.push(atMs);
+      this.#tokens.push(count);
+    }
+  }
+
+  /** The answer is over; a second call changes nothing. `outcome` is `good` or what went wrong on purpose. */
+  end(outcome: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { requestId, responseId, arrivedAtMs, promptTokens } = this.#request;
+    this.#write({
+      requestId,
+      responseId,
+      outcome,
+      promptTokens,
+      arrivedAtMs: this.#toMs(arrivedAtMs),
+      eventAtMs: this.#eventAtMs,
+      tokens: this.#tokens,
+    });
+  }
+
+  #toMs(atMs: number): number {
+    return Math.round((atMs - this.#originMs) * 1_000) / 1_000;
+  }
+}
