@@ -1,6 +1,7 @@
 import { greatest, sum } from './distribution.ts';
-import { changeRecord, type RequestRecord } from './record.ts';
+import type { RequestRecord } from './record.ts';
 import type { Audit, LevelReport } from './report.ts';
+import { changeRecord } from './shelved-record.ts';
 
 /** What one load generator recorded of a level. */
 export interface RankRecords {

@@ -81,14 +81,6 @@ export interface RequestRecord {
   readonly cachedTokens: number | null;
 }
 
-/** A copy of the record with some fields changed. Chunks that lie on disk stay there, which a spread would read. */
-export function changeRecord(record: RequestRecord, changes: Partial<RequestRecord>): RequestRecord {
-  return Object.defineProperties({} as RequestRecord, {
-    ...Object.getOwnPropertyDescriptors(record),
-    ...Object.getOwnPropertyDescriptors(changes),
-  });
-}
-
 /**
  * The record as one line of `records.ndjson` (without the newline). Instants are rounded to whole
  * microseconds. The chunk arrays are joined by hand: a JSON replacer would be called for each gap.

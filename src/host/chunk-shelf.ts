@@ -2,6 +2,7 @@ import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import type { RequestRecord } from '../core/record.ts';
 import type { ChunkText } from '../core/record-builder.ts';
+import { type NumberSource, ShelvedRecord } from '../core/shelved-record.ts';
 
 /** Chunks of a level that stay in memory: all of a usual one. */
 const KEPT_BYTES = 24 * 1024 * 1024;
@@ -13,6 +14,9 @@ const KEPT_BYTES = 24 * 1024 * 1024;
  */
 export class ChunkShelf {
   readonly #keptBytes: number;
+  readonly #source: NumberSource = {
+    read: (at, count) => new Uint32Array(this.#read({ at, length: 4 * count }).buffer),
+  };
   #handle: number | null = null;
   #takenBytes = 0;
   #atByte = 0;
@@ -40,17 +44,15 @@ export class ChunkShelf {
     const { chunkUs, chunkTokens } = record;
     const bytes = chunkUs.byteLength + (chunkTokens?.byteLength ?? 0);
     if (!this.#wants(bytes)) return record;
-    const us = this.#put(chunkUs);
-    const tokens = chunkTokens === null ? null : this.#put(chunkTokens);
-    if (us === null || (chunkTokens !== null && tokens === null)) return record;
-    return Object.defineProperties({} as RequestRecord, {
-      ...Object.getOwnPropertyDescriptors(record),
-      chunkUs: { enumerable: true, configurable: true, get: () => this.#numbers(us) },
-      chunkTokens: {
-        enumerable: true,
-        configurable: true,
-        get: () => (tokens === null ? null : this.#numbers(tokens)),
-      },
+    const chunks = chunkUs.length;
+    const place = this.#put(chunkUs);
+    if (place === null || (chunkTokens !== null && this.#put(chunkTokens) === null)) return record;
+    const { chunkUs: _, chunkTokens: __, ...rest } = record;
+    return new ShelvedRecord(rest, {
+      source: this.#source,
+      at: place.at,
+      chunks,
+      withTokens: chunkTokens !== null,
     });
   }
 
@@ -61,7 +63,7 @@ export class ChunkShelf {
     const ends = this.#put(text.ends);
     if (bytes === null || ends === null) return text;
     const read = (): Uint8Array => this.#read(bytes);
-    const numbers = (): Uint32Array => this.#numbers(ends);
+    const numbers = (): Uint32Array => new Uint32Array(this.#read(ends).buffer);
     return {
       get bytes() {
         return read();
@@ -105,9 +107,5 @@ export class ChunkShelf {
       done += got;
     }
     return bytes;
-  }
-
-  #numbers(place: { readonly at: number; readonly length: number }): Uint32Array {
-    return new Uint32Array(this.#read(place).buffer);
   }
 }
