@@ -16,10 +16,13 @@ export function parseDurationMs(text: string, flag: string): number {
   );
 }
 
-/** A duration for people: `850 ms`, `12.3 s`, `4 m 05 s`. */
+/** A duration for people: `850 ms`, `12.3 s`, `4 m 05 s`, `1 h 02 m`. */
 export function formatDuration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
+  const two = (part: number): string => String(part).padStart(2, '0');
   const seconds = Math.round(ms / 1_000);
-  return `${Math.floor(seconds / 60)} m ${String(seconds % 60).padStart(2, '0')} s`;
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} m ${two(seconds % 60)} s`;
+  const minutes = Math.round(seconds / 60);
+  return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} m`;
 }
