@@ -19,6 +19,13 @@ const NAMES = new Set([
   'SLURM_PTY_PORT',
   'SLURM_PTY_WIN_COL',
   'SLURM_PTY_WIN_ROW',
+  'SLURM_GPUS',
+  'SLURM_CPUS_PER_GPU',
+  'SLURM_HINT',
+  'SLURM_EXCLUSIVE',
+  'SLURM_WAIT',
+  'SLURM_MPI_TYPE',
+  'SLURM_OVERCOMMIT',
 ]);
 
 /** Families of such names. */
@@ -32,6 +39,7 @@ const PREFIXES = [
   'SLURM_CPU_FREQ_',
   'SLURM_MEM_BIND',
   'SLURM_GPU_BIND',
+  'SLURM_GPUS_PER_',
   'SLURM_TRES_PER_TASK',
 ];
 

@@ -151,6 +151,19 @@ describe.skipIf(missing !== null)('a batch job', () => {
       await rig.nothingLeft([]);
     });
 
+    it('lets its command write what it has before the stack goes, when the job is to end', async () => {
+      const script = await rendered(scriptedStack(rig));
+      const ask = `trap 'sleep 1; curl -s -o /dev/null --noproxy "*" "$BENCH_URL/v1/models" && echo flushed; exit 9' TERM; echo at work; while :; do sleep 0.1; done`;
+      const batch = await submit(script, ['bash', '-c', ask]);
+      await vi.waitFor(() => expect(batch.output()).toContain('at work'), PATIENCE);
+      rig.client(['scancel', '--batch', '--signal=TERM', batch.job]);
+      expect(await batch.exit, batch.output()).toBe(143);
+      expect(batch.output()).toMatch(/teardown\nflushed\n(.*\n)*.* done\n$/);
+      expect(batch.output()).not.toContain('killed');
+      expect(readdirSync(batch.tmp)).toEqual([]);
+      await rig.nothingLeft([]);
+    });
+
     it('ends with 4 and the words of what broke', async () => {
       const fault = { FAULT: 'crash', FAULT_CODE: '9', FAULT_AFTER_S: '2' };
       const batch = await submit(await rendered(scriptedStack(rig)), [], fault);

@@ -1,8 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { isScrubbed } from '../../src/core/slurm-env.ts';
-import { SCRUB } from '../../src/stack/batch/batch-library.ts';
+import { ADDRESS_LIBRARY, BATCH_LIBRARY, SCRUB } from '../../src/stack/batch/batch-library.ts';
 import { renderSbatch } from '../../src/stack/batch/sbatch.ts';
+import { chooseAddress } from '../../src/stack/launch/head-address.ts';
 import { planScript } from '../../src/stack/plan/plan-text.ts';
 import { shellLine, shellQuote } from '../../src/stack/plan/shell-quote.ts';
 import { planOf, read, readShipped } from './stack-files.ts';
@@ -49,7 +50,7 @@ describe('the batch script', () => {
     const stack = read(`schema: 1
 name: x
 preset: dynamo-sglang
-cluster: {gpus_per_node: 4, constraint: "a&b", network: {address: slurm}}
+cluster: {gpus_per_node: 4, constraint: "a&b", extra: [-C, "gpu&big", --reservation=r], network: {address: slurm}}
 model: {path: "/m o", served_name: "it's"}
 services:
   frontend: {}
@@ -59,6 +60,7 @@ services:
     const script = renderSbatch(stack);
     expect(parses(script)).toBe('');
     expect(script).toContain('#SBATCH --constraint="a&b"');
+    expect(script).toContain("#SBATCH -C 'gpu&big'\n#SBATCH --reservation=r\n");
     const functions = script.slice(script.indexOf('declare -A'), script.indexOf('trap down EXIT'));
     const out = execFileSync(
       'bash',
@@ -95,7 +97,8 @@ fail_on agg-0.1 it's (over|done) crash
       '#SBATCH --time=05:00:00',
       '#SBATCH --exclusive',
       '#SBATCH --output=%x-%j.out',
-      '#SBATCH --signal=B:TERM@120',
+      // A minute for the command, then three layers of steps with their grace, then the nodes.
+      '#SBATCH --signal=B:TERM@160',
     ]);
   });
 
@@ -134,6 +137,16 @@ start_decode-0; wait`,
       'SLURM_CPU_BIND_TYPE',
       'SLURM_PROCID',
       'SLURM_TRES_PER_TASK',
+      'SLURM_GPUS',
+      'SLURM_GPUS_PER_NODE',
+      'SLURM_GPUS_PER_TASK',
+      'SLURM_GPUS_ON_NODE',
+      'SLURM_CPUS_PER_GPU',
+      'SLURM_HINT',
+      'SLURM_EXCLUSIVE',
+      'SLURM_WAIT',
+      'SLURM_MPI_TYPE',
+      'SLURM_OVERCOMMIT',
       'SLURM_JOB_ID',
       'SLURM_JOB_NODELIST',
       'SLURM_CONF',
@@ -162,13 +175,43 @@ start_decode-0; wait`,
       'await decode-0 300 0.5',
       'await stack 300 2',
     ]);
-    expect(lines.filter((line) => line.startsWith('  stop_one '))).toEqual([
-      '  stop_one decode-0 TERM 10',
-      '  stop_one prefill-0 TERM 10',
-      '  stop_one frontend-0 TERM 10',
-      '  stop_one nats-0 TERM 10',
-      '  stop_one etcd-0 TERM 10',
+    expect(lines.filter((line) => /^ {2}(asked=|ask |finish )/.test(line))).toEqual([
+      '  asked=$SECONDS',
+      '  ask decode-0 TERM',
+      '  ask prefill-0 TERM',
+      '  ask frontend-0 TERM',
+      '  finish decode-0 10 "$asked"',
+      '  finish prefill-0 10 "$asked"',
+      '  finish frontend-0 10 "$asked"',
+      '  asked=$SECONDS',
+      '  ask nats-0 TERM',
+      '  ask etcd-0 TERM',
+      '  finish nats-0 10 "$asked"',
+      '  finish etcd-0 10 "$asked"',
     ]);
+  });
+
+  it.each([
+    ['the first private one', 'eth9 8.8.8.8|eth0 172.31.0.7|eth1 10.1.2.3', '', [], '10.1.2.3'],
+    ['one of a preferred network', 'eth1 10.1.2.3|ib0 192.168.7.9', '', ['192.168.7.0/24'], '192.168.7.9'],
+    [
+      'the first of the networks in their order',
+      'a 10.1.0.1|b 10.2.0.1',
+      '',
+      ['10.2.0.0/16', '10.1.0.0/16'],
+      '10.2.0.1',
+    ],
+    ['that of the interface, whatever it is', 'eth0 10.1.2.3|lo 127.0.0.1', 'lo', [], '127.0.0.1'],
+    ['no bridge and no loopback', 'lo 127.0.0.1|docker0 172.17.0.1|eth0 8.8.4.4', '', [], '8.8.4.4'],
+    ['none where none fits', 'lo 127.0.0.1|eth0 169.254.1.1', '', [], ''],
+    ['none where the interface has none', 'eth0 10.1.2.3', 'ib0', [], ''],
+  ])('takes as the address of its head %s, as a launch by bench does', (_, lines, device, prefer, address) => {
+    const text = lines.replaceAll('|', '\n');
+    const chosen = chooseAddress(text, { by: 'ip', interface: device || null, prefer });
+    expect(chosen ?? '').toBe(address);
+    const words = [device, ...prefer].map(shellQuote).join(' ');
+    const script = `set -u\n${ADDRESS_LIBRARY}\nchoose_address ${words} <<<${shellQuote(text)} || true`;
+    expect(execFileSync('bash', ['-c', script], { encoding: 'utf8' }).trim()).toBe(address);
   });
 
   it('has no secret in it and asks for it instead', () => {
@@ -196,5 +239,76 @@ services: {frontend: {command: [serve], ports: {http: 8000}, fail_on: [{log: "it
       'schema: 1\nname: x\nmodel: {path: /m, served_name: m}\nservices: {frontend: {command: [s], ports: {http: 1}, placement: {nodes: [a]}}}\n',
     );
     expect(() => renderSbatch(named)).toThrow('service frontend names its nodes');
+  });
+});
+
+describe('functions of the batch script', () => {
+  /** What the lines print, with the library and functions that a rendered script would have. */
+  const say = (lines: string): string =>
+    execFileSync(
+      'bash',
+      [
+        '-c',
+        `set -u; RUN_DIR=$(mktemp -d); mkdir "$RUN_DIR/logs"; trap 'rm -rf "$RUN_DIR" "$ANSWER"' EXIT
+COMMAND_GRACE_S=1
+${BATCH_LIBRARY}
+say() { echo "$*"; }
+fail() { echo "FAILED: $*"; exit 0; }
+critical() { [ "$1" != side ]; }
+may_end() { [ "$1" = once ]; }
+broken() { if [ -e "$RUN_DIR/broken-$1" ]; then fail "$1 is broken"; fi; }
+${lines}`,
+      ],
+      { encoding: 'utf8', timeout: 20_000 },
+    );
+
+  it('let a step end that may: one that is not critical, or one that is done', () => {
+    const ended = (name: string, code: number): string =>
+      say(`(exit ${code}) & started ${name} $!; wait $! || :; check_steps; echo on`);
+    expect(ended('side', 3)).toBe('side: started\non\n');
+    expect(ended('once', 0)).toBe('once: started\non\n');
+    expect(ended('once', 3)).toContain('FAILED: once ended with exit code 3');
+    expect(ended('decode', 0)).toContain('FAILED: decode ended with exit code 0');
+  });
+
+  it('heed lines that mean broken of critical steps alone', () => {
+    const says = (name: string): string =>
+      say(`sleep 5 >/dev/null & started ${name} $!; touch "$RUN_DIR/broken-${name}"; check_steps; echo on; kill $!`);
+    expect(says('side')).toBe('side: started\non\n');
+    expect(says('decode')).toBe('decode: started\nFAILED: decode is broken\n');
+  });
+
+  it('warn of a step that is not ready in time, and fail for a critical one', () => {
+    const late = (name: string): string => say(`probes_${name}() { false; }; await ${name} 1 0.2; echo on`);
+    expect(late('side')).toBe('side: waiting\nWARNING: side is not ready after 1 s\non\n');
+    expect(late('decode')).toBe('decode: waiting\nFAILED: decode is not ready after 1 s\n');
+    expect(late('stack')).toContain('FAILED: stack is not ready');
+  });
+
+  it('give a step as long again while its log grows, once', () => {
+    const out = say(`probes_decode() { echo more >>"$RUN_DIR/logs/decode.log"; false; }; await decode 1 0.2`);
+    expect(out).toBe(
+      'decode: waiting\ndecode: not ready after 1 s, but its log still grows: given as long again\nFAILED: decode is not ready after 2 s\n',
+    );
+  });
+
+  it('end a probe that does not come back', () => {
+    expect(say('probe_exec 0 sleep 30 || echo "no"; probe_exec 3 bash -c "exit 3" && echo yes')).toBe(
+      'no\nyes\n',
+    );
+  });
+
+  it('give the command time to end before the stack goes', () => {
+    const out = say(`COMMAND_GRACE_S=20; stop_all() { echo stop; }; clean_up() { :; }
+bash -c 'trap "sleep 0.5; echo flushed; exit 0" TERM; echo up; while :; do sleep 0.1; done' & COMMAND_PID=$!
+sleep 0.5; trap down EXIT; exit 0`);
+    expect(out).toBe('up\nteardown\nflushed\nstop\ndone\n');
+  });
+
+  it('end a command that does not end by itself', () => {
+    const out = say(`stop_all() { echo stop; }; clean_up() { :; }
+bash -c 'trap "" TERM; while :; do sleep 0.1; done' & COMMAND_PID=$!
+sleep 0.3; trap down EXIT; exit 0`);
+    expect(out).toBe('teardown\nstop\ndone\n');
   });
 });

@@ -24,12 +24,12 @@ check_steps() {
     if ! running "$step"; then
       wait "\${PID[$step]}"
       local code=$?
-      if ! critical "$step"; then continue; fi
+      if ! critical "$step" || { [ "$code" = 0 ] && may_end "$step"; }; then continue; fi
       grep -aE 'error|Exited' "$RUN_DIR/logs/$step.srun.log" 2>/dev/null | head -n 5
       plain_log "$step" | tail -n 20
       fail "$step ended with exit code $code; see $RUN_DIR/logs/$step.log"
     fi
-    broken "$step"
+    if critical "$step"; then broken "$step"; fi
   done
 }
 
@@ -69,8 +69,10 @@ probe_model() {
 probe_canary() {
   local requests=$2 least=$3 body=$4 i tokens
   for ((i = 0; i < requests; i++)); do
+    # Not in the foreground: a signal to this script would have to wait for it.
     curl -sN -o "$ANSWER" --noproxy '*' --max-time 120 -H 'content-type: application/json' -d "$body" \
-      "$1/v1/chat/completions" || return 1
+      "$1/v1/chat/completions" &
+    wait $! || return 1
     if grep -aq '"error"' "$ANSWER"; then return 1; fi
     tokens=$(grep -acE '"(reasoning_)?content" *: *"[^"]' "$ANSWER")
     if [ "$tokens" -lt "$least" ]; then
@@ -83,18 +85,33 @@ probe_canary() {
 probe_exec() {
   local expected=$1 code=0
   shift
-  "$@" >/dev/null 2>&1 || code=$?
+  timeout -k 1 5 "$@" >/dev/null 2>&1 || code=$?
   [ "$code" = "$expected" ]
 }
 
-# await NAME SECONDS INTERVAL: until the probes of NAME hold.
+log_bytes() { cat "$RUN_DIR/logs/$1.log" "$RUN_DIR/logs/$1.srun.log" 2>/dev/null | wc -c; }
+
+# await NAME SECONDS INTERVAL: until the probes of NAME hold. A step whose log grew in the last tenth of its time,
+# or in the last minute of it, is given as long again, once. One that may fail only costs a warning.
 await() {
   [ -z "\${READY[$1]-}" ] || return 0
-  local from=$SECONDS
+  local from=$SECONDS limit=$2 recent=$(($2 / 10 > 60 ? $2 / 10 : 60)) bytes=-1 now grewAt=$SECONDS extended=
   say "$1: waiting"
   until "probes_$1"; do
     check_steps
-    [ $((SECONDS - from)) -lt "$2" ] || fail "$1 is not ready after $2 s"
+    now=$(log_bytes "$1")
+    if [ "$now" != "$bytes" ]; then bytes=$now grewAt=$SECONDS; fi
+    if [ $((SECONDS - from)) -ge "$limit" ]; then
+      if [ "$1" != stack ] && ! critical "$1"; then
+        say "WARNING: $1 is not ready after $limit s"
+        READY[$1]=no
+        return
+      fi
+      [ -z "$extended" ] && [ "$bytes" -gt 0 ] && [ $((SECONDS - grewAt)) -lt "$recent" ] \
+        || fail "$1 is not ready after $limit s"
+      extended=yes limit=$((limit * 2))
+      say "$1: not ready after $2 s, but its log still grows: given as long again"
+    fi
     sleep "$3"
   done
   READY[$1]=yes
@@ -112,16 +129,20 @@ step_ids() {
   squeue -s -h -j "$SLURM_JOB_ID" -o '%i|%j' 2>/dev/null | awk -F'|' -v name="$RUN.$1" '$2 == name { print $1 }'
 }
 
-# stop STEP SIGNAL SECONDS: asks the tasks to end, and after a grace ends them. SIGTERM to srun would kill at once.
-stop() {
-  local id i
-  if ! running "$1"; then return 0; fi
+# ask STEP SIGNAL: asks the tasks of a step to end. SIGTERM to srun would kill at once.
+ask() {
+  local id
+  if [ -z "\${PID[$1]-}" ] || ! running "$1"; then return 0; fi
   for id in $(step_ids "$1"); do scancel --ctld --signal="$2" "$id" 2>/dev/null; done
-  for ((i = 0; i < $3 * 5; i++)); do
-    if ! running "$1"; then return 0; fi
-    sleep 0.2
-  done
-  say "$1: did not end within $3 s; killed"
+}
+
+# finish STEP SECONDS ASKED: ends them so many seconds after the instant at which they were asked.
+finish() {
+  local id i
+  if [ -z "\${PID[$1]-}" ]; then return 0; fi
+  while running "$1" && [ $((SECONDS - $3)) -lt "$2" ]; do sleep 0.2; done
+  if ! running "$1"; then return 0; fi
+  say "$1: did not end within $2 s; killed"
   for id in $(step_ids "$1"); do scancel "$id" 2>/dev/null; done
   for ((i = 0; i < 50; i++)); do
     if ! running "$1"; then return 0; fi
@@ -130,12 +151,20 @@ stop() {
   kill -KILL "\${PID[$1]}" 2>/dev/null
 }
 
+# Asks the command to end and gives it time to write what it has; the stack serves it until then.
+end_command() {
+  local from=$SECONDS
+  kill "$1" 2>/dev/null
+  while kill -0 "$1" 2>/dev/null && [ $((SECONDS - from)) -lt "$COMMAND_GRACE_S" ]; do sleep 0.2; done
+  kill -KILL "$1" 2>/dev/null
+}
+
 down() {
   local code=$?
   trap '' INT TERM
   trap - EXIT
   say "teardown"
-  if [ -n "$COMMAND_PID" ]; then kill "$COMMAND_PID" 2>/dev/null; fi
+  if [ -n "$COMMAND_PID" ]; then end_command "$COMMAND_PID"; fi
   stop_all
   clean_up
   rm -f "$ANSWER"
@@ -171,6 +200,8 @@ for name in $(compgen -e SLURM_); do
     SLURM_NODEID | SLURM_DISTRIBUTION | SLURM_LAUNCH_NODE_IPADDR | SLURM_TASK_PID | SLURM_GTIDS | \
     SLURM_THREADS_PER_CORE | SLURM_CORE_SPEC | SLURM_EXPORT_ENV | SLURM_KILL_BAD_EXIT | SLURM_UMASK | \
     SLURM_PTY_PORT | SLURM_PTY_WIN_COL | SLURM_PTY_WIN_ROW | SLURM_STEP_* | SLURM_STEPID* | \
+    SLURM_GPUS | SLURM_GPUS_PER_* | SLURM_CPUS_PER_GPU | SLURM_HINT | SLURM_EXCLUSIVE | SLURM_WAIT | \
+    SLURM_MPI_TYPE | SLURM_OVERCOMMIT | \
     SLURM_NTASKS_PER_* | SLURM_MEM_PER_* | SLURM_SRUN_COMM_* | SLURM_CPU_BIND* | SLURM_CPU_FREQ_* | \
     SLURM_MEM_BIND* | SLURM_GPU_BIND* | SLURM_TRES_PER_TASK*)
       unset -v "$name"
@@ -179,6 +210,42 @@ for name in $(compgen -e SLURM_); do
 done
 `;
 
-/** Prints an address of the node it runs on that other nodes reach. */
-export const ADDRESS_OF_NODE =
-  "ip -4 route get 192.0.2.1 2>/dev/null | sed -nE 's/.* src ([0-9.]+).*/\\1/p' | grep -vE '^(127|169\\.254)\\.' | head -n 1";
+/**
+ * Functions that choose an address among lines of `interface address`, as a launch by bench does: that of the
+ * interface asked for; else the first in a preferred network, in a private one, or of any other kind.
+ */
+export const ADDRESS_LIBRARY = String.raw`
+ip_number() {
+  local IFS=.
+  set -- $1
+  echo $((($1 << 24) + ($2 << 16) + ($3 << 8) + $4))
+}
+
+in_network() {
+  local mask=$(((0xffffffff << (32 - \${2#*/})) & 0xffffffff))
+  [ $(($(ip_number "$1") & mask)) = $(($(ip_number "\${2%/*}") & mask)) ]
+}
+
+# choose_address INTERFACE NETWORK...: an empty interface stands for any.
+choose_address() {
+  local device=$1 name address network all=()
+  shift
+  while read -r name address; do
+    case $device:$name:$address in
+      "$device:$device:"*.*.*.*) all+=("$address") ;;
+      :*:127.* | :*:169.254.* | :*:0.* | :docker*:* | :br-*:* | :veth*:* | :virbr*:* | :cni*:* | :flannel*:*) ;;
+      :*:*.*.*.*) all+=("$address") ;;
+    esac
+  done
+  if [ \${#all[@]} -eq 0 ]; then return 1; fi
+  for network in "$@" 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16; do
+    for address in "\${all[@]}"; do
+      if in_network "$address" "$network"; then
+        echo "$address"
+        return
+      fi
+    done
+  done
+  echo "\${all[0]}"
+}
+`.replaceAll('\\${', '${');

@@ -1,19 +1,27 @@
 import { usageError } from '../../core/errors.ts';
 import { isSecretName, redactPlan } from '../file/redaction.ts';
 import type { Stack } from '../file/stack.ts';
+import { ADDRESS_SCRIPT } from '../launch/head-address.ts';
+import { cleanupScript, RUN_MARK } from '../launch/marked-processes.ts';
+import { layersOf } from '../launch/teardown.ts';
 import { jobOptions } from '../plan/allocation-plan.ts';
 import { makePlan } from '../plan/plan.ts';
 import type { PlannedStep, Probe, StackPlan } from '../plan/planned.ts';
 import { shellQuote } from '../plan/shell-quote.ts';
-import { ADDRESS_OF_NODE, BATCH_LIBRARY, SCRUB } from './batch-library.ts';
+import { ADDRESS_LIBRARY, BATCH_LIBRARY, SCRUB } from './batch-library.ts';
 
 /**
  * Stands for the head's address while planning; of the range that is kept for documentation. It must look like
  * an address, as it decides what servers bind to.
  */
 const HEAD_IP = '203.0.113.1';
-/** Seconds before the end of the job at which the script begins its teardown. */
-const END_MARGIN_S = 120;
+/** Seconds that the command of the job is given to end by itself. */
+const COMMAND_GRACE_S = 60;
+/** Seconds that killed tasks of a layer, and the program that cleans the nodes, may take at most. */
+const KILL_S = 10;
+const CLEAN_UP_S = 20;
+/** The teardown begins at least so long before the end of the job. */
+const LEAST_END_MARGIN_S = 120;
 
 type Quote = (word: string) => string;
 
@@ -51,13 +59,16 @@ export function renderSbatch(stack: Stack): string {
     '#!/bin/bash',
     `# The stack "${stack.name}" as a batch job; made by bench stack render --sbatch.`,
     `# sbatch ${stack.name}.sh [COMMAND…]: the command gets BENCH_URL and BENCH_MODEL, and the stack ends with it.`,
-    ...header(stack, count).map((option) => `#SBATCH ${option}`),
+    ...header(stack, count, plan).map((option) => `#SBATCH ${option}`),
     '',
     'set -u',
     ...secretsOf(plan).map((name) => `: "\${${name}:?must be set when the job is submitted}"`),
     SCRUB.trim(),
     // The literal text of a variable for the quotes below.
     `RUN="bench-$SLURM_JOB_ID"`,
+    '# By this mark left-over processes of the stack are found on the nodes.',
+    `export ${RUN_MARK}="$RUN"`,
+    `COMMAND_GRACE_S=${COMMAND_GRACE_S}`,
     `RUN_DIR="\${BENCH_RUN_DIR:-$PWD/results/${stack.name}-$SLURM_JOB_ID}"`,
     'mkdir -p "$RUN_DIR/logs" || exit 4',
     'mapfile -t NODES < <(scontrol show hostnames "$SLURM_JOB_NODELIST")',
@@ -68,13 +79,9 @@ export function renderSbatch(stack: Stack): string {
     ...plan.steps.flatMap((step) => stepFunctions(step)),
     ...probeFunction('stack', plan.ready),
     ...perStep('critical', plan.steps, (step) => (step.critical ? null : 'return 1')),
+    ...perStep('may_end', plan.steps, (step) => (step.exitZeroFails ? 'return 1' : null)),
     ...perStep('broken', plan.steps, (step) => failOnLines(step)),
-    'stop_all() {',
-    ...[...plan.steps]
-      .reverse()
-      .map(({ id, stop }) => `  stop_one ${id} ${stop.signal} ${seconds(stop.graceMs)}`),
-    '}',
-    'stop_one() { [ -z "${PID[$1]-}" ] || stop "$@"; }',
+    ...stopAll(plan.steps),
     ...cleanUp(plan, count),
     '',
     'trap down EXIT',
@@ -83,19 +90,19 @@ export function renderSbatch(stack: Stack): string {
     `say "run $RUN in $RUN_DIR on \${NODES[*]}"`,
     ...[...new Set([...plan.steps.flatMap((step) => launchLines(step, plan)), ...plan.steps.map(awaitLine)])],
     `await stack ${seconds(plan.readyTimeoutMs)} 2`,
-    `export BENCH_URL=${quote(plan.url)} BENCH_MODEL=${quote(plan.servedModel)} BENCH_STACK_RUN="$RUN"`,
+    `export BENCH_URL=${quote(plan.url)} BENCH_MODEL=${quote(plan.servedModel)}`,
     'say "READY: $BENCH_MODEL at $BENCH_URL"',
     'serve "$@"',
   ].join('\n')}\n`;
 }
 
-function header(stack: Stack, count: number): string[] {
+function header(stack: Stack, count: number, plan: StackPlan): string[] {
   const { cluster } = stack;
   return [
     ...jobOptions(cluster, cluster.job_name ?? stack.name, count, {}),
     '--output=%x-%j.out',
-    `--signal=B:TERM@${END_MARGIN_S}`,
-    ...(cluster.extra ?? []),
+    `--signal=B:TERM@${endMarginS(plan)}`,
+    ...joined(cluster.extra ?? []),
   ].map((option) => {
     const [name, ...value] = option.split('=');
     return value.length === 0
@@ -104,21 +111,58 @@ function header(stack: Stack, count: number): string[] {
   });
 }
 
+/** How long the teardown may take: the command, one layer of steps after the other, the nodes. */
+function endMarginS(plan: StackPlan): number {
+  const layers = layersOf(plan.steps).map(
+    (layer) => Math.max(...layer.map(({ stop }) => seconds(stop.graceMs))) + KILL_S,
+  );
+  return Math.max(
+    LEAST_END_MARGIN_S,
+    COMMAND_GRACE_S + layers.reduce((all, one) => all + one, 0) + CLEAN_UP_S,
+  );
+}
+
+/** Options whose value is a word of its own (`-C`, `gpu`) as one line each. */
+function joined(words: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (word.startsWith('-') || last === undefined) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${shellQuote(word)}`;
+  }
+  return lines;
+}
+
+/** Steps in reverse order of their start; those of a layer are asked together and end side by side. */
+function stopAll(steps: readonly PlannedStep[]): string[] {
+  const layers = layersOf(steps)
+    .reverse()
+    .map((layer) => [...layer].reverse());
+  return [
+    'stop_all() {',
+    '  local asked',
+    ...layers.flatMap((layer) => [
+      '  asked=$SECONDS',
+      ...layer.map(({ id, stop }) => `  ask ${id} ${stop.signal}`),
+      ...layer.map(({ id, stop }) => `  finish ${id} ${seconds(stop.graceMs)} "$asked"`),
+    ]),
+    '}',
+  ];
+}
+
 /** Lines that find out the head's address, on the head itself unless SLURM is to be asked. */
 function headAddress({ cluster }: Stack): string[] {
-  const { address, interface: device } = cluster.network ?? {};
-  const onHead =
-    device === undefined
-      ? `${ADDRESS_OF_NODE} | grep . || hostname -I | tr ' ' '\\n' | grep -E '^[0-9.]+$' | head -n 1`
-      : `ip -4 -o addr show dev ${shellQuote(device)} | sed -nE 's/.* inet ([0-9.]+).*/\\1/p' | head -n 1`;
+  const { address, interface: device = '', prefer = [] } = cluster.network ?? {};
   const ask =
     address === 'slurm'
       ? [`scontrol show node -o "\${NODES[0]}" | sed -nE 's/.* NodeAddr=([^ ]+) .*/\\1/p'`]
       : [
           'srun --overlap --nodes=1 --ntasks=1 --ntasks-per-node=1 --nodelist="${NODES[0]}" \\',
-          `  --input=none bash -c ${shellQuote(onHead)}`,
+          `  -J "$RUN.address" --kill-on-bad-exit=1 --input=none bash -c ${shellQuote(ADDRESS_SCRIPT)} |`,
+          `  choose_address ${[device, ...prefer].map(shellQuote).join(' ')}`,
         ];
   return [
+    ...(address === 'slurm' ? [] : [ADDRESS_LIBRARY.trim()]),
     `[ -n "\${BENCH_HEAD_IP-}" ] || BENCH_HEAD_IP=$(${ask.join('\n')})`,
     'HEAD_IP=$BENCH_HEAD_IP',
     '[ -n "$HEAD_IP" ] || { echo "no address of ${NODES[0]} is known: set BENCH_HEAD_IP"; exit 4; }',
@@ -236,16 +280,15 @@ function awaitLine({ id, readyTimeoutMs, probeIntervalMs }: PlannedStep): string
   return `await ${id} ${seconds(readyTimeoutMs)} ${Math.max(probeIntervalMs / 1_000, 0.2)}`;
 }
 
+/** Ends on each node what has the mark of the run and removes its files; without the mark, so as not to end itself. */
 function cleanUp(plan: StackPlan, count: number): string[] {
-  if (plan.cleanupGlobs.length === 0) return ['clean_up() { :; }'];
-  // The stars are for the shell of the node: everything else of the pattern is quoted there.
-  const globs = plan.cleanupGlobs.map((glob) => glob.replace(/[^\w./*?@[\]+=:,-]/g, '\\$&'));
+  const script = quote(cleanupScript(plan.run, plan.cleanupGlobs));
   return [
     'clean_up() {',
-    `  srun --overlap --nodes=${count} --ntasks=${count} --ntasks-per-node=1 --input=none \\`,
-    `    bash -c ${quote(`rm -rf -- ${globs.join(' ')}`)} >/dev/null 2>&1`,
+    `  env -u ${RUN_MARK} timeout ${CLEAN_UP_S} srun --overlap --nodes=${count} --ntasks=${count} --ntasks-per-node=1 \\`,
+    `    -J "$RUN.clean" --input=none bash -c ${script} >/dev/null 2>&1`,
     // A job that is being cancelled takes no more steps; this script runs on the head.
-    `  bash -c ${quote(`rm -rf -- ${globs.join(' ')}`)}`,
+    `  env -u ${RUN_MARK} bash -c ${script}`,
     '}',
   ];
 }
