@@ -18,6 +18,7 @@ const step = (id: string, role: WaitingStep['role'], over: Partial<WaitingStep> 
 const facts = (over: Partial<NotReadyFacts>): NotReadyFacts => ({
   ended: 'deadline',
   waitedMs: 3_600_000,
+  waitingFor: [],
   steps: [
     step('frontend-0', 'frontend', { state: 'ready', loaded: null }),
     step('prefill-0', 'prefill'),

@@ -24,6 +24,8 @@ export interface NotReadyFacts {
   /** A deadline passed, nothing moved for too long, or the canary gave no tokens. */
   readonly ended: 'deadline' | 'stalled' | 'canary';
   readonly waitedMs: number;
+  /** What the stack as a whole waits for, once its steps are ready. */
+  readonly waitingFor: readonly string[];
   readonly steps: readonly WaitingStep[];
   /** Generate endpoints the frontend counts, by role; null when it did not answer, or is none that counts. */
   readonly instances: Counts | null;
@@ -142,14 +144,14 @@ function canaryFailed({ ended, canary, steps }: NotReadyFacts): Verdict | null {
   };
 }
 
-function waitedTooLong({ ended, waitedMs, steps }: NotReadyFacts): Verdict {
+function waitedTooLong({ ended, waitedMs, waitingFor, steps }: NotReadyFacts): Verdict {
   const open = steps.filter(({ state }) => state !== 'ready' && state !== 'ended');
   // What has not been begun waits for another step, which tells more.
   const begun = open.filter(({ state }) => state !== 'pending');
   const late = begun.length > 0 ? begun : open;
   const step = late.toSorted((a, b) => b.quietMs - a.quietMs)[0] ?? null;
-  const waits =
-    step === null || step.waitingFor.length === 0 ? '' : `, waiting for ${step.waitingFor.join('; ')}`;
+  const wanted = step?.waitingFor ?? waitingFor;
+  const waits = wanted.length === 0 ? '' : `, waiting for ${wanted.join('; ')}`;
   const loaded =
     step === null || step.loaded === null ? '' : ` (${step.loaded.done} of ${step.loaded.of} ranks loaded)`;
   if (ended === 'stalled')
@@ -162,7 +164,7 @@ function waitedTooLong({ ended, waitedMs, steps }: NotReadyFacts): Verdict {
   return {
     failureClass: 'not-ready',
     message: `not ready after ${duration(waitedMs)}${loaded}${waits}`,
-    hint: 'If its log still moves, it is only slow: raise the ready timeout.',
+    hint: `If its log still moves, it is only slow: raise ${step === null ? 'stack_ready.timeout' : 'ready.timeout of the service'}.`,
     step,
   };
 }

@@ -3,6 +3,7 @@ import type { WaitingStep } from '../failure/not-ready.ts';
 import { srunSays } from '../failure/srun-says.ts';
 import type { PlannedStep, Probe, StackPlan } from '../plan/planned.ts';
 import { versionsIn } from '../preflight/versions.ts';
+import { Deadline } from './deadline.ts';
 import type { LogTail } from './log-tail.ts';
 import type { ProbeResult } from './probe.ts';
 import type { Recorder } from './recorder.ts';
@@ -12,10 +13,9 @@ import { type StepEnd, type StepProcess, startStep } from './step-process.ts';
 const BLOCKED_AFTER_MS = 60_000;
 /** The same, once SLURM itself has said so: what holds them may be a step that is just ending. */
 const SAID_BLOCKED_MS = 10_000;
-/** At its deadline a step that has written something within this time is given more. */
-const PROGRESS_WITHIN_MS = 120_000;
-/** Never more than this times the deadline. */
-const MOST_EXTENSION = 2;
+
+/** Note of a deadline that is doubled. */
+export const GIVEN_MORE = 'not ready at its deadline, but still writing: given as long again';
 
 /** What a step's lines are told to, as they come. */
 export interface LineListener {
@@ -33,12 +33,11 @@ export class StepWatch {
   readonly #listener: LineListener;
   readonly #matches = new Map<string, { regex: RegExp; count: number; line: string | null }>();
   readonly #loaded: RegExp | null;
+  readonly #deadline: Deadline;
   #process: StepProcess | null = null;
   #submittedMs = 0;
   #startedMs: number | null = null;
   #blockedMs: number | null = null;
-  #deadlineMs = 0;
-  #extended = false;
   #loadedRanks = 0;
   #bytes = 0;
   #grewMs = 0;
@@ -53,6 +52,7 @@ export class StepWatch {
     this.#recorder = recorder;
     this.#tail = tail;
     this.#listener = listener;
+    this.#deadline = new Deadline(step.readyTimeoutMs);
     this.#loaded = step.loadedPattern === null ? null : new RegExp(step.loadedPattern);
     for (const probe of [...plan.ready, ...plan.watch, ...plan.steps.flatMap((one) => one.ready)]) {
       if (probe.kind === 'log' && probe.steps.includes(step.id))
@@ -80,6 +80,11 @@ export class StepWatch {
   /** Milliseconds since it was handed to SLURM; null when it was not, or has been started. */
   get submittedForMs(): number | null {
     return this.#process === null || this.#startedMs !== null ? null : performance.now() - this.#submittedMs;
+  }
+
+  /** When `overdue` last saw that its log has grown. */
+  get grewMs(): number {
+    return this.#grewMs;
   }
 
   /** SLURM says that it waits for resources. */
@@ -192,12 +197,9 @@ export class StepWatch {
       return blocked || now - this.#submittedMs > BLOCKED_AFTER_MS ? 'deadline' : null;
     }
     if (now - this.#grewMs > this.planned.stallMs) return 'stalled';
-    if (now < this.#deadlineMs) return null;
-    if (this.#extended || now - this.#grewMs > PROGRESS_WITHIN_MS) return 'deadline';
-    this.#extended = true;
-    this.#deadlineMs += (MOST_EXTENSION - 1) * this.planned.readyTimeoutMs;
-    this.#recorder.note(this.planned.id, 'not ready at its deadline, but still writing: given as long again');
-    return null;
+    const look = this.#deadline.look(now, this.#grewMs);
+    if (look === 'extended') this.#recorder.note(this.planned.id, GIVEN_MORE);
+    return look === 'over' ? 'deadline' : null;
   }
 
   /** How it stands, for whoever has to say why it is given up. */
@@ -210,7 +212,7 @@ export class StepWatch {
   #started(evidence: string): void {
     if (this.#startedMs !== null) return;
     this.#startedMs = performance.now();
-    this.#deadlineMs = this.#startedMs + this.planned.readyTimeoutMs;
+    this.#deadline.start(this.#startedMs);
     this.#recorder.step(this.planned.id, 'started', evidence);
   }
 }

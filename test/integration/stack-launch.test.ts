@@ -1,0 +1,106 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { writeAtomic } from '../../src/host/store.ts';
+import type { Why } from '../../src/stack/failure/why.ts';
+import { StackFailure } from '../../src/stack/failure/why.ts';
+import { Launch } from '../../src/stack/launch/launch.ts';
+import { EVENTS_FILE, Recorder } from '../../src/stack/launch/recorder.ts';
+import type { StackState } from '../../src/stack/launch/state.ts';
+import { tearDown } from '../../src/stack/launch/teardown.ts';
+import type { PlannedStep, StackPlan } from '../../src/stack/plan/planned.ts';
+import { localPlan, localStep, makeFolder, stackState, stepStatus } from '../unit/stack-steps.ts';
+
+interface Launched {
+  readonly why: Why | null;
+  readonly state: StackState;
+  readonly events: string;
+}
+
+let nth = 0;
+
+/** A step that runs a line of bash. */
+const bash = (id: string, dir: string, line: string, over: Partial<PlannedStep> = {}): PlannedStep =>
+  localStep(id, ['bash', '-c', line], dir, over);
+
+const logged = (step: string, pattern: string, count = 1) =>
+  ({ kind: 'log', steps: [step], pattern, count }) as const;
+
+/** Brings processes of this machine up, serves for `servesMs`, and takes them down; the first error, if any. */
+async function launch(
+  dir: string,
+  steps: readonly PlannedStep[],
+  over: Partial<StackPlan> = {},
+  servesMs = 0,
+): Promise<Launched> {
+  mkdirSync(path.join(dir, 'logs'));
+  const plan = localPlan(`launch-test-${process.pid}-${nth++}`, steps, { runDir: dir, ...over });
+  const recorder = new Recorder(
+    dir,
+    stackState({ steps: steps.map(({ id }) => stepStatus(id)) }),
+    writeAtomic,
+  );
+  const stop = new AbortController();
+  const canary = () => Promise.resolve({ holds: true, said: 'tokens' });
+  const one = new Launch(plan, recorder, { env: process.env, canary }, stop.signal);
+  let why: Why | null = null;
+  try {
+    await one.untilReady();
+    const timer = setTimeout(() => stop.abort(), servesMs);
+    await one.whileServing().finally(() => clearTimeout(timer));
+  } catch (error) {
+    if (!(error instanceof StackFailure)) throw error;
+    why = error.why;
+  }
+  one.stopWatching();
+  const nothing = (): void => {};
+  const { run } = plan;
+  const env = process.env;
+  await tearDown({
+    run,
+    plan,
+    job: null,
+    pids: one.pids,
+    env,
+    stopping: nothing,
+    ended: nothing,
+    note: nothing,
+  });
+  await one.close();
+  recorder.flush();
+  return { why, state: recorder.state, events: readFileSync(path.join(dir, EVENTS_FILE), 'utf8') };
+}
+
+describe('the deadline of a launch', () => {
+  /** Writes a line five times a second, and "up" after 1.6 s. */
+  const loading = 'for i in {1..8}; do echo "loading $i"; sleep 0.2; done; echo up; sleep 60';
+
+  it('is that of the step while it loads, doubled as it still writes, however short the one of the whole', async () => {
+    const dir = makeFolder();
+    const step = bash('a-0', dir, loading, { ready: [logged('a-0', '^up')], readyTimeoutMs: 1_200 });
+    const { why, events } = await launch(dir, [step], { readyTimeoutMs: 500 });
+    expect(why).toBeNull();
+    expect(events).toContain('given as long again');
+  });
+
+  it('is that of the whole once every step is ready, doubled likewise', async () => {
+    const dir = makeFolder();
+    const plan = { ready: [logged('a-0', '^up')], readyTimeoutMs: 1_200 };
+    const { why, events } = await launch(dir, [bash('a-0', dir, loading)], plan);
+    expect(why).toBeNull();
+    expect(events).toContain(
+      '"subject":"stack","from":null,"to":"note","evidence":"not ready at its deadline',
+    );
+  });
+
+  it('ends with what the whole waits for', async () => {
+    const dir = makeFolder();
+    const plan = { ready: [logged('a-0', '^never')], readyTimeoutMs: 300 };
+    const { why } = await launch(dir, [bash('a-0', dir, 'sleep 60')], plan);
+    expect(why).toMatchObject({
+      failureClass: 'not-ready',
+      message: expect.stringContaining('waiting for log line /^never/ 0 of 1'),
+      hint: expect.stringContaining('stack_ready.timeout'),
+    });
+  });
+});
