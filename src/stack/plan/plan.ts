@@ -7,10 +7,11 @@ import { fill } from '../file/interpolate.ts';
 import type { Service, Stack } from '../file/stack.ts';
 import { placeServices } from './place.ts';
 import { countGpus, refusePortClashes, sharedGpus } from './plan-checks.ts';
-import { modelProbe, type ProbeScope, planProbe, tcpProbe, timesOf } from './plan-probes.ts';
+import { type ProbeScope, planProbe, tcpProbe, timesOf } from './plan-probes.ts';
 import type { PlannedStep, Probe, StackPlan } from './planned.ts';
 import { idOf, onThisMachine, type Spot, spotsOf } from './spot.ts';
 import { mountList, srunArgv } from './srun-argv.ts';
+import { servingProbes } from './watch-probes.ts';
 
 export { isScrubbed } from '../../core/slurm-env.ts';
 export { readStack } from '../file/read.ts';
@@ -85,6 +86,9 @@ class Planner {
       stepsOf: (service) => this.#idsOf(service!),
       world: 1,
     };
+    const steps = this.#spots.map((spot) => this.#step(spot));
+    const ready = stack_ready.all.map((probe) => planProbe(probe, scope));
+    const critical = steps.filter((step) => step.critical).flatMap((step) => step.ready);
     return {
       schema: 1,
       run,
@@ -97,10 +101,10 @@ class Planner {
       url: this.#url,
       servedModel: model.served_name,
       gpus: countGpus(this.#stack),
-      steps: this.#spots.map((spot) => this.#step(spot)),
-      ready: stack_ready.all.map((probe) => planProbe(probe, scope)),
+      steps,
+      ready,
       readyTimeoutMs: timesOf(stack_ready).timeoutMs,
-      watch: this.#watch(),
+      watch: [...this.#infraWatch(), ...servingProbes([...ready, ...critical], this.#url)],
       copies: this.#copies(),
       cleanupGlobs: teardown.cleanup_globs.map(stackFill),
       warnings: [...this.#stack.warnings, ...sharedGpus(this.#stack, this.#spots)],
@@ -273,10 +277,10 @@ class Planner {
     return { ...container, image: filled(container.image!), mounts: mountList(container).map(filled) };
   }
 
-  #watch(): Probe[] {
+  #infraWatch(): Probe[] {
     const { runtime } = this.#stack;
     const { inside, etcd, nats, discovery, request_plane, event_plane } = runtime;
-    if (inside === 'none') return this.#modelWatch();
+    if (inside === 'none') return [];
     const at = (url: string | undefined, port: number): Probe[] =>
       (url?.split(',') ?? [`${this.#head.address}:${port}`]).map((one) =>
         tcpProbe(one.replace(/^\w+:\/\//, '').replace(/\/.*$/, '')),
@@ -284,12 +288,7 @@ class Planner {
     return [
       ...(discovery === 'etcd' ? at(etcd?.url, etcd?.port ?? 2379) : []),
       ...(request_plane === 'nats' || event_plane === 'nats' ? at(nats?.url, nats?.port ?? 4222) : []),
-      ...this.#modelWatch(),
     ];
-  }
-
-  #modelWatch(): Probe[] {
-    return [modelProbe(this.#url, this.#stack.model.served_name)];
   }
 
   #copies(): string[] {
