@@ -104,3 +104,19 @@ describe('the deadline of a launch', () => {
     });
   });
 });
+
+describe('a stack that serves', () => {
+  const traceback = `printf '%s\\n' 'Traceback (most recent call last):' '  File "a.py"' 'ValueError: bad'`;
+
+  it('goes on after a traceback that its process outlives, and warns', async () => {
+    const dir = makeFolder();
+    const step = bash('a-0', dir, `echo up; sleep 1; ${traceback}; sleep 60`, {
+      ready: [logged('a-0', '^up')],
+    });
+    const { why, state } = await launch(dir, [step], {}, 6_500);
+    expect(why).toBeNull();
+    expect(state.warnings).toEqual([
+      expect.stringMatching(/^it goes on after a crash.*a-0.*ValueError: bad/),
+    ]);
+  });
+});

@@ -10,6 +10,7 @@ import { LogTail } from './log-tail.ts';
 import { type CanaryProbe, type ProbeResult, probeName, tryProbe } from './probe.ts';
 import { readinessSeen } from './readiness.ts';
 import type { Recorder } from './recorder.ts';
+import { ServingWatch } from './serving-watch.ts';
 import { failedNodes, isOver, jobFacts, waitingSruns } from './slurm.ts';
 import type { StepEnd } from './step-process.ts';
 import { GIVEN_MORE, type LineListener, StepWatch } from './step-watch.ts';
@@ -19,8 +20,6 @@ const TICK_MS = 100;
 const READY_EVERY_MS = 500;
 /** While the stack serves. */
 const WATCH_EVERY_MS = 5_000;
-/** A watch probe that does not hold for this long means that what it asks is gone. */
-const LOST_AFTER_MS = 20_000;
 const QUEUE_EVERY_MS = 3_000;
 /** A step that SLURM has not started by then is looked for among those that wait for resources. */
 const SLOW_START_MS = 5_000;
@@ -96,10 +95,16 @@ export class Launch {
 
   /** Resolves when asked to stop; rejects when anything of the stack is lost. */
   async whileServing(): Promise<void> {
-    const lostSinceMs = new Map<Probe, number>();
+    this.#finder.serving();
+    const watch = new ServingWatch(this.#finder, this.#recorder);
+    const ask = async (probe: Probe, signal: AbortSignal): Promise<void> => {
+      const result = await this.#try(probe, signal);
+      if (!this.#failing && !signal.aborted) watch.seen(probe, result, performance.now());
+    };
     await this.#unlessBroken(async (signal) => {
       while (!signal.aborted) {
-        await Promise.all(this.#plan.watch.map((probe) => this.#watch(probe, lostSinceMs, signal)));
+        await Promise.all(this.#plan.watch.map((probe) => ask(probe, signal)));
+        watch.warn();
         await sleep(WATCH_EVERY_MS, signal);
       }
     });
@@ -161,29 +166,6 @@ export class Launch {
     if (!this.#watching) return;
     this.#finderOf(step)?.stepEnded(step.id, end, performance.now());
     this.#steps.find((one) => one.planned === step)!.ended(end);
-  }
-
-  async #watch(probe: Probe, lostSinceMs: Map<Probe, number>, signal: AbortSignal): Promise<void> {
-    const result = await this.#try(probe, signal);
-    if (this.#failing) return;
-    if (result.holds) {
-      lostSinceMs.delete(probe);
-      return;
-    }
-    const sinceMs = lostSinceMs.get(probe);
-    if (sinceMs === undefined) {
-      lostSinceMs.set(probe, performance.now());
-      this.#recorder.note('stack', `lost: ${result.said}`);
-    } else if (performance.now() - sinceMs > LOST_AFTER_MS && !signal.aborted) {
-      throw new StackFailure(
-        this.#finder.suspect(null) ??
-          plainWhy(
-            'lost',
-            `the stack was ready and is no more: ${result.said}`,
-            'see the logs of its services',
-          ),
-      );
-    }
   }
 
   async #try(probe: Probe, signal: AbortSignal): Promise<ProbeResult> {
