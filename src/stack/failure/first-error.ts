@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import type { PlannedStep } from '../plan/planned.ts';
-import { type FailurePattern, matchFailure } from './failure-patterns.ts';
+import { FATAL_ANY_TIME, type FailurePattern, matchFailure } from './failure-patterns.ts';
 import {
   evidenceOf,
   exitCodeOf,
@@ -24,15 +24,6 @@ import type { FailureClass, Why } from './why.ts';
 const MOST_SIGNS = 400;
 /** trtllm-llmapi-launch: its ranks wait on when the command that rank 0 started is dead. */
 const LAUNCHER = /\brank\d+ run (?:mgmn \w+ node|.+ in background)/;
-
-/** What no engine goes on after, though its process may live. */
-const FATAL_ANY_TIME: readonly FailureClass[] = [
-  'cuda-oom',
-  'host-oom',
-  'kv-transfer-deadlock',
-  'driver',
-  'mpi',
-];
 
 /** What `srun --verbose` prints of its own options. */
 const OPTION_LIST = /^srun: (?:defined options|-{5,}|end of defined options|[\w-]+ +: )/;
