@@ -83,6 +83,26 @@ describe('the deadline of a launch', () => {
     expect(events).toContain('given as long again');
   });
 
+  it.each([
+    ['is not that of its tasks while the image is imported', 30_000, null],
+    ['has its own limit while the image is imported', 500, 'image'],
+  ])('%s', async (_, importTimeoutMs, failureClass) => {
+    const dir = makeFolder();
+    const log = path.join(dir, 'logs', 'a-0');
+    // As srun: what it says itself goes to its own log, what its tasks write to theirs.
+    const srun = `echo 'srun: launching StepId=1.0 on host n1, 1 tasks: 0' >&2; sleep 2
+      echo 'srun: launch/slurm: _task_start: Node n1, 1 tasks started' >&2; echo up >>${log}.log; sleep 60`;
+    const step = bash('a-0', dir, srun, {
+      srunLogFile: `${log}.srun.log`,
+      ready: [logged('a-0', '^up')],
+      readyTimeoutMs: 1_000,
+      stallMs: 800,
+      importTimeoutMs,
+    });
+    const { why } = await launch(dir, [step]);
+    expect(why?.failureClass ?? null).toBe(failureClass);
+  });
+
   it('is that of the whole once every step is ready, doubled likewise', async () => {
     const dir = makeFolder();
     const plan = { ready: [logged('a-0', '^up')], readyTimeoutMs: 1_200 };

@@ -84,6 +84,15 @@ describe('why a stack is not ready', () => {
     expect(whyNotReady(facts({ steps }))).toMatchObject({ failureClass: 'step-blocked', step: 'prefill-0' });
   });
 
+  it('is an image that is never there', () => {
+    const steps = [step('decode-0', 'decode', { state: 'started', quietMs: 3_600_000 })];
+    expect(whyNotReady(facts({ steps, ended: 'import' }))).toMatchObject({
+      failureClass: 'image',
+      message: expect.stringContaining('no task has started in 60 min'),
+      step: 'decode-0',
+    });
+  });
+
   it('is the canary', () => {
     const ready = { instances: { prefill: 1, decode: 1, agg: 0 }, models: ['dsr1'] };
     const why = whyNotReady(facts({ ...ready, ended: 'canary', canary: 'HTTP 500: Failed to generate' }));

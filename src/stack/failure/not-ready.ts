@@ -21,8 +21,8 @@ export interface WaitingStep {
 
 /** What is known when a stack that has not failed is given up. */
 export interface NotReadyFacts {
-  /** A deadline passed, nothing moved for too long, or the canary gave no tokens. */
-  readonly ended: 'deadline' | 'stalled' | 'canary';
+  /** A deadline passed, nothing moved for too long, a container did not start, or the canary gave no tokens. */
+  readonly ended: 'deadline' | 'stalled' | 'import' | 'canary';
   readonly waitedMs: number;
   /** What the stack as a whole waits for, once its steps are ready. */
   readonly waitingFor: readonly string[];
@@ -53,6 +53,7 @@ const SHARED =
 export function whyNotReady(facts: NotReadyFacts): Why {
   const verdict =
     blocked(facts) ??
+    notImported(facts) ??
     prefillMissing(facts) ??
     otherModel(facts) ??
     notListed(facts) ??
@@ -82,6 +83,18 @@ function blocked({ steps }: NotReadyFacts): Verdict | null {
     failureClass: 'step-blocked',
     message: `SLURM has not started the step in ${duration(step.quietMs)}`,
     hint: 'It waits for resources of the job, as `squeue -s` and `scontrol show step` show: every step needs --overlap, and the job whole nodes.',
+    step,
+  };
+}
+
+function notImported({ ended, waitedMs, steps }: NotReadyFacts): Verdict | null {
+  if (ended !== 'import') return null;
+  const waiting = steps.filter(({ state }) => state === 'started');
+  const step = waiting.toSorted((a, b) => b.quietMs - a.quietMs)[0] ?? null;
+  return {
+    failureClass: 'image',
+    message: `no task has started in ${duration(step?.quietMs ?? waitedMs)}: the image is still being imported, or its container hangs`,
+    hint: 'See what pyxis says: bench stack logs --srun. Import a large image once, into a .sqsh file that all nodes see.',
     step,
   };
 }

@@ -37,6 +37,8 @@ export class StepWatch {
   #process: StepProcess | null = null;
   #submittedMs = 0;
   #startedMs: number | null = null;
+  /** Its tasks run: what came before was the container's. */
+  #running = false;
   #blockedMs: number | null = null;
   #loadedRanks = 0;
   #bytes = 0;
@@ -111,7 +113,9 @@ export class StepWatch {
     this.#grewMs = this.#submittedMs;
     this.#recorder.step(this.planned.id, 'submitted', null, { pid: this.#process.pid, waitingFor: [] });
     void this.#process.ended.then((end) => this.#listener.ended(this.planned, end));
-    if (this.planned.srunLogFile === null) this.#started('process started');
+    if (this.planned.srunLogFile !== null) return;
+    this.#started('process started');
+    this.#runs();
   }
 
   taskLine(raw: string): void {
@@ -129,7 +133,8 @@ export class StepWatch {
       match.count++;
       match.line = text;
     }
-    if (this.#startedMs === null) this.#started(text);
+    this.#started(text);
+    this.#runs();
     if (this.#loaded?.test(text)) this.#loadedRanks++;
     this.#recorder.step(this.planned.id, 'loading', text.slice(0, 200), {
       loaded:
@@ -146,8 +151,10 @@ export class StepWatch {
       this.#recorder.changeStep(this.planned.id, { slurmStep: event.step });
       // The step is there; that its tasks run comes after the container, which may take minutes.
       this.#started(raw);
+      if (this.planned.importTimeoutMs === null) this.#runs();
     } else if (event?.kind === 'tasks-started') {
       this.#started(raw);
+      this.#runs();
     } else if (event?.kind === 'blocked') {
       this.blocked(event.reason);
     } else if (event?.kind === 'created') {
@@ -184,9 +191,11 @@ export class StepWatch {
   }
 
   /** Whether it is given up although no line shows a failure: blocked, silent or too slow. null while it is not. */
-  overdue(): 'deadline' | 'stalled' | null {
+  overdue(): 'deadline' | 'stalled' | 'import' | null {
     const now = performance.now();
-    const bytes = this.#tail.bytesSeen(this.planned.logFile);
+    const { logFile, srunLogFile } = this.planned;
+    const bytes =
+      this.#tail.bytesSeen(logFile) + (srunLogFile === null ? 0 : this.#tail.bytesSeen(srunLogFile));
     if (bytes > this.#bytes) {
       this.#bytes = bytes;
       this.#grewMs = now;
@@ -196,6 +205,7 @@ export class StepWatch {
       const blocked = this.#blockedMs !== null && now - this.#blockedMs > SAID_BLOCKED_MS;
       return blocked || now - this.#submittedMs > BLOCKED_AFTER_MS ? 'deadline' : null;
     }
+    if (!this.#running) return now - this.#startedMs > (this.planned.importTimeoutMs ?? 0) ? 'import' : null;
     if (now - this.#grewMs > this.planned.stallMs) return 'stalled';
     const look = this.#deadline.look(now, this.#grewMs);
     if (look === 'extended') this.#recorder.note(this.planned.id, GIVEN_MORE);
@@ -212,7 +222,14 @@ export class StepWatch {
   #started(evidence: string): void {
     if (this.#startedMs !== null) return;
     this.#startedMs = performance.now();
-    this.#deadline.start(this.#startedMs);
     this.#recorder.step(this.planned.id, 'started', evidence);
+  }
+
+  /** From here on the step's own times count. */
+  #runs(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#grewMs = performance.now();
+    this.#deadline.start(this.#grewMs);
   }
 }

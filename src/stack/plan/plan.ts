@@ -36,6 +36,9 @@ export interface Launch {
 /** Stands for the job in a plan that is made without one. */
 export const NO_JOB = 'JOBID';
 
+/** An image of tens of gigabytes from a registry takes half an hour, without a word. */
+const IMPORT_TIMEOUT_MS = 3_600_000;
+
 /** Always taken out, so that a plan reads the same wherever it is made. */
 const ALWAYS_UNSET = [
   'SLURM_CPUS_PER_TASK',
@@ -256,6 +259,7 @@ class Planner {
       ready: rank === 0 ? service.ready.all.map((probe) => planProbe(probe, scope)) : [],
       loadedPattern: service.loaded_log ?? null,
       readyTimeoutMs: times.timeoutMs,
+      importTimeoutMs: this.#local || this.#containerOf(service) === null ? null : IMPORT_TIMEOUT_MS,
       stallMs: times.stallMs,
       probeIntervalMs: times.intervalMs,
       failOn: service.fail_on.map((rule) => ({
