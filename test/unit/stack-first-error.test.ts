@@ -42,6 +42,55 @@ const TASK_2_EXITS = `1000 prefill-0.srun.log srun: launch/slurm: _task_finish: 
 1010 prefill-0.srun.log srun: Force Terminated StepId=1.2
 1200 prefill-0.log 0: slurmstepd-node2: error: *** STEP 1.2 ON node2 CANCELLED AT 2026-11-26T13:26:29 ***`;
 
+const TRACEBACK = `5 w.log Traceback (most recent call last):
+5 w.log   File "r.py", line 1, in handle
+5 w.log ValueError: bad request`;
+
+describe('a traceback', () => {
+  const alone = (over: Partial<WatchedStep> = {}): FailureFinder =>
+    new FailureFinder([step('w', { tasks: 1, srunLogFile: null, ...over })]);
+
+  it.each(['^Traceback', '^ValueError: bad'])("is silenced by the step's own rule /%s/", (pattern) => {
+    const finder = alone({ failOn: [{ pattern, failureClass: 'crash', action: 'warn' }] });
+    feed(finder, TRACEBACK);
+    expect(finder.look(10_000)).toBe('quiet');
+    expect(finder.suspect('w')).toMatchObject({ message: 'ValueError: bad request' });
+  });
+
+  it("has the class of the step's own rule", () => {
+    const finder = alone({
+      failOn: [{ pattern: 'bad request', failureClass: 'engine-config', action: 'fail' }],
+    });
+    feed(finder, TRACEBACK);
+    expect(finder.look(10_000)).toBe('settled');
+    expect(finder.why()?.failureClass).toBe('engine-config');
+  });
+
+  it('fails a stack that comes up, and is only suspect in one that serves, until the process ends', () => {
+    const loading = alone();
+    feed(loading, TRACEBACK);
+    expect(loading.look(10_000)).toBe('settled');
+
+    const finder = alone();
+    finder.serving();
+    feed(finder, TRACEBACK);
+    expect(finder.look(10_000)).toBe('quiet');
+    expect(finder.outlived()).toMatchObject([{ failureClass: 'crash', message: 'ValueError: bad request' }]);
+    expect(finder.suspect(null, 5)).not.toBeNull();
+    expect(finder.suspect(null, 6)).toBeNull();
+    finder.stepEnded('w', { code: 1, signal: null }, 20_000);
+    expect(finder.why()).toMatchObject({ message: 'ValueError: bad request', exitCode: 1 });
+  });
+
+  it('fails one that serves when no engine goes on after it', () => {
+    const finder = alone();
+    finder.serving();
+    feed(finder, `${TRACEBACK}\n6 w.log \n6 w.log CUDA out of memory`);
+    expect(finder.look(10_000)).toBe('settled');
+    expect(finder.why()?.failureClass).toBe('cuda-oom');
+  });
+});
+
 describe('the first error', () => {
   it('is quiet while nothing has failed', () => {
     const finder = new FailureFinder([step('prefill-0')]);

@@ -18,6 +18,7 @@ const step = (id: string, role: WaitingStep['role'], over: Partial<WaitingStep> 
 const facts = (over: Partial<NotReadyFacts>): NotReadyFacts => ({
   ended: 'deadline',
   waitedMs: 3_600_000,
+  waitingFor: [],
   steps: [
     step('frontend-0', 'frontend', { state: 'ready', loaded: null }),
     step('prefill-0', 'prefill'),
@@ -81,6 +82,15 @@ describe('why a stack is not ready', () => {
   it('is a step that SLURM never started', () => {
     const steps = [step('frontend-0', 'frontend'), step('prefill-0', 'prefill', { state: 'submitted' })];
     expect(whyNotReady(facts({ steps }))).toMatchObject({ failureClass: 'step-blocked', step: 'prefill-0' });
+  });
+
+  it('is an image that is never there', () => {
+    const steps = [step('decode-0', 'decode', { state: 'started', quietMs: 3_600_000 })];
+    expect(whyNotReady(facts({ steps, ended: 'import' }))).toMatchObject({
+      failureClass: 'image',
+      message: expect.stringContaining('no task has started in 60 min'),
+      step: 'decode-0',
+    });
   });
 
   it('is the canary', () => {

@@ -160,10 +160,11 @@ describe("the guide's three commands", () => {
     ]);
   });
 
-  it('watch etcd, NATS and the model list, copy the engine configurations, and count 8 GPUs', () => {
+  it('watch etcd, NATS, the workers and the model list, copy the engine configurations, and count 8 GPUs', () => {
     expect(plan.watch).toEqual([
       { kind: 'tcp', host: '10.1.2.3', port: 2379 },
       { kind: 'tcp', host: '10.1.2.3', port: 4222 },
+      ...plan.ready.filter(({ kind }) => kind === 'instances'),
       { kind: 'model', url: 'http://10.1.2.3:8000/v1/models', model: 'hf-574fdb8-nim_fp4' },
     ]);
     expect(plan.copies).toEqual([

@@ -39,6 +39,7 @@ const step = (over: Partial<PlannedStep>): PlannedStep => ({
   ready: [],
   loadedPattern: null,
   readyTimeoutMs: 1,
+  importTimeoutMs: null,
   stallMs: 1,
   probeIntervalMs: 1,
   failOn: [],

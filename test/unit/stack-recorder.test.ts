@@ -133,6 +133,27 @@ describe('a disk that takes nothing', () => {
   });
 });
 
+describe('a state that is not written', () => {
+  it('is told since when, tried again, and forgotten once it is', () => {
+    let full = false;
+    let writes = 0;
+    const recorder = new Recorder(makeFolder(), stackState(), () => {
+      writes++;
+      if (full) throw new Error('no space left');
+    });
+    expect(recorder.unwritten).toBeNull();
+    full = true;
+    recorder.flush();
+    const first = recorder.unwritten;
+    expect(first).toMatchObject({ error: 'no space left' });
+    recorder.flush(60_000);
+    expect([writes, recorder.unwritten]).toEqual([3, first]);
+    full = false;
+    recorder.flush(60_000);
+    expect([writes, recorder.unwritten]).toEqual([4, null]);
+  });
+});
+
 describe('secrets', () => {
   it('are in no file, even where a service prints them', () => {
     const { dir, recorder } = start();

@@ -62,6 +62,7 @@ export function localStep(
     ready: [],
     loadedPattern: null,
     readyTimeoutMs: 60_000,
+    importTimeoutMs: null,
     stallMs: 60_000,
     probeIntervalMs: 100,
     failOn: [],

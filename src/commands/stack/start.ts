@@ -120,6 +120,8 @@ function follow(
       if (state === null) return reject(supervisorDied(dir));
       show(state);
       if (state.why !== null) return reject(failedStack(state, dir));
+      // Its last state never came to the disk: it was killed, or the disk is full.
+      if (state.phase !== 'stopped') return reject(supervisorDied(dir));
       if (signal.aborted) return reject(new BenchError(EXIT.launch, 'stopped before the stack was ready'));
       resolve(state);
     });

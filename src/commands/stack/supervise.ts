@@ -87,5 +87,7 @@ async function supervise(dir: string): Promise<ExitCode> {
     },
     stop.signal,
   );
+  // Whoever follows the stack reads it there when the state could not be written.
+  if (state.why?.failureClass === 'disk') process.stderr.write(`${state.why.message}\n`);
   return state.why === null ? EXIT.ok : EXIT.launch;
 }

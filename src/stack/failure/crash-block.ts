@@ -16,6 +16,8 @@ export interface Crash {
   /** The exception, panic or message in one line. */
   readonly message: string;
   readonly meaning: FailurePattern;
+  /** The lines that name it: the one it began with, and those of its exceptions or message. */
+  readonly telling: readonly string[];
 }
 
 /** Collects the lines of one crash of one process; made by `openCrash`. */
@@ -31,20 +33,22 @@ export function openCrash(text: string, previous: string | null): CrashBlock | n
   const traceback = TRACEBACK.exec(text);
   if (traceback !== null) {
     const prefix = traceback[1]!;
-    return new Traceback(prefix, CAUGHT.test(prefix) || (previous !== null && CAUGHT.test(previous)));
+    return new Traceback(text, prefix, CAUGHT.test(prefix) || (previous !== null && CAUGHT.test(previous)));
   }
   return PANIC.test(text) || TERMINATE.test(text) ? new NativeCrash(text) : null;
 }
 
 /** A Python traceback, with those it was raised from. */
 class Traceback implements CrashBlock {
+  readonly #first: string;
   readonly #prefix: string;
   readonly #caught: boolean;
   readonly #exceptions: string[] = [];
   #part: 'frames' | 'message' | 'chain' = 'frames';
   #strangers = 0;
 
-  constructor(prefix: string, caught: boolean) {
+  constructor(first: string, prefix: string, caught: boolean) {
+    this.#first = first;
     this.#prefix = prefix;
     this.#caught = caught;
   }
@@ -78,7 +82,7 @@ class Traceback implements CrashBlock {
     const message = last === first ? last : `${last} (after ${first})`;
     const meanings = this.#exceptions.map(matchFailure).filter((meaning) => meaning !== null);
     const meaning = meanings.find(({ strength }) => strength === 'cause') ?? meanings[0] ?? PLAIN_CRASH;
-    return { message, meaning };
+    return { message, meaning, telling: [this.#first, ...this.#exceptions] };
   }
 
   /** Loggers put their time and name before each line of a traceback; the time may change on the way. */
@@ -108,6 +112,10 @@ class NativeCrash implements CrashBlock {
     const whole = this.#first.endsWith(':') || TERMINATE.test(this.#first);
     const message = whole && this.#next !== null ? `${this.#first} ${this.#next}` : this.#first;
     const told = matchFailure(this.#next ?? '');
-    return { message, meaning: told?.strength === 'cause' ? told : PLAIN_CRASH };
+    return {
+      message,
+      meaning: told?.strength === 'cause' ? told : PLAIN_CRASH,
+      telling: [this.#first, this.#next ?? ''],
+    };
   }
 }

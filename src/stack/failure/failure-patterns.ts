@@ -149,3 +149,12 @@ export const PLAIN_CRASH: FailurePattern = {
   strength: 'crash',
   action: 'fail',
 };
+
+/** What no engine goes on after, though its process may live. */
+export const FATAL_ANY_TIME: readonly FailureClass[] = [
+  'cuda-oom',
+  'host-oom',
+  'kv-transfer-deadlock',
+  'driver',
+  'mpi',
+];

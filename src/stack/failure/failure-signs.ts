@@ -1,4 +1,6 @@
-import type { FailureClass } from './why.ts';
+import type { FailureClass, Why } from './why.ts';
+
+const MOST_MESSAGE = 300;
 
 /** How much a sign tells of the reason, in rising order. */
 export const WEIGHT = {
@@ -125,4 +127,16 @@ function explainsEnd(sign: FailureSign, end: FailureSign, signs: readonly Failur
 function samePlace(a: FailureSign, b: FailureSign): boolean {
   if (a.ranks.length === 0 || b.ranks.length === 0) return true;
   return a.ranks.some((rank) => b.ranks.includes(rank));
+}
+
+/** `lastWords`: lines to show before the one that tells, instead of those of its own file. */
+export function evidenceOf(sign: FailureSign, lastWords: readonly string[] | null): Why['evidence'] {
+  if (lastWords === null)
+    return sign.line === null ? null : { line: sign.line, before: [...sign.before], after: [...sign.after] };
+  return { line: sign.line ?? sign.message, before: lastWords, after: [] };
+}
+
+/** A message of at most 300 characters. */
+export function shortened(text: string): string {
+  return text.length <= MOST_MESSAGE ? text : `${text.slice(0, MOST_MESSAGE - 1)}…`;
 }

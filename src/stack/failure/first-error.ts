@@ -1,16 +1,25 @@
 import { constants } from 'node:os';
-import type { FailOn, PlannedStep } from '../plan/planned.ts';
-import { type FailurePattern, matchFailure } from './failure-patterns.ts';
-import { exitCodeOf, type FailureSign, firstCause, hasEnded, suspicion, WEIGHT } from './failure-signs.ts';
+import type { PlannedStep } from '../plan/planned.ts';
+import { FATAL_ANY_TIME, type FailurePattern, matchFailure } from './failure-patterns.ts';
+import {
+  evidenceOf,
+  exitCodeOf,
+  type FailureSign,
+  firstCause,
+  hasEnded,
+  shortened,
+  suspicion,
+  WEIGHT,
+} from './failure-signs.ts';
 import { parseLogLine } from './log-line.ts';
 import { LogStream, type SeenCrash } from './log-stream.ts';
+import { type OwnRule, ownMeaning, ownRule } from './own-rules.ts';
 import { PLAIN_HINTS } from './plain-hints.ts';
 import { withoutSecrets } from './secrets.ts';
 import { type SrunEvent, srunSays } from './srun-says.ts';
 import { toldBy } from './srun-signs.ts';
-import { FAILURE_CLASSES, type FailureClass, type Why } from './why.ts';
+import type { FailureClass, Why } from './why.ts';
 
-const MOST_MESSAGE = 300;
 /** Signs kept; what comes after so many is no first error. */
 const MOST_SIGNS = 400;
 /** trtllm-llmapi-launch: its ranks wait on when the command that rank 0 started is dead. */
@@ -35,7 +44,7 @@ interface Watching {
 
 interface Watched {
   readonly step: WatchedStep;
-  readonly failOn: readonly { readonly pattern: RegExp; readonly rule: FailOn }[];
+  readonly failOn: readonly OwnRule[];
   readonly nodeOfRank: Map<number, string>;
   launcher: boolean;
   started: boolean;
@@ -54,11 +63,21 @@ export class FailureFinder {
   readonly #settleMs: number;
   readonly #streams = new Map<string, Watching>();
   readonly #signs: FailureSign[] = [];
+  readonly #outlived = new Map<string, FailureSign>();
+  #serves = false;
 
   /** `settleMs`: how long after the first sign of a failure to wait for what explains it. */
   constructor(steps: readonly WatchedStep[], settleMs = 1500) {
     this.#settleMs = settleMs;
     this.#steps = new Map(steps.map((step) => [step.id, watched(step)]));
+  }
+
+  /**
+   * From now on requests are served: a crash that its process outlives may be of one request alone, and is only
+   * suspect, unless it is of a kind after which an engine cannot go on.
+   */
+  serving(): void {
+    this.#serves = true;
   }
 
   /** A line of a step's log, both streams of its tasks. `atMs`: when it was read. */
@@ -135,10 +154,18 @@ export class FailureFinder {
     return sign === null ? null : this.#why(sign);
   }
 
-  /** What a step (null: any) has shown that explains a failure without being one; null when nothing. */
-  suspect(stepId: string | null): Why | null {
-    const sign = suspicion(this.#signs, stepId);
+  /** What a step (null: any) has shown since then that explains a failure without being one; null when nothing. */
+  suspect(stepId: string | null, sinceMs = Number.NEGATIVE_INFINITY): Why | null {
+    const sign = suspicion(
+      this.#signs.filter(({ atMs }) => atMs >= sinceMs),
+      stepId,
+    );
     return sign === null ? null : this.#why(sign);
+  }
+
+  /** Of each step the first crash that it outlived while requests were served. */
+  outlived(): readonly Why[] {
+    return [...this.#outlived.values()].map((sign) => this.#why(sign));
   }
 
   #step(id: string): Watched {
@@ -161,25 +188,24 @@ export class FailureFinder {
     if (meaning !== null) this.#addLine(stream, meaning, { text, ...stream.lines.evidence(), atMs });
   }
 
-  /** The step's own patterns come first: they may silence one of the table. */
   #meaning(stream: Watching, text: string): FailurePattern | null {
     if (LAUNCHER.test(text)) stream.step.launcher = true;
-    const own = stream.step.failOn.find(({ pattern }) => pattern.test(text));
-    if (own === undefined) return matchFailure(text);
-    const { failureClass, action } = own.rule;
-    return {
-      pattern: own.pattern,
-      failureClass: isFailureClass(failureClass) ? failureClass : 'crash',
-      hint: null,
-      strength: action === 'fail' ? 'cause' : 'symptom',
-      action,
-    };
+    const own = ownMeaning(stream.step.failOn, [text]);
+    if (own !== null) return own;
+    const known = matchFailure(text);
+    return known === null ? null : this.#atThisTime(known);
   }
 
   #addCrash(stream: Watching, seen: SeenCrash | null): void {
     if (seen === null) return;
     const { crash, ...evidence } = seen;
-    this.#addLine(stream, crash.meaning, { text: crash.message, ...evidence });
+    const meaning = ownMeaning(stream.step.failOn, crash.telling) ?? this.#atThisTime(crash.meaning);
+    this.#addLine(stream, meaning, { text: crash.message, ...evidence });
+  }
+
+  #atThisTime(meaning: FailurePattern): FailurePattern {
+    const survived = this.#serves && !FATAL_ANY_TIME.includes(meaning.failureClass);
+    return survived ? { ...meaning, action: 'warn' } : meaning;
   }
 
   #addLine(
@@ -188,7 +214,7 @@ export class FailureFinder {
     told: Pick<FailureSign, 'line' | 'before' | 'after' | 'atMs'> & { readonly text: string },
   ): void {
     const { text, ...evidence } = told;
-    this.#add({
+    const sign: FailureSign = {
       weight: WEIGHT[meaning.strength],
       fails: meaning.action === 'fail',
       failureClass: meaning.failureClass,
@@ -200,7 +226,10 @@ export class FailureFinder {
       exitCode: null,
       logFile: stream.file,
       ...evidence,
-    });
+    };
+    this.#add(sign);
+    const outlived = this.#serves && !sign.fails && meaning.strength !== 'symptom';
+    if (outlived && !this.#outlived.has(stream.step.step.id)) this.#outlived.set(stream.step.step.id, sign);
   }
 
   #event(watchedStep: Watched, stream: Watching, event: SrunEvent, atMs: number): void {
@@ -278,24 +307,9 @@ export class FailureFinder {
 function watched(step: WatchedStep): Watched {
   return {
     step,
-    failOn: step.failOn.map((rule) => ({ pattern: new RegExp(rule.pattern), rule })),
+    failOn: step.failOn.map(ownRule),
     nodeOfRank: new Map(),
     launcher: false,
     started: false,
   };
-}
-
-/** `lastWords`: lines to show before the one that tells, instead of those of its own file. */
-function evidenceOf(sign: FailureSign, lastWords: readonly string[] | null): Why['evidence'] {
-  if (lastWords === null)
-    return sign.line === null ? null : { line: sign.line, before: [...sign.before], after: [...sign.after] };
-  return { line: sign.line ?? sign.message, before: lastWords, after: [] };
-}
-
-function isFailureClass(name: string): name is FailureClass {
-  return FAILURE_CLASSES.some((known) => known === name);
-}
-
-function shortened(text: string): string {
-  return text.length <= MOST_MESSAGE ? text : `${text.slice(0, MOST_MESSAGE - 1)}…`;
 }

@@ -21,9 +21,11 @@ export interface WaitingStep {
 
 /** What is known when a stack that has not failed is given up. */
 export interface NotReadyFacts {
-  /** A deadline passed, nothing moved for too long, or the canary gave no tokens. */
-  readonly ended: 'deadline' | 'stalled' | 'canary';
+  /** A deadline passed, nothing moved for too long, a container did not start, or the canary gave no tokens. */
+  readonly ended: 'deadline' | 'stalled' | 'import' | 'canary';
   readonly waitedMs: number;
+  /** What the stack as a whole waits for, once its steps are ready. */
+  readonly waitingFor: readonly string[];
   readonly steps: readonly WaitingStep[];
   /** Generate endpoints the frontend counts, by role; null when it did not answer, or is none that counts. */
   readonly instances: Counts | null;
@@ -51,6 +53,7 @@ const SHARED =
 export function whyNotReady(facts: NotReadyFacts): Why {
   const verdict =
     blocked(facts) ??
+    notImported(facts) ??
     prefillMissing(facts) ??
     otherModel(facts) ??
     notListed(facts) ??
@@ -80,6 +83,18 @@ function blocked({ steps }: NotReadyFacts): Verdict | null {
     failureClass: 'step-blocked',
     message: `SLURM has not started the step in ${duration(step.quietMs)}`,
     hint: 'It waits for resources of the job, as `squeue -s` and `scontrol show step` show: every step needs --overlap, and the job whole nodes.',
+    step,
+  };
+}
+
+function notImported({ ended, waitedMs, steps }: NotReadyFacts): Verdict | null {
+  if (ended !== 'import') return null;
+  const waiting = steps.filter(({ state }) => state === 'started');
+  const step = waiting.toSorted((a, b) => b.quietMs - a.quietMs)[0] ?? null;
+  return {
+    failureClass: 'image',
+    message: `no task has started in ${duration(step?.quietMs ?? waitedMs)}: the image is still being imported, or its container hangs`,
+    hint: 'See what pyxis says: bench stack logs --srun. Import a large image once, into a .sqsh file that all nodes see.',
     step,
   };
 }
@@ -142,14 +157,14 @@ function canaryFailed({ ended, canary, steps }: NotReadyFacts): Verdict | null {
   };
 }
 
-function waitedTooLong({ ended, waitedMs, steps }: NotReadyFacts): Verdict {
+function waitedTooLong({ ended, waitedMs, waitingFor, steps }: NotReadyFacts): Verdict {
   const open = steps.filter(({ state }) => state !== 'ready' && state !== 'ended');
   // What has not been begun waits for another step, which tells more.
   const begun = open.filter(({ state }) => state !== 'pending');
   const late = begun.length > 0 ? begun : open;
   const step = late.toSorted((a, b) => b.quietMs - a.quietMs)[0] ?? null;
-  const waits =
-    step === null || step.waitingFor.length === 0 ? '' : `, waiting for ${step.waitingFor.join('; ')}`;
+  const wanted = step?.waitingFor ?? waitingFor;
+  const waits = wanted.length === 0 ? '' : `, waiting for ${wanted.join('; ')}`;
   const loaded =
     step === null || step.loaded === null ? '' : ` (${step.loaded.done} of ${step.loaded.of} ranks loaded)`;
   if (ended === 'stalled')
@@ -162,7 +177,7 @@ function waitedTooLong({ ended, waitedMs, steps }: NotReadyFacts): Verdict {
   return {
     failureClass: 'not-ready',
     message: `not ready after ${duration(waitedMs)}${loaded}${waits}`,
-    hint: 'If its log still moves, it is only slow: raise the ready timeout.',
+    hint: `If its log still moves, it is only slow: raise ${step === null ? 'stack_ready.timeout' : 'ready.timeout of the service'}.`,
     step,
   };
 }

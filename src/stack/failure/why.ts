@@ -35,6 +35,7 @@ export const FAILURE_CLASSES = [
   'stalled',
   'lost',
   'preflight',
+  'disk',
   'crash',
 ] as const;
 

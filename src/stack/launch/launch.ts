@@ -5,21 +5,21 @@ import { plainWhy, StackFailure, type Why } from '../failure/why.ts';
 import type { PlannedStep, Probe, StackPlan } from '../plan/planned.ts';
 import { sleep } from './allocation.ts';
 import { Bystanders } from './bystanders.ts';
+import { Deadline } from './deadline.ts';
 import { LogTail } from './log-tail.ts';
 import { type CanaryProbe, type ProbeResult, probeName, tryProbe } from './probe.ts';
 import { readinessSeen } from './readiness.ts';
 import type { Recorder } from './recorder.ts';
+import { ServingWatch } from './serving-watch.ts';
 import { failedNodes, isOver, jobFacts, waitingSruns } from './slurm.ts';
 import type { StepEnd } from './step-process.ts';
-import { type LineListener, StepWatch } from './step-watch.ts';
+import { GIVEN_MORE, type LineListener, StepWatch } from './step-watch.ts';
 
 const TICK_MS = 100;
 /** Between two tries of the stack's own probes. */
 const READY_EVERY_MS = 500;
 /** While the stack serves. */
 const WATCH_EVERY_MS = 5_000;
-/** A watch probe that does not hold for this long means that what it asks is gone. */
-const LOST_AFTER_MS = 20_000;
 const QUEUE_EVERY_MS = 3_000;
 /** A step that SLURM has not started by then is looked for among those that wait for resources. */
 const SLOW_START_MS = 5_000;
@@ -42,6 +42,8 @@ export class Launch {
   readonly #steps: readonly StepWatch[];
   readonly #deps: LaunchDeps;
   readonly #startedMs = performance.now();
+  /** Of the stack as a whole, from when all steps are ready: until then each step has its own. */
+  readonly #deadline: Deadline;
   /** Unset when teardown begins: ends are expected from then on. */
   #watching = true;
   /** Something is broken, and what explains it is on its way: nothing new is begun. */
@@ -53,6 +55,7 @@ export class Launch {
     this.#recorder = recorder;
     this.#signal = signal;
     this.#deps = deps;
+    this.#deadline = new Deadline(plan.readyTimeoutMs);
     this.#finder = new FailureFinder(plan.steps.filter(({ critical }) => critical));
     this.#bystanders = new Bystanders(plan.steps, recorder);
     const now = (): number => performance.now();
@@ -92,10 +95,16 @@ export class Launch {
 
   /** Resolves when asked to stop; rejects when anything of the stack is lost. */
   async whileServing(): Promise<void> {
-    const lostSinceMs = new Map<Probe, number>();
+    this.#finder.serving();
+    const watch = new ServingWatch(this.#finder, this.#recorder);
+    const ask = async (probe: Probe, signal: AbortSignal): Promise<void> => {
+      const result = await this.#try(probe, signal);
+      if (!this.#failing && !signal.aborted) watch.seen(probe, result, performance.now());
+    };
     await this.#unlessBroken(async (signal) => {
       while (!signal.aborted) {
-        await Promise.all(this.#plan.watch.map((probe) => this.#watch(probe, lostSinceMs, signal)));
+        await Promise.all(this.#plan.watch.map((probe) => ask(probe, signal)));
+        watch.warn();
         await sleep(WATCH_EVERY_MS, signal);
       }
     });
@@ -121,7 +130,9 @@ export class Launch {
       if (this.#failing) continue;
       this.#startDue();
       await Promise.all(this.#steps.map((step) => step.probe((probe) => this.#try(probe, signal))));
-      if (this.#steps.every((step) => step.isReady) && performance.now() >= nextMs) {
+      const allReady = this.#steps.every((step) => step.isReady);
+      if (allReady) this.#deadline.start(performance.now());
+      if (allReady && performance.now() >= nextMs) {
         const open = await this.#firstOpen(this.#plan.ready, signal);
         if (open === null && !this.#failing) return;
         this.#recorder.set({ waitingFor: open === null ? [] : [open.said] });
@@ -155,29 +166,6 @@ export class Launch {
     if (!this.#watching) return;
     this.#finderOf(step)?.stepEnded(step.id, end, performance.now());
     this.#steps.find((one) => one.planned === step)!.ended(end);
-  }
-
-  async #watch(probe: Probe, lostSinceMs: Map<Probe, number>, signal: AbortSignal): Promise<void> {
-    const result = await this.#try(probe, signal);
-    if (this.#failing) return;
-    if (result.holds) {
-      lostSinceMs.delete(probe);
-      return;
-    }
-    const sinceMs = lostSinceMs.get(probe);
-    if (sinceMs === undefined) {
-      lostSinceMs.set(probe, performance.now());
-      this.#recorder.note('stack', `lost: ${result.said}`);
-    } else if (performance.now() - sinceMs > LOST_AFTER_MS && !signal.aborted) {
-      throw new StackFailure(
-        this.#finder.suspect(null) ??
-          plainWhy(
-            'lost',
-            `the stack was ready and is no more: ${result.said}`,
-            'see the logs of its services',
-          ),
-      );
-    }
   }
 
   async #try(probe: Probe, signal: AbortSignal): Promise<ProbeResult> {
@@ -279,7 +267,6 @@ export class Launch {
   }
 
   async #giveUpIfOverdue(signal: AbortSignal): Promise<void> {
-    const waitedMs = performance.now() - this.#startedMs;
     const late = this.#steps.map((step) => ({ step, how: step.overdue() })).filter(({ how }) => how !== null);
     for (const { step } of late) {
       const { id, critical } = step.planned;
@@ -290,12 +277,13 @@ export class Launch {
     }
     const overdue = late.find(({ step }) => step.planned.critical)?.how ?? null;
     const canary = this.#lastCanary !== null && !/^\d+ of/.test(this.#lastCanary);
-    const ended = overdue ?? (waitedMs > this.#plan.readyTimeoutMs ? (canary ? 'canary' : 'deadline') : null);
+    const ended = overdue ?? (this.#isOver() ? (canary ? 'canary' : 'deadline') : null);
     if (ended === null) return;
     throw new StackFailure(
       whyNotReady({
         ended,
-        waitedMs,
+        waitedMs: performance.now() - this.#startedMs,
+        waitingFor: this.#recorder.state.waitingFor,
         steps: this.#steps.map((step) => step.standing()),
         ...(await readinessSeen(this.#plan, signal)),
         servedModel: this.#plan.servedModel,
@@ -303,5 +291,12 @@ export class Launch {
         suspect: this.#finder.suspect(null),
       }),
     );
+  }
+
+  /** Whether the whole is given up though each of its steps is ready. */
+  #isOver(): boolean {
+    const look = this.#deadline.look(performance.now(), Math.max(...this.#steps.map(({ grewMs }) => grewMs)));
+    if (look === 'extended') this.#recorder.note('stack', GIVEN_MORE);
+    return look === 'over';
   }
 }

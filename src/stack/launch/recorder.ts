@@ -35,6 +35,7 @@ export class Recorder {
   #writtenMs = 0;
   #dirty = true;
   #diskError: string | null = null;
+  #unwritten: { readonly sinceMs: number; readonly error: string } | null = null;
   #secrets: readonly string[] = [];
 
   /** `writeAtomic` replaces a file as a whole. What the disk refuses is told by `diskError`, never thrown. */
@@ -52,6 +53,11 @@ export class Recorder {
   /** The first error of the disk; null while all went well. */
   get diskError(): string | null {
     return this.#diskError;
+  }
+
+  /** Since when the state on the disk is older than what is known, and why; null while the last writing went well. */
+  get unwritten(): { readonly sinceMs: number; readonly error: string } | null {
+    return this.#unwritten;
   }
 
   /** From now on none of these values is written: a service may print its own secrets. */
@@ -124,16 +130,21 @@ export class Recorder {
     if (!this.#dirty && performance.now() - this.#writtenMs < everyMs) return;
     this.#state = { ...this.#state, alive: new Date().toISOString() };
     this.#writtenMs = performance.now();
-    this.#dirty = false;
     const text = strikeOut(`${JSON.stringify(this.#state, null, 2)}\n`, this.#secrets);
-    this.#try(() => this.#writeAtomic(path.join(this.#dir, STATE_FILE), text));
+    const error = this.#try(() => this.#writeAtomic(path.join(this.#dir, STATE_FILE), text));
+    if (error === null) this.#unwritten = null;
+    else this.#unwritten ??= { sinceMs: performance.now(), error };
+    this.#dirty = error !== null;
   }
 
-  #try(write: () => void): void {
+  /** What the disk said; null when all went well. */
+  #try(write: () => void): string | null {
     try {
       write();
+      return null;
     } catch (error) {
       this.#diskError ??= errorText(error);
+      return errorText(error);
     }
   }
 }

@@ -3,6 +3,7 @@ import type { WaitingStep } from '../failure/not-ready.ts';
 import { srunSays } from '../failure/srun-says.ts';
 import type { PlannedStep, Probe, StackPlan } from '../plan/planned.ts';
 import { versionsIn } from '../preflight/versions.ts';
+import { Deadline } from './deadline.ts';
 import type { LogTail } from './log-tail.ts';
 import type { ProbeResult } from './probe.ts';
 import type { Recorder } from './recorder.ts';
@@ -12,10 +13,9 @@ import { type StepEnd, type StepProcess, startStep } from './step-process.ts';
 const BLOCKED_AFTER_MS = 60_000;
 /** The same, once SLURM itself has said so: what holds them may be a step that is just ending. */
 const SAID_BLOCKED_MS = 10_000;
-/** At its deadline a step that has written something within this time is given more. */
-const PROGRESS_WITHIN_MS = 120_000;
-/** Never more than this times the deadline. */
-const MOST_EXTENSION = 2;
+
+/** Note of a deadline that is doubled. */
+export const GIVEN_MORE = 'not ready at its deadline, but still writing: given as long again';
 
 /** What a step's lines are told to, as they come. */
 export interface LineListener {
@@ -33,12 +33,13 @@ export class StepWatch {
   readonly #listener: LineListener;
   readonly #matches = new Map<string, { regex: RegExp; count: number; line: string | null }>();
   readonly #loaded: RegExp | null;
+  readonly #deadline: Deadline;
   #process: StepProcess | null = null;
   #submittedMs = 0;
   #startedMs: number | null = null;
+  /** Its tasks run: what came before was the container's. */
+  #running = false;
   #blockedMs: number | null = null;
-  #deadlineMs = 0;
-  #extended = false;
   #loadedRanks = 0;
   #bytes = 0;
   #grewMs = 0;
@@ -53,6 +54,7 @@ export class StepWatch {
     this.#recorder = recorder;
     this.#tail = tail;
     this.#listener = listener;
+    this.#deadline = new Deadline(step.readyTimeoutMs);
     this.#loaded = step.loadedPattern === null ? null : new RegExp(step.loadedPattern);
     for (const probe of [...plan.ready, ...plan.watch, ...plan.steps.flatMap((one) => one.ready)]) {
       if (probe.kind === 'log' && probe.steps.includes(step.id))
@@ -82,6 +84,11 @@ export class StepWatch {
     return this.#process === null || this.#startedMs !== null ? null : performance.now() - this.#submittedMs;
   }
 
+  /** When `overdue` last saw that its log has grown. */
+  get grewMs(): number {
+    return this.#grewMs;
+  }
+
   /** SLURM says that it waits for resources. */
   blocked(reason: string): void {
     this.#blockedMs ??= performance.now();
@@ -106,7 +113,9 @@ export class StepWatch {
     this.#grewMs = this.#submittedMs;
     this.#recorder.step(this.planned.id, 'submitted', null, { pid: this.#process.pid, waitingFor: [] });
     void this.#process.ended.then((end) => this.#listener.ended(this.planned, end));
-    if (this.planned.srunLogFile === null) this.#started('process started');
+    if (this.planned.srunLogFile !== null) return;
+    this.#started('process started');
+    this.#runs();
   }
 
   taskLine(raw: string): void {
@@ -124,7 +133,8 @@ export class StepWatch {
       match.count++;
       match.line = text;
     }
-    if (this.#startedMs === null) this.#started(text);
+    this.#started(text);
+    this.#runs();
     if (this.#loaded?.test(text)) this.#loadedRanks++;
     this.#recorder.step(this.planned.id, 'loading', text.slice(0, 200), {
       loaded:
@@ -141,8 +151,10 @@ export class StepWatch {
       this.#recorder.changeStep(this.planned.id, { slurmStep: event.step });
       // The step is there; that its tasks run comes after the container, which may take minutes.
       this.#started(raw);
+      if (this.planned.importTimeoutMs === null) this.#runs();
     } else if (event?.kind === 'tasks-started') {
       this.#started(raw);
+      this.#runs();
     } else if (event?.kind === 'blocked') {
       this.blocked(event.reason);
     } else if (event?.kind === 'created') {
@@ -179,9 +191,11 @@ export class StepWatch {
   }
 
   /** Whether it is given up although no line shows a failure: blocked, silent or too slow. null while it is not. */
-  overdue(): 'deadline' | 'stalled' | null {
+  overdue(): 'deadline' | 'stalled' | 'import' | null {
     const now = performance.now();
-    const bytes = this.#tail.bytesSeen(this.planned.logFile);
+    const { logFile, srunLogFile } = this.planned;
+    const bytes =
+      this.#tail.bytesSeen(logFile) + (srunLogFile === null ? 0 : this.#tail.bytesSeen(srunLogFile));
     if (bytes > this.#bytes) {
       this.#bytes = bytes;
       this.#grewMs = now;
@@ -191,13 +205,11 @@ export class StepWatch {
       const blocked = this.#blockedMs !== null && now - this.#blockedMs > SAID_BLOCKED_MS;
       return blocked || now - this.#submittedMs > BLOCKED_AFTER_MS ? 'deadline' : null;
     }
+    if (!this.#running) return now - this.#startedMs > (this.planned.importTimeoutMs ?? 0) ? 'import' : null;
     if (now - this.#grewMs > this.planned.stallMs) return 'stalled';
-    if (now < this.#deadlineMs) return null;
-    if (this.#extended || now - this.#grewMs > PROGRESS_WITHIN_MS) return 'deadline';
-    this.#extended = true;
-    this.#deadlineMs += (MOST_EXTENSION - 1) * this.planned.readyTimeoutMs;
-    this.#recorder.note(this.planned.id, 'not ready at its deadline, but still writing: given as long again');
-    return null;
+    const look = this.#deadline.look(now, this.#grewMs);
+    if (look === 'extended') this.#recorder.note(this.planned.id, GIVEN_MORE);
+    return look === 'over' ? 'deadline' : null;
   }
 
   /** How it stands, for whoever has to say why it is given up. */
@@ -210,7 +222,14 @@ export class StepWatch {
   #started(evidence: string): void {
     if (this.#startedMs !== null) return;
     this.#startedMs = performance.now();
-    this.#deadlineMs = this.#startedMs + this.planned.readyTimeoutMs;
     this.#recorder.step(this.planned.id, 'started', evidence);
+  }
+
+  /** From here on the step's own times count. */
+  #runs(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#grewMs = performance.now();
+    this.#deadline.start(this.#grewMs);
   }
 }

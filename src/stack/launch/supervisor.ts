@@ -2,7 +2,7 @@ import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { BenchError, EXIT, errorText } from '../../core/errors.ts';
-import { type Why, whyOf } from '../failure/why.ts';
+import { plainWhy, type Why, whyOf } from '../failure/why.ts';
 import { secretsOf } from '../file/redaction.ts';
 import type { AllocationPlan, StackPlan } from '../plan/planned.ts';
 import { type Allocation, allocate, sleep } from './allocation.ts';
@@ -41,6 +41,8 @@ export interface SupervisorDeps {
   script(plan: StackPlan): string;
 }
 
+/** A state that the disk has refused for this long cannot be followed by anybody: the stack is given up. */
+const UNWRITTEN_MS = 5_000;
 /** A sign of life at least this often. */
 const ALIVE_EVERY_MS = 5_000;
 
@@ -54,16 +56,31 @@ export async function superviseStack(
   signal: AbortSignal,
 ): Promise<StackState> {
   const recorder = new Recorder(job.dir, firstState(job), deps.writeAtomic);
-  const alive = setInterval(() => recorder.flush(ALIVE_EVERY_MS), ALIVE_EVERY_MS / 5);
-  const supervision = new Supervision(job, deps, recorder, signal);
+  const disk = new AbortController();
+  const alive = setInterval(() => {
+    recorder.flush(ALIVE_EVERY_MS);
+    const { unwritten } = recorder;
+    if (unwritten !== null && performance.now() - unwritten.sinceMs > UNWRITTEN_MS) disk.abort();
+  }, ALIVE_EVERY_MS / 5);
+  const supervision = new Supervision(job, deps, recorder, AbortSignal.any([signal, disk.signal]));
   try {
     await supervision.run();
   } catch (error) {
-    if (!signal.aborted) supervision.fail(whyOf(error));
+    if (!signal.aborted && !disk.signal.aborted) supervision.fail(whyOf(error));
   }
+  if (disk.signal.aborted && recorder.state.why === null) supervision.fail(whyUnwritten(recorder, job.dir));
   await supervision.end();
   clearInterval(alive);
   return recorder.state;
+}
+
+function whyUnwritten({ unwritten, diskError }: Recorder, dir: string): Why {
+  const said = unwritten?.error ?? diskError ?? 'it could not be written';
+  return plainWhy(
+    'disk',
+    `the state of the stack cannot be written: ${said}`,
+    `Free space or quota for ${dir}.`,
+  );
 }
 
 class Supervision {

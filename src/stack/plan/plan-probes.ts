@@ -47,7 +47,7 @@ export function planProbe(probe: ProbeFile, scope: ProbeScope): Probe {
       least: min ?? 1,
     };
   }
-  if (probe.model !== undefined) return modelProbe(url, scope.model);
+  if (probe.model !== undefined) return { kind: 'model', url: `${url}/v1/models`, model: scope.model };
   if (probe.exec !== undefined)
     return { kind: 'exec', argv: probe.exec.argv.map(fill), exit: probe.exec.exit ?? 0 };
   const { requests, max_tokens, min_tokens, prompt } = probe.canary ?? {};
@@ -60,10 +60,6 @@ export function planProbe(probe: ProbeFile, scope: ProbeScope): Probe {
     leastTokens: min_tokens ?? 1,
     prompt: prompt === undefined ? PROMPT : fill(prompt),
   };
-}
-
-export function modelProbe(url: string, model: string): Probe {
-  return { kind: 'model', url: `${url}/v1/models`, model };
 }
 
 /** Of `HOST:PORT`. */

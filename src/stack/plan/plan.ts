@@ -7,10 +7,11 @@ import { fill } from '../file/interpolate.ts';
 import type { Service, Stack } from '../file/stack.ts';
 import { placeServices } from './place.ts';
 import { countGpus, refusePortClashes, sharedGpus } from './plan-checks.ts';
-import { modelProbe, type ProbeScope, planProbe, tcpProbe, timesOf } from './plan-probes.ts';
+import { type ProbeScope, planProbe, tcpProbe, timesOf } from './plan-probes.ts';
 import type { PlannedStep, Probe, StackPlan } from './planned.ts';
 import { idOf, onThisMachine, type Spot, spotsOf } from './spot.ts';
 import { mountList, srunArgv } from './srun-argv.ts';
+import { servingProbes } from './watch-probes.ts';
 
 export { isScrubbed } from '../../core/slurm-env.ts';
 export { readStack } from '../file/read.ts';
@@ -34,6 +35,9 @@ export interface Launch {
 
 /** Stands for the job in a plan that is made without one. */
 export const NO_JOB = 'JOBID';
+
+/** An image of tens of gigabytes from a registry takes half an hour, without a word. */
+const IMPORT_TIMEOUT_MS = 3_600_000;
 
 /** Always taken out, so that a plan reads the same wherever it is made. */
 const ALWAYS_UNSET = [
@@ -85,6 +89,9 @@ class Planner {
       stepsOf: (service) => this.#idsOf(service!),
       world: 1,
     };
+    const steps = this.#spots.map((spot) => this.#step(spot));
+    const ready = stack_ready.all.map((probe) => planProbe(probe, scope));
+    const critical = steps.filter((step) => step.critical).flatMap((step) => step.ready);
     return {
       schema: 1,
       run,
@@ -97,10 +104,10 @@ class Planner {
       url: this.#url,
       servedModel: model.served_name,
       gpus: countGpus(this.#stack),
-      steps: this.#spots.map((spot) => this.#step(spot)),
-      ready: stack_ready.all.map((probe) => planProbe(probe, scope)),
+      steps,
+      ready,
       readyTimeoutMs: timesOf(stack_ready).timeoutMs,
-      watch: this.#watch(),
+      watch: [...this.#infraWatch(), ...servingProbes([...ready, ...critical], this.#url)],
       copies: this.#copies(),
       cleanupGlobs: teardown.cleanup_globs.map(stackFill),
       warnings: [...this.#stack.warnings, ...sharedGpus(this.#stack, this.#spots)],
@@ -252,6 +259,7 @@ class Planner {
       ready: rank === 0 ? service.ready.all.map((probe) => planProbe(probe, scope)) : [],
       loadedPattern: service.loaded_log ?? null,
       readyTimeoutMs: times.timeoutMs,
+      importTimeoutMs: this.#local || this.#containerOf(service) === null ? null : IMPORT_TIMEOUT_MS,
       stallMs: times.stallMs,
       probeIntervalMs: times.intervalMs,
       failOn: service.fail_on.map((rule) => ({
@@ -273,10 +281,10 @@ class Planner {
     return { ...container, image: filled(container.image!), mounts: mountList(container).map(filled) };
   }
 
-  #watch(): Probe[] {
+  #infraWatch(): Probe[] {
     const { runtime } = this.#stack;
     const { inside, etcd, nats, discovery, request_plane, event_plane } = runtime;
-    if (inside === 'none') return this.#modelWatch();
+    if (inside === 'none') return [];
     const at = (url: string | undefined, port: number): Probe[] =>
       (url?.split(',') ?? [`${this.#head.address}:${port}`]).map((one) =>
         tcpProbe(one.replace(/^\w+:\/\//, '').replace(/\/.*$/, '')),
@@ -284,12 +292,7 @@ class Planner {
     return [
       ...(discovery === 'etcd' ? at(etcd?.url, etcd?.port ?? 2379) : []),
       ...(request_plane === 'nats' || event_plane === 'nats' ? at(nats?.url, nats?.port ?? 4222) : []),
-      ...this.#modelWatch(),
     ];
-  }
-
-  #modelWatch(): Probe[] {
-    return [modelProbe(this.#url, this.#stack.model.served_name)];
   }
 
   #copies(): string[] {

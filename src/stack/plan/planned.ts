@@ -85,6 +85,8 @@ export interface PlannedStep {
   /** A line of the log that tells that a rank has loaded (`Model init total`); null when none does. */
   readonly loadedPattern: string | null;
   readonly readyTimeoutMs: number;
+  /** Longest time from SLURM's start of the step to its tasks' start, for the container's image; null without one. */
+  readonly importTimeoutMs: number | null;
   /** No new output and no change of state for this long, while not ready, is a failure. */
   readonly stallMs: number;
   readonly probeIntervalMs: number;

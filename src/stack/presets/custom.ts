@@ -1,16 +1,16 @@
 import type { Preset } from './preset.ts';
 
-/** Nothing but what the file says; the whole must list the model and stream a token where it has a frontend. */
+/** Nothing but what the file says; where requests go, the model must be listed and a token be streamed. */
 export const CUSTOM: Preset = {
   name: 'custom',
   about: 'every command is in the file',
-  expand({ file, roles }) {
+  expand({ file }) {
     return {
       runtime: { ...file.runtime, inside: file.runtime?.inside ?? 'none' },
       infra: {},
       services: {},
       stackReady: {
-        all: [...roles.values()].includes('frontend') ? [{ model: { listed: true } }, { canary: {} }] : [],
+        all: [{ model: { listed: true } }, { canary: {} }],
         timeout: '60m',
         interval: '2s',
       },
