@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { bench, makeFolder, startBench, until } from '../fixtures/cli.ts';
@@ -250,12 +250,20 @@ describe('check', () => {
     expect(readdirSync(stack.cwd)).toEqual(['stack.yaml']);
   });
 
-  it('is exit 4 when the launch would fail', async () => {
+  it('is exit 4 when the launch would fail, and what was found stays where up would write', async () => {
     const { stack, dir } = await make();
     expect((await bench(['stack', 'up', stack.file, '-d', '--out', 'run'], stack)).code).toBe(0);
     const taken = await bench(['stack', 'check', stack.file], stack);
     expect(taken.code).toBe(4);
     expect(taken.stdout).toMatch(new RegExp(`^✗ .*${stack.port}`, 'm'));
+    const [kept] = /(?<=^kept: )results\/\d{8}T\d{6}Z-stack-check$/m.exec(taken.stderr)!;
+    const found = readFileSync(path.join(stack.cwd, kept, 'preflight.json'), 'utf8');
+    expect(found).toContain(`"disk ${path.join(stack.cwd, kept)}"`);
+    // A folder that was there is nobody's to remove.
+    const other = await scriptedStack();
+    const empty = await bench(['stack', 'check', other.file, '--out', other.cwd], other);
+    expect(empty).toMatchObject({ code: 0 });
+    expect(existsSync(path.join(other.cwd, 'preflight.json'))).toBe(true);
     expect((await bench(['stack', 'down', 'run'], stack)).code).toBe(0);
     expect(await leftOf(dir, stack)).toEqual([]);
   });
@@ -299,6 +307,8 @@ describe('help and completion', () => {
     [['stack', 'up', 'x', '--detached'], '--detached'],
     [['stack', 'plan', 'x', '--full', '--json'], '--full and --json'],
     [['stack', 'render', 'x'], 'write --sbatch'],
+    [['stack', 'check', 'x', '--isl', '8'], '--osl is missing'],
+    [['stack', 'check', 'x', '--concurrency', '4'], '--isl is missing'],
   ])('%j is refused', async (args, word) => {
     const ended = await bench(args);
     expect(ended.code).toBe(2);

@@ -88,8 +88,10 @@ describe.skipIf(missing !== null)('a Dynamo of real parts on three nodes', () =>
 
     // What was launched, and how it came up, is kept with the results.
     expect(readFileSync(path.join(dir, 'stack.yaml'), 'utf8')).toBe(readFileSync(file, 'utf8'));
-    expect(readdirSync(path.join(dir, 'engine'))).toEqual(['decode-engine.json']);
-    expect(JSON.parse(readFileSync(path.join(dir, 'engine/decode-engine.json'), 'utf8'))).toMatchObject({
+    expect(readdirSync(path.join(dir, 'engine'))).toEqual(['decode-decode-engine.json']);
+    expect(
+      JSON.parse(readFileSync(path.join(dir, 'engine/decode-decode-engine.json'), 'utf8')),
+    ).toMatchObject({
       worker_type: 'Decode',
     });
     expect(readFileSync(path.join(dir, 'plan.sh'), 'utf8')).toContain('dynamo.mocker');

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -196,7 +196,7 @@ describe('the live view', () => {
 
   it('is a line for each step, and what the whole waits for', () => {
     expect(stateLines(STATE, now)).toEqual([
-      'stack test  starting  (job 4242 on n1, n2, 120 m 00 s left)',
+      'stack test  starting  (job 4242 on n1, n2, 2 h 00 m left)',
       '  ✓ frontend-0  ready      1 m 05 s  n1',
       '  ▸ prefill-0   loading      30.0 s  n1 3/4 loaded  waits for 0 of 1 prefill instances registered',
       '  · decode-0    pending    1 m 10 s  n2',
@@ -331,7 +331,7 @@ cluster: {mode: local}
 model: {path: /m, served_name: m}
 env: {MY_TOKEN: SECRET1}
 services:
-  frontend: {command: [sleep, "100"]}
+  frontend: {command: [sleep, "100"], ports: {http: 7999}}
 `;
 
   it('names the file and the folder in full, and no two runs alike', () => {
@@ -351,6 +351,25 @@ services:
     expect(one.run).toMatch(/^bench-[0-9a-f]{8}$/);
     expect(two.run).not.toBe(one.run);
     expect(JSON.stringify(one)).not.toContain('SECRET1');
+  });
+
+  it('is refused where no plan can be made of the file, before a node is asked for', () => {
+    const file = path.join(makeFolder(), 's.yaml');
+    const service = (name: string, placement: string): string =>
+      `  ${name}: {role: sidecar, command: [sleep, "9"], placement: ${placement}, ports: {http: 8000}}\n`;
+    const write = (...services: string[]): void =>
+      writeFileSync(file, FILE.replace('mode: local', 'mode: salloc') + services.join(''));
+    write(service('a', 'auto'), service('b', '{share: a}'));
+    const clash = refusal(() => newOrder(file, 'x', {}));
+    expect(clash.exitCode).toBe(2);
+    expect(clash.message).toMatch(/^port 8000 of node NODE\d is wanted by a-0 and by b-0/);
+    write(service('a', '{nodes: [n7]}'), service('b', '{nodes: [n8]}'));
+    expect(newOrder(file, 'x', {}).checkOnly).toBe(false);
+    // On a node that is named the head is only where the file says so.
+    write(service('a', '{nodes: [n7]}'), service('b', 'head'));
+    expect(newOrder(file, 'x', {}).checkOnly).toBe(false);
+    writeFileSync(file, readFileSync(file, 'utf8').replace('mode: salloc', 'mode: salloc, head: n7'));
+    expect(refusal(() => newOrder(file, 'x', {})).message).toMatch(/^port 8000 of node n7 is wanted/);
   });
 
   it('is refused where the file is not right, or not there', () => {

@@ -168,8 +168,8 @@ describe("the guide's three commands", () => {
       { kind: 'model', url: 'http://10.1.2.3:8000/v1/models', model: 'hf-574fdb8-nim_fp4' },
     ]);
     expect(plan.copies).toEqual([
-      '/home/minih/engine_configs/deepseek_r1/mtp/mtp_prefill.yaml',
-      '/home/minih/engine_configs/deepseek_r1/mtp/mtp_decode.yaml',
+      { service: 'prefill', file: '/home/minih/engine_configs/deepseek_r1/mtp/mtp_prefill.yaml' },
+      { service: 'decode', file: '/home/minih/engine_configs/deepseek_r1/mtp/mtp_decode.yaml' },
     ]);
     expect(plan.cleanupGlobs).toEqual(['/dev/shm/moe_*', '/tmp/bench-stack-r1']);
   });

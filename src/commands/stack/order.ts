@@ -4,12 +4,14 @@ import path from 'node:path';
 import { usageError } from '../../core/errors.ts';
 import { readStack } from '../../stack/file/read.ts';
 import { allocationOf } from '../../stack/plan/allocation-plan.ts';
+import { inventedNodes } from '../../stack/plan/invented-nodes.ts';
+import { makePlan } from '../../stack/plan/plan.ts';
 import type { StackOrder } from './start.ts';
 
 /**
  * What a supervisor is to do with a stack file; `dir` is the stack's new folder. The run's name is part of step
  * names and of the mark in every process, so that no two launches are ever mistaken for one another. Exit 2 when
- * the file is not right, or there is no job to attach to.
+ * the file is not right, no plan can be made of it on whatever nodes, or there is no job to attach to.
  */
 export function newOrder(
   file: string,
@@ -19,11 +21,22 @@ export function newOrder(
   if (!existsSync(file)) throw usageError(`no stack file ${file}`, 'see datasets/stacks/ for examples');
   // What is wrong with the file is told here, and not by a process that nobody sees.
   const stack = readStack(file);
-  allocationOf(stack, 'check');
-  return {
+  const order = {
     file: path.resolve(file),
     run: `bench-${randomBytes(4).toString('hex')}`,
     dir: path.resolve(dir),
+  };
+  const { jobId } = allocationOf(stack, order.run);
+  makePlan(stack, {
+    run: order.run,
+    runDir: order.dir,
+    jobId,
+    nodes: inventedNodes(stack),
+    addresses: {},
+    env: {},
+  });
+  return {
+    ...order,
     lifeline: options.lifeline ?? false,
     checkOnly: options.checkOnly ?? false,
     preflight: options.preflight ?? true,

@@ -4,6 +4,7 @@ import { EXIT, type ExitCode, usageError } from '../../core/errors.ts';
 import { expandedText } from '../../stack/file/expanded-text.ts';
 import { redactPlan } from '../../stack/file/redaction.ts';
 import type { Stack } from '../../stack/file/stack.ts';
+import { inventedNodes } from '../../stack/plan/invented-nodes.ts';
 import { expandNodeList } from '../../stack/plan/node-list.ts';
 import { allocationOf, makePlan, NO_JOB, readStack } from '../../stack/plan/plan.ts';
 import { planText } from '../../stack/plan/plan-text.ts';
@@ -26,12 +27,8 @@ export function runPlan(args: InferredOptionTypes<typeof PLAN_OPTIONS> & { file:
     process.stdout.write(expandedText(stack));
     return EXIT.ok;
   }
-  const { mode, attach, nodes: wanted } = stack.cluster;
-  const count = typeof wanted === 'number' ? wanted : stack.nodesNeeded;
-  const nodes =
-    args.nodes === undefined
-      ? Array.from({ length: count }, (_, i) => `NODE${i + 1}`)
-      : expandNodeList(args.nodes);
+  const { mode, attach } = stack.cluster;
+  const nodes = args.nodes === undefined ? inventedNodes(stack) : expandNodeList(args.nodes);
   const plan = makePlan(stack, {
     run: NO_RUN,
     runDir: path.resolve('results', NO_RUN),

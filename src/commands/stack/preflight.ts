@@ -45,7 +45,7 @@ export async function lookAtNodes(
   const looks = await Promise.all(
     nodeNeeds(plan, options).map((needs) => lookAtNode(needs, plan, options, env)),
   );
-  const findings = [...looks.flatMap((look) => look.findings), ...lookAtEngines(stack, plan, order)];
+  const findings = [...looks.flatMap((look) => look.findings), ...lookAtEngines(stack, plan, order.shapes)];
   writeAtomic(path.join(order.dir, PREFLIGHT_FILE), `${JSON.stringify(findings, null, 2)}\n`);
   const errors = findings.filter(({ level }) => level === 'error');
   if (errors.length > 0 && !signal.aborted) {
@@ -151,12 +151,17 @@ function absolute(file: string): string | null {
   return path.isAbsolute(file) ? file : null;
 }
 
-function lookAtEngines(stack: Stack, plan: StackPlan, order: StackOrder): readonly Finding[] {
+/** Whether the engines can serve the shapes, each judged by its own configuration as this host sees it. */
+export function lookAtEngines(
+  stack: Stack,
+  plan: StackPlan,
+  shapes: StackOrder['shapes'],
+): readonly Finding[] {
   return Object.entries(stack.services)
     .filter(([, service]) => ['prefill', 'decode', 'agg'].includes(service.role))
     .flatMap(([name, service]) => {
       const ranked = service.srun.mpi === 'pmix' || service.srun.mpi === 'pmi2';
-      const file = engineFile(stack, plan, service.engine_config);
+      const file = plan.copies.find((copy) => copy.service === name)?.file;
       return checkEngine(
         {
           name,
@@ -165,16 +170,8 @@ function lookAtEngines(stack: Stack, plan: StackPlan, order: StackOrder): readon
           ranks: ranked ? service.nodes * service.ntasks_per_node : null,
           command: plan.steps.find((step) => step.service === name)?.command ?? service.command,
         },
-        file !== null && existsSync(file) ? readFileSync(file, 'utf8') : null,
-        order.shapes,
+        file !== undefined && existsSync(file) ? readFileSync(file, 'utf8') : null,
+        shapes,
       );
     });
-}
-
-function engineFile(stack: Stack, plan: StackPlan, config: string | undefined): string | null {
-  if (config === undefined) return null;
-  return (
-    plan.copies.find((file) => path.basename(file) === path.basename(config)) ??
-    hostPathOf(config, mountList(stack.container))
-  );
 }

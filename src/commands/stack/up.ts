@@ -30,7 +30,7 @@ export async function runUp(args: {
   preflight: boolean;
   quiet: boolean;
 }): Promise<ExitCode> {
-  const dir = args.out ?? defaultDir(args.file);
+  const dir = args.out ?? newFolder(args.file, 'stack');
   const view = new LiveView(process.stderr);
   const show = (state: StackState): void => {
     if (!args.quiet) view.show(state);
@@ -93,7 +93,8 @@ function untilFailedOrStopped(
   });
 }
 
-function defaultDir(file: string): string {
+/** A folder under `results/` that is named after the time, the file and what it is for. */
+export function newFolder(file: string, kind: 'stack' | 'check'): string {
   const utc = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
-  return path.join('results', `${utc}-${path.basename(file).replace(/\.ya?ml$/, '')}-stack`);
+  return path.join('results', `${utc}-${path.basename(file).replace(/\.ya?ml$/, '')}-${kind}`);
 }

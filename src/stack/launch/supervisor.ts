@@ -170,10 +170,10 @@ class Supervision {
       writeAtomic(path.join(this.#job.dir, 'resolved.json'), `${JSON.stringify(redacted(plan), null, 2)}\n`);
       writeAtomic(path.join(this.#job.dir, 'plan.sh'), script(redacted(plan)));
       const engine = path.join(this.#job.dir, 'engine');
-      for (const file of plan.copies) {
+      for (const { service, file } of plan.copies) {
         if (!existsSync(file)) continue;
         mkdirSync(engine, { recursive: true });
-        copyFileSync(file, path.join(engine, path.basename(file)));
+        copyFileSync(file, path.join(engine, `${service}-${path.basename(file)}`));
       }
     } catch (error) {
       this.#recorder.note('stack', `not kept: ${errorText(error)}`);

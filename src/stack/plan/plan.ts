@@ -8,7 +8,7 @@ import type { Service, Stack } from '../file/stack.ts';
 import { placeServices } from './place.ts';
 import { countGpus, refusePortClashes, sharedGpus } from './plan-checks.ts';
 import { type ProbeScope, planProbe, tcpProbe, timesOf } from './plan-probes.ts';
-import type { PlannedStep, Probe, StackPlan } from './planned.ts';
+import type { EngineCopy, PlannedStep, Probe, StackPlan } from './planned.ts';
 import { idOf, onThisMachine, type Spot, spotsOf } from './spot.ts';
 import { mountList, srunArgv } from './srun-argv.ts';
 import { servingProbes } from './watch-probes.ts';
@@ -295,14 +295,13 @@ class Planner {
     ];
   }
 
-  #copies(): string[] {
-    const files = Object.values(this.#stack.services).flatMap((service) => {
+  #copies(): EngineCopy[] {
+    return Object.entries(this.#stack.services).flatMap(([name, service]) => {
       const file = this.#engineConfig(service);
       if (file === undefined) return [];
       const container = this.#containerOf(service);
       const host = container === null ? file : hostPathOf(file, mountList(container));
-      return host === null ? [] : [host];
+      return host === null ? [] : [{ service: name, file: host }];
     });
-    return [...new Set(files)];
   }
 }

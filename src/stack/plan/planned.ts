@@ -98,6 +98,12 @@ export interface PlannedStep {
   readonly stop: { readonly signal: string; readonly graceMs: number };
 }
 
+export interface EngineCopy {
+  readonly service: string;
+  /** Path on the host. */
+  readonly file: string;
+}
+
 /** The stack with every name, node, port and command filled in. Pure data: written to `resolved.json`. */
 export interface StackPlan {
   readonly schema: 1;
@@ -122,8 +128,8 @@ export interface StackPlan {
   readonly readyTimeoutMs: number;
   /** Tried again and again while the stack serves; one that fails for long makes the stack fail. */
   readonly watch: readonly Probe[];
-  /** Host files to copy into the run before the launch: engine configurations and the like. */
-  readonly copies: readonly string[];
+  /** Engine configurations, as the host sees them; copied into the run before the launch. */
+  readonly copies: readonly EngineCopy[];
   /** Patterns of files that our processes leave on the nodes and that teardown removes (`/dev/shm/moe_*`). */
   readonly cleanupGlobs: readonly string[];
   readonly warnings: readonly string[];
