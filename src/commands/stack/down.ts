@@ -9,7 +9,7 @@ import { Recorder } from '../../stack/launch/recorder.ts';
 import { tearDown } from '../../stack/launch/teardown.ts';
 import type { StackPlan } from '../../stack/plan/planned.ts';
 import { findStack } from './find.ts';
-import { readState, supervisorLives, watchState } from './follow.ts';
+import { leftBehind, readState, stillThere, supervisorLives, watchState } from './follow.ts';
 import { LiveView } from './live-view.ts';
 
 /** How long a supervisor that was asked to stop may take beyond the grace of its steps. */
@@ -32,14 +32,14 @@ export async function runDown(args: { dir: string | undefined }): Promise<ExitCo
         `run bench stack down there`,
       );
     }
-    process.kill(first.supervisor.pid, 'SIGTERM');
+    askToStop(first.supervisor.pid);
     const unwatch = watchState(dir, 200, (state) => view.show(state));
     const giveUpMs = performance.now() + PATIENCE_MS + graceMs(dir);
     while (supervisorLives(readState(dir)) && performance.now() < giveUpMs) await sleep(100);
     unwatch();
   }
   let state = readState(dir);
-  if (!looked || state.phase !== 'stopped') {
+  if (!looked || state.phase !== 'stopped' || stillThere(state).length > 0) {
     const recorder = new Recorder(dir, state, writeAtomic);
     recorder.phase('stopping', 'by bench stack down');
     const left = await tearDown({
@@ -52,12 +52,10 @@ export async function runDown(args: { dir: string | undefined }): Promise<ExitCo
       ended: (step) => recorder.step(step, 'ended', null),
       note: (text) => recorder.note('stack', text),
     });
+    recorder.set({ left });
     if (left.length > 0) {
-      throw new BenchError(
-        EXIT.launch,
-        `still there: ${left.join(', ')}`,
-        `try again: bench stack down ${dir}`,
-      );
+      recorder.flush();
+      throw leftBehind(left, dir);
     }
     recorder.phase('stopped', 'nothing is left');
     view.show(recorder.state);
@@ -65,6 +63,14 @@ export async function runDown(args: { dir: string | undefined }): Promise<ExitCo
   }
   process.stdout.write(`stack ${state.name} is down: no step, no job of ours, no process is left\n`);
   return EXIT.ok;
+}
+
+function askToStop(pid: number): void {
+  try {
+    process.kill(pid, 'SIGTERM');
+  } catch {
+    // It has ended in the meantime.
+  }
 }
 
 function readPlan(dir: string): StackPlan | null {

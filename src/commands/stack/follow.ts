@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { errorText, usageError } from '../../core/errors.ts';
+import { BenchError, EXIT, errorText, usageError } from '../../core/errors.ts';
 import { startTicks } from '../../stack/launch/marked-processes.ts';
 import { STATE_FILE } from '../../stack/launch/recorder.ts';
 import type { StackState } from '../../stack/launch/state.ts';
@@ -38,6 +38,20 @@ export function supervisorLives(state: StackState): boolean {
   if (state.supervisor.host === os.hostname())
     return startTicks(state.supervisor.pid) === state.supervisor.startTicks;
   return Date.now() - Date.parse(state.alive) < DEAD_AFTER_MS;
+}
+
+/** What teardown could not end, in words. */
+export function stillThere(state: StackState): readonly string[] {
+  return state.left ?? [];
+}
+
+/** Says (exit 4) what teardown could not end. */
+export function leftBehind(left: readonly string[], dir: string): BenchError {
+  return new BenchError(
+    EXIT.launch,
+    `still there after teardown: ${left.join(', ')}`,
+    `try again: bench stack down ${dir}`,
+  );
 }
 
 /** Whether a stack is up in the sense that requests may be sent to it. */

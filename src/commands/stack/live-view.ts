@@ -68,9 +68,12 @@ export class LiveView {
 
   #draw(state: StackState): void {
     const columns = this.#stream.columns || 120;
+    const warned = state.warnings.slice(this.#before?.warnings.length ?? 0);
     const lines = stateLines(state, Date.now()).map((line) => line.slice(0, columns - 1));
     const up = this.#drawn > 0 ? `\x1b[${this.#drawn}A` : '';
-    this.#stream.write(`${up}${lines.map((line) => `\x1b[2K${line}\n`).join('')}\x1b[J`);
+    // Warnings stay above what is drawn anew.
+    const above = warned.map((warning) => `\x1b[2Kwarning: ${warning}\n`).join('');
+    this.#stream.write(`${up}${above}${lines.map((line) => `\x1b[2K${line}\n`).join('')}\x1b[J`);
     this.#drawn = lines.length;
   }
 

@@ -4,6 +4,7 @@ import { BenchError } from '../../core/errors.ts';
 import type { PointSpec } from '../../core/spec.ts';
 import { whyText } from '../../stack/failure/why-text.ts';
 import { findStack } from './find.ts';
+import { leftBehind, stillThere } from './follow.ts';
 import { StackLink } from './link.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';
@@ -13,7 +14,7 @@ import { Stop } from './stop.ts';
 /** The stack of a sweep: launched for it, or found up and only attached to. */
 export interface StackSession {
   readonly link: StackLink;
-  /** Tears down what was launched for the sweep, unless it is to be kept; ends the watching. */
+  /** Tears down what was launched for the sweep, unless it is to be kept; ends the watching. Exit 4 when something is left. */
   close(): Promise<void>;
 }
 
@@ -63,8 +64,10 @@ export async function openStack(args: SessionArgs): Promise<StackSession | null>
       async close() {
         link.close();
         if (!args.keep) {
-          const { why } = await started.stop(show);
-          if (why !== null) process.stderr.write(`${whyText(why)}\n`);
+          const last = await started.stop(show);
+          if (last.why !== null) process.stderr.write(`${whyText(last.why)}\n`);
+          const left = stillThere(last);
+          if (left.length > 0) throw leftBehind(left, started.dir);
           return;
         }
         started.release();

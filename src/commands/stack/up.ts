@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { EXIT, type ExitCode } from '../../core/errors.ts';
 import type { StackState } from '../../stack/launch/state.ts';
-import { readState, watchState } from './follow.ts';
+import { leftBehind, readState, stillThere, watchState } from './follow.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';
 import { failedStack, startStack } from './start.ts';
@@ -62,7 +62,8 @@ export async function runUp(args: {
       const last = await started.stop(show);
       throw failedStack(last, dir);
     }
-    await started.stop(show);
+    const left = stillThere(await started.stop(show));
+    if (left.length > 0) throw leftBehind(left, dir);
     return EXIT.ok;
   } finally {
     stop.unlisten();

@@ -54,9 +54,12 @@ function statFields(pid: number | string): string[] {
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
+/** A line of the cleaning program that begins with this word names a process that did not end. */
+export const LEFT_WORD = 'left-over:';
+
 /**
  * A bash program that ends what a run left on a node and removes its files: TERM, a moment, KILL, each
- * time to what has the mark then. `globs` come from the stack file and are expanded by the shell there.
+ * time to what has the mark then; what is there even so is printed. `globs` come from the stack file and are expanded by the shell there.
  */
 export function cleanupScript(run: string, globs: readonly string[]): string {
   return [
@@ -73,6 +76,9 @@ export function cleanupScript(run: string, globs: readonly string[]): string {
     '  [ -z "$pids" ] && break',
     '  kill -$signal $pids 2>/dev/null',
     '  for _ in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(marked)" ] && break; sleep 0.1; done',
+    'done',
+    'for p in $(marked); do',
+    `  echo "${LEFT_WORD} $p $(tr '\\0' ' ' </proc/$p/cmdline 2>/dev/null | cut -c1-80) on $(uname -n)"`,
     'done',
     ...globs.map((glob) => `rm -rf -- ${glob.replaceAll(/[^\w./*?[\]@%+=:,-]/g, '\\$&')}`),
     'true',

@@ -71,6 +71,8 @@ export interface StackState {
   readonly waitingFor: readonly string[];
   readonly why: Why | null;
   readonly warnings: readonly string[];
+  /** What teardown could not end, in words; empty or left out when there is nothing. */
+  readonly left?: readonly string[];
   /** Versions of engines and packages, as logs and a Python on the head node told them. */
   readonly versions: Readonly<Record<string, string>>;
   /** GPU driver by node; empty where no node told one. */

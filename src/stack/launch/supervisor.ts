@@ -209,6 +209,7 @@ class Supervision {
     await this.#launch?.close();
     if (left.length > 0) {
       recorder.set({
+        left,
         warnings: [...recorder.state.warnings, `still there after teardown: ${left.join(', ')}`],
       });
     }

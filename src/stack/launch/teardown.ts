@@ -1,6 +1,6 @@
 import type { PlannedStep, StackPlan } from '../plan/planned.ts';
 import { endJob, jobComment, sleep } from './allocation.ts';
-import { cleanupScript, markedProcesses, processGroup } from './marked-processes.ts';
+import { cleanupScript, LEFT_WORD, markedProcesses, processGroup } from './marked-processes.ts';
 import { cancel, jobFacts, jobsWithComment, runCommand, signalStep, stepsOf } from './slurm.ts';
 import { signalGroup } from './step-process.ts';
 
@@ -35,14 +35,15 @@ export async function tearDown(job: TeardownJob): Promise<string[]> {
     for (const layer of layersOf(job.plan.steps).reverse()) await endLayer(layer, live, job);
   }
   await endMarked(job.run);
-  if (job.job !== null && job.plan !== null) await cleanNodes(job.plan, job.job.id, job);
+  const onNodes = job.job !== null && job.plan !== null ? await cleanNodes(job.plan, job.job.id, job) : [];
   if (job.plan !== null && job.job === null) await cleanHere(job.plan);
   const ours = new Set(job.job?.ours ? [job.job.id] : []);
   // A job that was asked for by a supervisor that died before it knew the number.
   if (job.plan === null || job.plan.mode !== 'local') {
     for (const id of await jobsWithComment(jobComment(job.run))) ours.add(id);
   }
-  const stuck: string[] = [];
+  // With a job of ours all of its processes end; in another's they would stay.
+  const stuck = job.job?.ours === false ? onNodes : [];
   for (const id of ours) if (!(await endJob(id))) stuck.push(`job ${id} is still in the queue`);
   await endMarked(job.run);
   const steps = live === null ? [] : (await live.alive(job.plan!.steps)).map((step) => `step ${step.id}`);
@@ -164,12 +165,16 @@ async function endMarked(run: string): Promise<void> {
   }
 }
 
-/** A step on each node ends what no step holds any more, and removes files; without a running job there is none. */
-async function cleanNodes(plan: StackPlan, jobId: string, job: TeardownJob): Promise<void> {
+/**
+ * A step on each node that had one of ours ends what no step holds any more, and removes files; without a
+ * running job there is none. Gives what it could not end, in words.
+ */
+async function cleanNodes(plan: StackPlan, jobId: string, job: TeardownJob): Promise<string[]> {
   const facts = await jobFacts(jobId).catch(() => null);
-  if (facts?.state !== 'RUNNING' || plan.nodes.length === 0) return;
-  const count = plan.nodes.length;
-  const { code, stderr } = await runCommand(
+  const nodes = [...new Set(plan.steps.flatMap((step) => step.nodes))];
+  if (facts?.state !== 'RUNNING' || nodes.length === 0) return [];
+  const count = nodes.length;
+  const { code, stdout, stderr } = await runCommand(
     [
       'srun',
       `--jobid=${jobId}`,
@@ -177,7 +182,7 @@ async function cleanNodes(plan: StackPlan, jobId: string, job: TeardownJob): Pro
       `--nodes=${count}`,
       `--ntasks=${count}`,
       '--ntasks-per-node=1',
-      `--nodelist=${plan.nodes.join(',')}`,
+      `--nodelist=${nodes.join(',')}`,
       '--input=none',
       '-J',
       `${plan.run}.cleanup`,
@@ -187,7 +192,20 @@ async function cleanNodes(plan: StackPlan, jobId: string, job: TeardownJob): Pro
     ],
     { env: job.env, timeoutMs: CLEANUP_TIMEOUT_MS },
   );
-  if (code !== 0) job.note(`the nodes could not be cleaned: ${stderr.trim().split('\n').at(-1) ?? ''}`);
+  const left = leftOvers(stdout);
+  if (code === 0) return left;
+  const failed = `the nodes could not be cleaned: ${stderr.trim().split('\n').at(-1) ?? ''}`;
+  job.note(failed);
+  return [...left, failed];
+}
+
+/** The processes that the cleaning program could not end, as it printed them. */
+export function leftOvers(stdout: string): string[] {
+  return stdout
+    .split('\n')
+    .flatMap((line) =>
+      line.startsWith(`${LEFT_WORD} `) ? [`process ${line.slice(LEFT_WORD.length + 1).trim()}`] : [],
+    );
 }
 
 async function cleanHere(plan: StackPlan): Promise<void> {
