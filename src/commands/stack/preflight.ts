@@ -89,6 +89,8 @@ function onNode(plan: StackPlan, node: string, command: readonly string[]): read
     '--overlap',
     '--nodes=1',
     '--ntasks=1',
+    '--ntasks-per-node=1',
+    '--kill-on-bad-exit=1',
     `--nodelist=${node}`,
     '--input=none',
     '-J',
