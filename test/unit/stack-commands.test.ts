@@ -7,7 +7,13 @@ import { supervisorLives } from '../../src/commands/stack/follow.ts';
 import { whySkipped } from '../../src/commands/stack/level-guard.ts';
 import { StackLink, urlOf } from '../../src/commands/stack/link.ts';
 import { LiveView, stateLines } from '../../src/commands/stack/live-view.ts';
-import { childEnvironment, sentHeaders, withoutLaunch } from '../../src/commands/stack/load-on.ts';
+import {
+  childEnvironment,
+  headOf,
+  innerWords,
+  sentHeaders,
+  withoutLaunch,
+} from '../../src/commands/stack/load-on.ts';
 import { newOrder } from '../../src/commands/stack/order.ts';
 import type { LevelReport } from '../../src/core/report.ts';
 import type { PointSpec } from '../../src/core/spec.ts';
@@ -293,6 +299,26 @@ describe('finding a stack', () => {
 });
 
 describe('the command that sends from a node', () => {
+  it('runs on the head of the plan, which need not be the first node', () => {
+    const job = { id: '7', ours: true, nodes: ['n1', 'n2'], endsAt: null };
+    const dir = put(makeFolder(), { job });
+    expect(headOf({ dir, state: stackState({ job }) })).toBe('n1');
+    writeFileSync(path.join(dir, 'resolved.json'), JSON.stringify({ head: { node: 'n2', address: 'n2' } }));
+    expect(headOf({ dir, state: stackState({ job }) })).toBe('n2');
+  });
+
+  it('is told no folder beside --resume, which names it', () => {
+    expect(innerWords(['sweep', '--isl', '4'], '/s', '/o')).toEqual([
+      'sweep',
+      '--isl',
+      '4',
+      '--stack-run=/s',
+      '--out=/o',
+    ]);
+    for (const words of [['--resume', '/o'], ['--resume=/o']])
+      expect(innerWords(['sweep', ...words], '/s', '/o')).toEqual(['sweep', ...words, '--stack-run=/s']);
+  });
+
   it.each([
     ['--stack f.yaml --isl 4 --keep', '--isl 4'],
     ['--stack=f.yaml --isl=4 --load-on=head', '--isl=4'],

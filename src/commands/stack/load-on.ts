@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { BenchError, EXIT, type ExitCode, usageError } from '../../core/errors.ts';
 import { commandEnvironment } from '../../stack/launch/command-environment.ts';
 import { signalStep, stepsOf } from '../../stack/launch/slurm.ts';
+import type { StackPlan } from '../../stack/plan/planned.ts';
 import type { StackLink } from './link.ts';
 import { Stop } from './stop.ts';
 
@@ -22,7 +24,7 @@ export async function sendFrom(
   directory: string,
 ): Promise<ExitCode> {
   const { job, run } = link.state;
-  const node = where === 'head' ? job?.nodes[0] : job?.nodes.find((name) => name === where);
+  const node = where === 'head' ? headOf(link) : job?.nodes.find((name) => name === where);
   if (job === null || node === undefined) {
     throw usageError(
       `--load-on: ${where} is no node of the stack (${job?.nodes.join(', ') || 'it is local'})`,
@@ -37,6 +39,8 @@ export async function sendFrom(
       '--overlap',
       '--nodes=1',
       '--ntasks=1',
+      '--ntasks-per-node=1',
+      '--kill-on-bad-exit=1',
       `--nodelist=${node}`,
       '-J',
       stepName,
@@ -44,9 +48,7 @@ export async function sendFrom(
       '--unbuffered',
       process.execPath,
       path.resolve(process.argv[1]!),
-      ...withoutLaunch(argv),
-      `--stack-run=${path.resolve(link.dir)}`,
-      `--out=${path.resolve(directory)}`,
+      ...innerWords(argv, link.dir, directory),
     ],
     { stdio: ['ignore', 'inherit', 'inherit'], detached: true, env: childEnvironment(argv, process.env) },
   );
@@ -72,6 +74,26 @@ export async function sendFrom(
   } finally {
     stop.unlisten();
   }
+}
+
+/** The node of the frontend, by the plan; without one the first of the job. */
+export function headOf({ dir, state }: Pick<StackLink, 'dir' | 'state'>): string | undefined {
+  try {
+    const plan = JSON.parse(readFileSync(path.join(dir, 'resolved.json'), 'utf8')) as StackPlan;
+    return plan.head.node;
+  } catch {
+    return state.job?.nodes[0];
+  }
+}
+
+/** What the inner command is told: the same, attached to the stack. A resumed run has its folder already. */
+export function innerWords(argv: readonly string[], stackDir: string, directory: string): string[] {
+  const resumed = argv.some((word) => word === '--resume' || word.startsWith('--resume='));
+  return [
+    ...withoutLaunch(argv),
+    `--stack-run=${path.resolve(stackDir)}`,
+    ...(resumed ? [] : [`--out=${path.resolve(directory)}`]),
+  ];
 }
 
 /** The arguments without what launches, and without what must not be seen on a node. */

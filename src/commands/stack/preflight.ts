@@ -89,6 +89,8 @@ function onNode(plan: StackPlan, node: string, command: readonly string[]): read
     '--overlap',
     '--nodes=1',
     '--ntasks=1',
+    '--ntasks-per-node=1',
+    '--kill-on-bad-exit=1',
     `--nodelist=${node}`,
     '--input=none',
     '-J',
@@ -125,7 +127,8 @@ async function lookAtNode(
   return { findings: checkNode(needs, facts, options, { askedMs, toldMs: Date.now() }), facts };
 }
 
-function optionsOf(stack: Stack, plan: StackPlan): PreflightOptions {
+/** What the file asks of the nodes beyond the plan. */
+export function optionsOf(stack: Stack, plan: StackPlan): PreflightOptions {
   const { model, cluster, container } = stack;
   const inContainer = container.runtime !== 'none';
   const modelPath =
@@ -141,9 +144,9 @@ function optionsOf(stack: Stack, plan: StackPlan): PreflightOptions {
         Object.values(base).map((port) => ({ node, port: port + step.replica })),
       );
     }),
-    leastMemoryBytes: null,
+    leastMemoryBytes: cluster.free_memory_gib === undefined ? null : cluster.free_memory_gib * 2 ** 30,
     gpusPerNode: cluster.gpus_per_node ?? null,
-    machine: null,
+    machine: cluster.machine ?? null,
   };
 }
 
@@ -162,7 +165,8 @@ export function lookAtEngines(
     .flatMap(([name, service]) => {
       const ranked = service.srun.mpi === 'pmix' || service.srun.mpi === 'pmi2';
       const file = plan.copies.find((copy) => copy.service === name)?.file;
-      return checkEngine(
+      const seen = file !== undefined && existsSync(file);
+      const findings = checkEngine(
         {
           name,
           role: service.role,
@@ -170,8 +174,22 @@ export function lookAtEngines(
           ranks: ranked ? service.nodes * service.ntasks_per_node : null,
           command: plan.steps.find((step) => step.service === name)?.command ?? service.command,
         },
-        file !== undefined && existsSync(file) ? readFileSync(file, 'utf8') : null,
+        seen ? readFileSync(file, 'utf8') : null,
         shapes,
       );
+      return service.engine_config === undefined || seen
+        ? findings
+        : [...findings, notJudged(name, file ?? `${service.engine_config} in the image`)];
     });
+}
+
+/** A configuration that lies in the image, or on a disk of the nodes alone. */
+function notJudged(service: string, file: string): Finding {
+  return {
+    level: 'warn',
+    node: null,
+    what: `${service}: engine configuration`,
+    value: `not judged: this host does not see ${file}`,
+    hint: 'Its limits are not known before the engine refuses a request: run bench where the file can be read.',
+  };
 }

@@ -194,6 +194,9 @@ const cluster = object({
   gpus_per_node: count.optional(),
   gres: z.enum(['auto', 'always', 'never']).optional(),
   mem: scalar.optional(),
+  /** Least memory that must be free on a node with a worker, and what its programs are made for. */
+  free_memory_gib: count.optional(),
+  machine: z.enum(['aarch64', 'x86_64']).optional(),
   segment: count.optional(),
   extra: z.array(text).optional(),
   attach: object({ job_id: scalar }).optional(),

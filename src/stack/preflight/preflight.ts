@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { hostPathOf } from '../file/container-path.ts';
 import type { PlannedStep, Probe, StackPlan } from '../plan/planned.ts';
 import type { Finding } from './findings.ts';
 import type { NodeFacts } from './preflight-facts.ts';
@@ -24,9 +25,10 @@ export interface PreflightOptions {
   readonly disks: readonly { readonly folder: string; readonly leastBytes: number }[];
   /** Ports that no probe of the plan names: those of etcd's peers, of workers. */
   readonly ports: readonly { readonly node: string; readonly port: number }[];
+  /** To be free on every node with a worker. */
   readonly leastMemoryBytes: number | null;
   readonly gpusPerNode: number | null;
-  /** `aarch64` or `x86_64`, when the image is known to be for one. */
+  /** `aarch64` or `x86_64`, when the file says what its programs are for. */
   readonly machine: string | null;
 }
 
@@ -49,7 +51,7 @@ export function nodeNeeds(plan: StackPlan, options: PreflightOptions): readonly 
     const ports = neededPorts(plan, options, node);
     const paths = new Map<string, PathNeed>();
     for (const step of steps)
-      for (const [path, need] of stepPaths(step)) if (!paths.has(path)) paths.set(path, need);
+      for (const [path, need] of stepPaths(step, plan.copies)) if (!paths.has(path)) paths.set(path, need);
     if (workers) for (const path of options.paths) paths.set(path, 'read');
     return {
       node,
@@ -84,7 +86,7 @@ export function checkNode(
     ...needs.asks.paths.map(({ path, need }) => pathFinding(path, need, facts, finding)),
     ...needs.ports.map((port) => portFinding(port, facts, finding)),
     ...options.disks.map(({ folder, leastBytes }) => diskFinding(folder, leastBytes, facts, finding)),
-    ...memoryFindings(options.leastMemoryBytes, facts, finding),
+    ...memoryFindings(needs.workers ? options.leastMemoryBytes : null, facts, finding),
     ...toolFindings(needs, options, facts, finding),
     ...(needs.workers ? gpuFindings(options.gpusPerNode, facts, finding) : []),
     ...facts.leftovers.map((path) =>
@@ -173,7 +175,7 @@ function toolFindings(
   }
   if (facts.machine !== null) {
     const other = options.machine !== null && options.machine !== facts.machine;
-    const hint = `The image is for ${options.machine}.`;
+    const hint = `The stack is for ${options.machine}, by cluster.machine.`;
     found.push(finding(other ? 'error' : 'ok', 'architecture', facts.machine, hint));
   }
   if (needs.workers && facts.memlockKb !== null && facts.gpus.length > 0 && facts.memlockKb !== 'unlimited')
@@ -252,17 +254,34 @@ function placeOfUrl(text: string): { host: string; port: number } | null {
   return { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port };
 }
 
-/** Host paths that a step needs: its image, the sources of its mounts, or its program and folder. */
-function stepPaths(step: PlannedStep): (readonly [string, PathNeed])[] {
+/**
+ * Host paths that a step needs: its engine's configuration; its image, the sources of its mounts and its program
+ * where a mount holds it, or without a container its program and folder.
+ */
+function stepPaths(step: PlannedStep, copies: StackPlan['copies']): (readonly [string, PathNeed])[] {
   const image = srunOption(step, '--container-image');
-  if (image === null) {
-    const [program] = step.command;
-    const own = program?.startsWith('/') === true ? [[program, 'execute'] as const] : [];
-    return step.workdir === null ? own : [...own, [step.workdir, 'read'] as const];
-  }
-  const mounts = srunOption(step, '--container-mounts') ?? '';
-  const sources = mounts.split(',').map((mount) => mount.split(':')[0]!);
-  return [image, ...sources].filter((path) => /^[./]/.test(path)).map((path) => [path, 'read'] as const);
+  const configs = copies.filter(({ service }) => service === step.service);
+  return [
+    ...(image === null ? ownPaths(step) : containerPaths(step, image)),
+    ...configs.map(({ file }) => [file, 'read'] as const),
+  ];
+}
+
+function ownPaths(step: PlannedStep): (readonly [string, PathNeed])[] {
+  const [program] = step.command;
+  const own = program?.startsWith('/') === true ? [[program, 'execute'] as const] : [];
+  return step.workdir === null ? own : [...own, [step.workdir, 'read'] as const];
+}
+
+function containerPaths(step: PlannedStep, image: string): (readonly [string, PathNeed])[] {
+  const mounts = (srunOption(step, '--container-mounts') ?? '').split(',');
+  const [program] = step.command;
+  const script = program?.startsWith('/') === true ? hostPathOf(program, mounts) : null;
+  const sources = mounts.map((mount) => mount.split(':')[0]!);
+  return [
+    ...[image, ...sources].filter((path) => /^[./]/.test(path)).map((path) => [path, 'read'] as const),
+    ...(script === null ? [] : [[script, 'execute'] as const]),
+  ];
 }
 
 /** Value of an option of srun in the step's argv, written with `=` or as the next word; null without it. */
