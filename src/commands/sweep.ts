@@ -19,7 +19,7 @@ import { pageOf } from './page.ts';
 import { asEarlier, earlierRun, refuseBesideResume } from './resume.ts';
 import { resumedBody } from './resumed-body.ts';
 import { urlOf } from './stack/link.ts';
-import { sendFrom, sentHeaders } from './stack/load-on.ts';
+import { holdLifeline, sendFrom, sentHeaders } from './stack/load-on.ts';
 import type { StackSession } from './stack/session.ts';
 import { runSweep, type SweepResult } from './sweep-run.ts';
 import { withAdvice } from './unfinished.ts';
@@ -30,6 +30,7 @@ export async function runMeasure(
   verb: 'sweep' | 'run',
   argv: readonly string[],
 ): Promise<ExitCode> {
+  holdLifeline(process.env);
   const args = { ...given, header: [...sentHeaders(process.env), ...given.header] };
   const earlier = args.resume === undefined ? null : earlierRun(args.resume);
   if (earlier !== null) refuseBesideResume(argv);

@@ -2,8 +2,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runDown } from '../../src/commands/stack/down.ts';
 import { findStack, listStacks } from '../../src/commands/stack/find.ts';
-import { supervisorLives } from '../../src/commands/stack/follow.ts';
+import { leftBehind, supervisorLives } from '../../src/commands/stack/follow.ts';
 import { whySkipped } from '../../src/commands/stack/level-guard.ts';
 import { StackLink, urlOf } from '../../src/commands/stack/link.ts';
 import { LiveView, stateLines } from '../../src/commands/stack/live-view.ts';
@@ -36,6 +37,30 @@ function put(dir: string, over: Partial<StackState>): string {
 }
 
 const aborted = (signal: AbortSignal): Promise<void> => until('the loss', () => signal.aborted);
+
+describe('a stack of which something was left', () => {
+  it('is torn down anew by down, which then says so', async () => {
+    const dead = { ...LIVING, startTicks: '1' };
+    const dir = put(makeFolder(), {
+      phase: 'stopped',
+      supervisor: dead,
+      mode: 'local',
+      job: null,
+      left: ['process 5'],
+    });
+    expect(await runDown({ dir })).toBe(0);
+    const state = JSON.parse(readFileSync(path.join(dir, STATE_FILE), 'utf8')) as StackState;
+    expect([state.phase, state.left]).toEqual(['stopped', []]);
+  });
+
+  it('is told with exit 4 and what to do', () => {
+    expect(leftBehind(['process 5 on n1', 'job 7 is still in the queue'], 'DIR')).toMatchObject({
+      exitCode: 4,
+      message: 'still there after teardown: process 5 on n1, job 7 is still in the queue',
+      hint: 'try again: bench stack down DIR',
+    });
+  });
+});
 
 describe('the stack that a run measures', () => {
   it('is refused with its first cause when it does not serve', () => {
@@ -259,6 +284,9 @@ describe('the live view', () => {
     view.show(STATE);
     view.done();
     view.show(STATE);
+    view.show({ ...STATE, warnings: [...STATE.warnings, 'hot'] });
+    expect(written.at(-1)).toContain('\x1b[2Kwarning: hot\n\x1b[2Kstack test');
+    written.pop();
     expect(written[0]!.startsWith('\x1b[2Kstack test')).toBe(true);
     expect(written[1]!.startsWith('\x1b[6A\x1b[2Kstack')).toBe(true);
     expect(written[2]!.startsWith('\x1b[2Kstack')).toBe(true);

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
@@ -10,7 +11,7 @@ import {
   startTicks,
 } from '../../src/stack/launch/marked-processes.ts';
 import { type StepProcess, startStep } from '../../src/stack/launch/step-process.ts';
-import { layersOf, tearDown } from '../../src/stack/launch/teardown.ts';
+import { layersOf, leftOvers, tearDown } from '../../src/stack/launch/teardown.ts';
 import type { PlannedStep } from '../../src/stack/plan/planned.ts';
 import { isAlive } from '../fixtures/processes.ts';
 import { localPlan, localStep, makeFolder, startProcess, until } from './stack-steps.ts';
@@ -188,6 +189,20 @@ describe('teardown of local processes', () => {
 });
 
 describe('the program that cleans a node', () => {
+  it('names what it could not end', async () => {
+    const run = newRun();
+    const child = startProcess(['sleep', '97'], { [RUN_MARK]: run });
+    await until('its start', () => markedProcesses(run).length === 1);
+    // A process in the hands of the kernel's driver ends by no signal; here no signal is sent.
+    const out = execFileSync('bash', ['-c', `kill() { :; }\n${cleanupScript(run, [])}`], {
+      encoding: 'utf8',
+    });
+    expect(leftOvers(out)).toEqual([`process ${child.pid} sleep 97  on ${os.hostname()}`]);
+    expect(leftOvers('something else\n')).toEqual([]);
+    const clean = execFileSync('bash', ['-c', cleanupScript(run, [])], { encoding: 'utf8' });
+    expect(leftOvers(clean)).toEqual([]);
+  });
+
   it('ends what has the mark and nothing else', async () => {
     const run = newRun();
     const other = startProcess(['sleep', '100'], { [RUN_MARK]: `${run}0` });

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { BenchError, EXIT, type ExitCode, usageError } from '../../core/errors.ts';
+import { sleep } from '../../stack/launch/allocation.ts';
 import { commandEnvironment } from '../../stack/launch/command-environment.ts';
 import { signalStep, stepsOf } from '../../stack/launch/slurm.ts';
 import type { StackPlan } from '../../stack/plan/planned.ts';
@@ -44,19 +45,31 @@ export async function sendFrom(
       `--nodelist=${node}`,
       '-J',
       stepName,
-      '--input=none',
       '--unbuffered',
       process.execPath,
       path.resolve(process.argv[1]!),
       ...innerWords(argv, link.dir, directory),
     ],
-    { stdio: ['ignore', 'inherit', 'inherit'], detached: true, env: childEnvironment(argv, process.env) },
+    {
+      // srun hands the end of its input on: the inner command ends with this process, however that ends.
+      stdio: ['pipe', 'inherit', 'inherit'],
+      detached: true,
+      env: { ...childEnvironment(argv, process.env), [LIFELINE]: '1' },
+    },
   );
-  const stop = new Stop();
-  // srun itself would kill its tasks at once.
+  // A child that has ended breaks its pipe; its end is told below.
+  child.stdin!.on('error', () => undefined);
+  const stop = new Stop('stopping: the load generator ends its requests');
+  // srun itself would kill its tasks at once. A step that has just been asked for is not known yet.
   stop.signal.addEventListener('abort', async () => {
-    const step = (await stepsOf(job.id).catch(() => [])).find(({ name }) => name === stepName);
-    if (step !== undefined) await signalStep(step.id, stop.code === EXIT.terminated ? 'TERM' : 'INT');
+    while (child.exitCode === null && child.signalCode === null) {
+      const step = (await stepsOf(job.id).catch(() => [])).find(({ name }) => name === stepName);
+      if (step !== undefined) {
+        await signalStep(step.id, stop.code === EXIT.terminated ? 'TERM' : 'INT');
+        return;
+      }
+      await sleep(STEP_POLL_MS);
+    }
   });
   try {
     const code = await new Promise<number | null>((resolve, reject) => {
@@ -74,6 +87,21 @@ export async function sendFrom(
   } finally {
     stop.unlisten();
   }
+}
+
+/** Tells the inner command that its input is a lifeline. */
+const LIFELINE = 'BENCH_LOAD_LIFELINE';
+const STEP_POLL_MS = 200;
+
+/** On a node: ends this process, as SIGTERM does, when the one that sent it there is gone. */
+export function holdLifeline(env: NodeJS.ProcessEnv): void {
+  if (env[LIFELINE] === undefined) return;
+  // Its own children must not wait for the same input.
+  delete env[LIFELINE];
+  process.stdin.on('end', () => process.kill(process.pid, 'SIGTERM')).resume();
+  process.stdin.on('error', () => undefined);
+  // A run that has ended does not wait for it.
+  (process.stdin as { unref?(): void }).unref?.();
 }
 
 /** The node of the frontend, by the plan; without one the first of the job. */

@@ -4,10 +4,13 @@ import { EXIT, type ExitCode } from '../../core/errors.ts';
 export class Stop {
   readonly #abort = new AbortController();
   #code: ExitCode | null = null;
+  readonly #says: string;
   readonly #onInt = (): void => this.#signal(EXIT.interrupted);
   readonly #onTerm = (): void => this.#signal(EXIT.terminated);
 
-  constructor() {
+  /** `says` is told on stderr at the first signal. */
+  constructor(says = 'stopping: the stack is torn down') {
+    this.#says = says;
     process.on('SIGINT', this.#onInt);
     process.on('SIGTERM', this.#onTerm);
   }
@@ -32,7 +35,7 @@ export class Stop {
       return;
     }
     this.#code = code;
-    process.stderr.write('stopping: the stack is torn down\n');
+    process.stderr.write(`${this.#says}\n`);
     this.#abort.abort();
   }
 }
