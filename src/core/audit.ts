@@ -1,4 +1,5 @@
-import type { Audit, LevelReport, Validity, Witness } from './report.ts';
+import type { Audit, Validity } from './audit-facts.ts';
+import type { LevelReport, Witness } from './report.ts';
 
 /** The event loop busier than this leaves no room for the next burst: times are then the client's. */
 const BUSY_RATIO = 0.9;

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { incomplete, mergeRanks, type RankPart, rankedLevel } from '../../src/commands/ranks/rank-level.ts';
+import type { Audit } from '../../src/core/audit-facts.ts';
 import { exactStats } from '../../src/core/distribution.ts';
 import { mergeAudits, mergeConnections } from '../../src/core/rank-merge.ts';
 import type { RequestRecord } from '../../src/core/record.ts';
-import type { Audit } from '../../src/core/report.ts';
 import type { PointSpec } from '../../src/core/spec.ts';
 import { summarizeLevel } from '../../src/core/summary.ts';
 import { makeRecord } from '../fixtures/records.ts';
