@@ -98,10 +98,11 @@ export class StampProbe {
     this.#rest = lines.pop()!;
     if (!this.#on) return;
     for (const line of lines) {
-      const value = Number(line.slice(1));
-      if (line[0] === PROBE_LINES.beat) this.#late.add(Math.max(0, nowMs - value) * 1_000);
-      else if (line[0] === PROBE_LINES.queue) this.#queues.push(value);
-      else this.#ended();
+      const [value, writtenAtMs] = line.slice(1).split(' ').map(Number) as [number, number];
+      if (line[0] === PROBE_LINES.queue) this.#queues.push(value);
+      else if (line[0] === PROBE_LINES.end) this.#ended();
+      // Where both share a processor, what kept the child from waking would have kept this process.
+      else this.#late.add(Math.max(0, nowMs - writtenAtMs, writtenAtMs - value) * 1_000);
     }
   }
 }
