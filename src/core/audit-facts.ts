@@ -68,6 +68,8 @@ export interface Audit {
   readonly reads?: ReadAudit;
   /** By a second process that writes the time into a pipe at random instants; null where it told nothing. */
   readonly stampErrorMs?: StampError | null;
+  /** How late that process itself woke, which runs on the same processors; null where it told nothing. */
+  readonly wakeMs?: StampError | null;
   /** null where the system does not tell, or telling takes it too long. */
   readonly receiveQueue?: QueueAudit | null;
   /** null where none was made. */

@@ -68,6 +68,7 @@ function mergeTwo(a: Audit, b: Audit): Audit {
     ...field('gc', merged(a.gc, b.gc, mergePauses)),
     ...field('reads', merged(a.reads, b.reads, mergeReads)),
     ...field('stampErrorMs', merged(a.stampErrorMs, b.stampErrorMs, worstStamps)),
+    ...field('wakeMs', merged(a.wakeMs, b.wakeMs, worstStamps)),
     ...field('receiveQueue', merged(a.receiveQueue, b.receiveQueue, mergeQueues)),
     ...field('calibration', merged(a.calibration, b.calibration, worstCalibration)),
   };

@@ -58,7 +58,7 @@ export class Auditor {
     const cpuUs = usage.userCPUTime - before.userCPUTime + usage.systemCPUTime - before.systemCPUTime;
     const { utilization } = performance.eventLoopUtilization(this.#utilization);
     const reads = this.#takeReads();
-    const probed = (await this.#probe?.end()) ?? { stampErrorMs: null, receiveQueue: null };
+    const probed = (await this.#probe?.end()) ?? { stampErrorMs: null, wakeMs: null, receiveQueue: null };
     const overMs = (ns: number): number => Math.max(0, ns / 1e6 - RESOLUTION_MS);
     return {
       sendLagMs: exactStats(measured.map((record) => Math.max(0, record.sentAtMs - record.dueAtMs))),

@@ -10,6 +10,7 @@ const ANSWER_MS = 500;
 /** What the child saw during a level. */
 export interface ProbeFacts {
   readonly stampErrorMs: StampError | null;
+  readonly wakeMs: StampError | null;
   readonly receiveQueue: QueueAudit | null;
 }
 
@@ -27,6 +28,7 @@ export class StampProbe {
   #on = false;
   #rest = '';
   #late = new Pooled(1_000);
+  #woke = new Pooled(1_000);
   #queues: number[] = [];
   #ended: () => void = () => undefined;
 
@@ -49,6 +51,7 @@ export class StampProbe {
 
   begin(): void {
     this.#late = new Pooled(1_000);
+    this.#woke = new Pooled(1_000);
     this.#queues = [];
     this.#on = true;
     this.#say(PROBE_ORDERS.on);
@@ -66,11 +69,10 @@ export class StampProbe {
       else this.#say(PROBE_ORDERS.off);
     });
     this.#on = false;
-    const late = this.#late.stats();
     const queues = this.#queues;
     return {
-      stampErrorMs:
-        late.count === 0 ? null : { count: late.count, p50: late.p50!, p99: late.p99!, max: late.max! },
+      stampErrorMs: spreadOf(this.#late),
+      wakeMs: spreadOf(this.#woke),
       receiveQueue:
         queues.length === 0
           ? null
@@ -101,8 +103,15 @@ export class StampProbe {
       const [value, writtenAtMs] = line.slice(1).split(' ').map(Number) as [number, number];
       if (line[0] === PROBE_LINES.queue) this.#queues.push(value);
       else if (line[0] === PROBE_LINES.end) this.#ended();
-      // Where both share a processor, what kept the child from waking would have kept this process.
-      else this.#late.add(Math.max(0, nowMs - writtenAtMs, writtenAtMs - value) * 1_000);
+      else {
+        this.#late.add(Math.max(0, nowMs - writtenAtMs) * 1_000);
+        this.#woke.add(Math.max(0, writtenAtMs - value) * 1_000);
+      }
     }
   }
+}
+
+function spreadOf(pooled: Pooled): StampError | null {
+  const { count, p50, p99, max } = pooled.stats();
+  return count === 0 ? null : { count, p50: p50!, p99: p99!, max: max! };
 }

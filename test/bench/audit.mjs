@@ -87,9 +87,11 @@ const programs = compile(['sse-server']);
 /** @type {Reading[]} */
 const readings = [];
 for (let round = 0; round < Number(options.repeat); round++) {
-  for (const scene of wanted) readings.push(await measure(scene));
+  for (const scene of wanted) {
+    readings.push(await measure(scene));
+    if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(readings, null, 1));
+  }
 }
-if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(readings, null, 1));
 print();
 
 /**
