@@ -11,7 +11,7 @@ export const LIMITS = {
   /** Of the mean gap: how late a second process saw our stamps at p99. The probe's few samples scatter. */
   stampErrorRatio: 0.03,
   /** Of the mean gap: how late that process woke at p99, for its own sake. */
-  wakeRatio: 0.05,
+  wakeRatio: 0.03,
   /** Of the mean gap: how long bytes waited at most for a busy loop at p99. An upper bound, about twice the error. */
   waitRatio: 0.05,
   /** Of the mean gap: how long bytes lay unread in the mean (queued bytes ÷ bytes per second, by Little's law). */

@@ -48,7 +48,7 @@ export const DEFINITIONS: Readonly<Record<string, string>> = {
   'audit.stampErrorMs':
     'How late time stamps were, in ms: a second process writes the time into a pipe about 200 times a second, at random instants, and the measuring process stamps it as it stamps events. Each counts with stamp − write, or with how late the second process itself woke where that is more.',
   'audit.receiveQueue':
-    'Unread bytes in the receive queues of all TCP sockets of the measuring process (/proc/net/tcp), looked at by the second process about four times a second.',
+    'Unread bytes in the receive queues (/proc/net/tcp) of all TCP sockets that the measuring process has, looked at by the second process about four times a second.',
   'audit.calibration':
     'After the level (--calibrate): the client of this host against a mock server at the same concurrency and event rate for about 1.5 s; stampErrorMs is stamp − write by the log of that server.',
   validity:

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { judgeLevel, LIMITS } from '../../src/core/audit.ts';
-import type { Audit, QueueAudit, ReadAudit } from '../../src/core/audit-facts.ts';
+import type { Audit } from '../../src/core/audit-facts.ts';
 import { exactStats } from '../../src/core/distribution.ts';
+import { makeAudit } from '../fixtures/report.ts';
 
 /** Gaps of 20 ms, TTFT of 200 ms, ten seconds. */
 const LEVEL = {
@@ -9,33 +10,9 @@ const LEVEL = {
   itlMs: exactStats([10, 20, 30]),
   durationS: 10,
 };
-const READS: ReadAudit = {
-  count: 1_000,
-  bytes: 1_000_000,
-  eventsPerRead: 1,
-  fullRatio: 0,
-  waitMs: { p50: 0, p99: 0.2, max: 3 },
-};
-const QUEUE: QueueAudit = { looks: 40, waitingRatio: 0.1, meanBytes: 50, maxBytes: 300 };
-const CALM: Audit = {
-  sendLagMs: exactStats([0.3, 0.3]),
-  eventLoopDelayMs: { p50: 0.1, p99: 1.1, max: 4 },
-  eventLoopUtilizationRatio: 0.2,
-  cpuRatio: 0.2,
-  rssMaxBytes: 100_000_000,
-  involuntarySwitches: 12,
-  gc: { count: 3, totalMs: 6, maxMs: 3 },
-  reads: READS,
-  stampErrorMs: { count: 2_000, p50: 0.1, p99: 0.3, max: 4 },
-  wakeMs: { count: 2_000, p50: 0.1, p99: 0.3, max: 4 },
-  receiveQueue: QUEUE,
-  calibration: {
-    concurrency: 8,
-    eventsPerS: 400,
-    durationS: 1.5,
-    stampErrorMs: { count: 600, p50: 0.1, p99: 0.3, max: 2 },
-  },
-};
+const CALM = makeAudit();
+const READS = CALM.reads!;
+const QUEUE = CALM.receiveQueue!;
 
 const judge = (change: Partial<Audit>) => judgeLevel(LEVEL, { ...CALM, ...change }, null);
 const late = (p99: number) => ({ count: 2_000, p50: 0.1, p99, max: 10 * p99 });

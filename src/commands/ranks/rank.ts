@@ -57,7 +57,7 @@ class RankProcess {
     () => this.#beat(),
   );
   readonly #scratch = mkdtempSync(path.join(os.tmpdir(), 'bench-rank-'));
-  readonly #probe = new StampProbe(PROBE_COMMAND);
+  #probe: StampProbe | null = null;
   #prepared: Prepared | null = null;
   #store: RunStore | null = null;
   #client: Client | null = null;
@@ -184,6 +184,7 @@ class RankProcess {
       ({ index, concurrency }) => concurrency > 0 && run.points.includes(index),
     );
     checkFileLimit(spec.points, '--concurrency');
+    if (points.length > 0) this.#probe = new StampProbe(PROBE_COMMAND);
     const pem = (text: string | null): Buffer | null => (text === null ? null : Buffer.from(text, 'base64'));
     const tls = run.tls && { ca: pem(run.tls.ca), cert: pem(run.tls.cert), key: pem(run.tls.key) };
     const access = { targets: spec.urls.map(parseTarget), headers: run.headers, tls };
