@@ -45,6 +45,10 @@ const SCENE_TIMEOUT_MS = 40_000;
 /** @type {readonly Scene[]} */
 const SCENES = [
   { name: 'idle: 200/s', streams: 4, stepUs: 20_000 },
+  { name: 'slow streams: 50/s', streams: 10, stepUs: 200_000 },
+  { name: 'slow streams: 1k/s', streams: 100, stepUs: 100_000 },
+  { name: 'slow streams: 5k/s', streams: 256, stepUs: 51_200 },
+  { name: 'slow streams: 10k/s', streams: 1_024, stepUs: 102_400 },
   { name: '1k/s', streams: 32, stepUs: 32_000 },
   { name: '5k/s', streams: 64, stepUs: 12_800 },
   { name: '10k/s', streams: 128, stepUs: 12_800 },
@@ -61,6 +65,7 @@ const SCENES = [
   { name: "on the server's core: 5k/s", streams: 64, stepUs: 12_800, core: 0 },
   { name: "on the server's core: 20k/s", streams: 256, stepUs: 12_800, core: 0 },
   { name: 'beside a hog: 200/s', streams: 4, stepUs: 20_000, hogs: 1 },
+  { name: 'beside a hog: slow, 1k/s', streams: 100, stepUs: 100_000, hogs: 1 },
   { name: 'beside a hog: 5k/s', streams: 64, stepUs: 12_800, hogs: 1 },
   { name: 'beside a hog: 20k/s', streams: 256, stepUs: 12_800, hogs: 1 },
   { name: 'beside 3 hogs: 5k/s', streams: 64, stepUs: 12_800, hogs: 3 },
