@@ -1,4 +1,4 @@
-import type { Audit, Validity } from './audit-facts.ts';
+import type { Audit, QueueAudit, Validity } from './audit-facts.ts';
 import type { LevelReport, Witness } from './report.ts';
 
 /**
@@ -16,6 +16,8 @@ export const LIMITS = {
   waitRatio: 0.05,
   /** Of the mean gap: how long bytes lay unread in the mean (queued bytes ÷ bytes per second, by Little's law). */
   queueRatio: 0.05,
+  /** At least so many looks must have found some. */
+  queueLooks: 3,
   /** Of the mean gap: the p99 error of a calibration, which knows the truth. */
   calibrationRatio: 0.05,
   /** A loop busier than this leaves no room for the next burst: times are then the client's. */
@@ -93,7 +95,7 @@ function lateReasons(level: Judged, audit: Audit): string[] {
       LIMITS.waitRatio,
       (ms) => `bytes waited up to ${ms} ms at p99 while the event loop was busy`,
     );
-  if (reads && receiveQueue && level.durationS)
+  if (reads && receiveQueue && level.durationS && waitedOften(receiveQueue))
     compare(
       (receiveQueue.meanBytes / reads.bytes) * level.durationS * 1_000,
       LIMITS.queueRatio,
@@ -111,6 +113,11 @@ function lateReasons(level: Judged, audit: Audit): string[] {
   if (lagMs > Math.max(LIMITS.sendLagMs, LIMITS.sendLagRatio * (level.ttftMs.p50 ?? 0)))
     reasons.push(`requests were sent ${millis(lagMs)} ms late at p99`);
   return reasons;
+}
+
+/** A look may find an event that came that very moment; several do not by chance. */
+function waitedOften({ looks, waitingRatio }: QueueAudit): boolean {
+  return Math.round(looks * waitingRatio) >= LIMITS.queueLooks;
 }
 
 function witnessReasons(witness: Witness | null): string[] {

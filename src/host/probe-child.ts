@@ -1,13 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { unreadBytes } from './receive-queue.ts';
+import { QueueLook } from './receive-queue.ts';
 
 /** Beats come at random instants, so that they do not keep step with a server: this long apart in the mean. */
 const BEAT_MS = 5;
 const LOOK_MS = 250;
 /** Looks at the queues take at most this share of a processor. */
 const LOOK_RATIO = 0.02;
-/** A look that takes longer is the last. */
-const LONGEST_LOOK_MS = 100;
+/** So long at a time. */
+const WORK_MS = 0.15;
 
 /**
  * What the child says, a line each: `b` with two instants of CLOCK_MONOTONIC in ms between a blank, when it wanted
@@ -23,12 +23,13 @@ export const PROBE_ORDERS = { on: 'on', off: 'off' } as const;
  * at the receive queues of process `pid`. Resolves when standard input ends.
  */
 export async function runProbe(pid: number): Promise<void> {
+  const queues = new QueueWatch(pid);
   let on = false;
   for await (const text of process.stdin.setEncoding('utf8')) {
     for (const order of String(text).split('\n')) {
       if (order === PROBE_ORDERS.on && !on) {
         on = true;
-        void beatWhile(pid, () => on);
+        void beatWhile(queues, () => on);
       } else if (order === PROBE_ORDERS.off) {
         on = false;
         process.stdout.write(`${PROBE_LINES.end}\n`);
@@ -38,24 +39,60 @@ export async function runProbe(pid: number): Promise<void> {
   on = false;
 }
 
-async function beatWhile(pid: number, isOn: () => boolean): Promise<void> {
+async function beatWhile(queues: QueueWatch, isOn: () => boolean): Promise<void> {
   const lock = new Int32Array(new SharedArrayBuffer(4));
-  let looks = true;
-  let lookAtMs = nowMs() + LOOK_MS * Math.random();
+  queues.begin();
   while (isOn()) {
     const dueAtMs = nowMs() + 2 * BEAT_MS * Math.random();
     // Timers are good to a millisecond, this to 0.1 ms; there is nothing else to do meanwhile.
     Atomics.wait(lock, 0, 0, dueAtMs - nowMs());
     process.stdout.write(`${PROBE_LINES.beat}${dueAtMs} ${nowMs()}\n`);
-    if (looks && nowMs() >= lookAtMs) {
-      const startedAtMs = nowMs();
-      const bytes = unreadBytes(pid);
-      const tookMs = nowMs() - startedAtMs;
-      if (bytes !== null) process.stdout.write(`${PROBE_LINES.queue}${bytes}\n`);
-      looks = bytes !== null && tookMs <= LONGEST_LOOK_MS;
-      lookAtMs = startedAtMs + Math.max(LOOK_MS, tookMs / LOOK_RATIO);
-    }
+    const bytes = queues.work();
+    if (bytes !== null) process.stdout.write(`${PROBE_LINES.queue}${bytes}\n`);
     await nextTurn();
+  }
+}
+
+/** Looks at the queues a little at a time, so that whoever shares the processor is not kept from it. */
+class QueueWatch {
+  readonly #look: QueueLook;
+  #parts: Iterator<undefined, number> | null = null;
+  /** Time that the look under way has taken. */
+  #tookMs = 0;
+  #nextAtMs = 0;
+
+  constructor(pid: number) {
+    this.#look = new QueueLook(pid);
+  }
+
+  begin(): void {
+    this.#parts = null;
+    this.#nextAtMs = Math.min(this.#nextAtMs, nowMs() + LOOK_MS * Math.random());
+  }
+
+  /** Does a part of a look if it is time for one; the unread bytes when a look is complete. */
+  work(): number | null {
+    const startedAtMs = nowMs();
+    if (startedAtMs < this.#nextAtMs) return null;
+    if (this.#parts === null) {
+      this.#parts = this.#look.parts();
+      this.#tookMs = 0;
+    }
+    let part: IteratorResult<undefined, number>;
+    try {
+      do part = this.#parts.next();
+      while (!part.done && nowMs() - startedAtMs < WORK_MS);
+    } catch {
+      // No such table here.
+      this.#nextAtMs = Number.POSITIVE_INFINITY;
+      return null;
+    }
+    const endedAtMs = nowMs();
+    this.#tookMs += endedAtMs - startedAtMs;
+    if (!part.done) return null;
+    this.#parts = null;
+    this.#nextAtMs = endedAtMs + Math.max(LOOK_MS, this.#tookMs / LOOK_RATIO);
+    return part.value;
   }
 }
 

@@ -129,6 +129,12 @@ describe('judgeLevel', () => {
     expect(none.reasons[0]).toBe('time stamps were 0.30 ms late at p99, as a second process saw them');
   });
 
+  it('makes nothing of one look that found an event which came that very moment', () => {
+    const queue = { ...QUEUE, looks: 12, meanBytes: 500 };
+    expect(judge({ receiveQueue: { ...queue, waitingRatio: 2 / 12 } }).verdict).toBe('valid');
+    expect(judge({ receiveQueue: { ...queue, waitingRatio: 3 / 12 } }).verdict).toBe('suspect');
+  });
+
   it('tells all reasons, the client-bound ones first', () => {
     const judged = judge({ eventLoopUtilizationRatio: 1, stampErrorMs: late(30) });
     expect(judged.verdict).toBe('client-bound');
