@@ -6,7 +6,7 @@ import { sum } from '../core/distribution.ts';
 import type { RequestRecord } from '../core/record.ts';
 import type { LevelReport } from '../core/report.ts';
 import { newRequestIds } from '../core/request-ids.ts';
-import type { Prompt, RunSpec } from '../core/spec.ts';
+import type { Prompt, RunSpec, TimeoutSpec } from '../core/spec.ts';
 import { stampErrors } from '../core/stamp-error.ts';
 import type { TruthHead, TruthLine } from '../core/truth.ts';
 import { parseTarget } from '../endpoints/target.ts';
@@ -21,6 +21,8 @@ const AUTO_FROM_S = 20;
 /** Each stream has at least so many events, so that a slow one takes no longer. */
 const FEWEST_EVENTS = 4;
 const MODEL = 'mock';
+/** A host that is too slow for its own mock is not waited for. */
+const TIMEOUTS: TimeoutSpec = { connectMs: 2_000, firstMs: 5_000, idleMs: 5_000, totalMs: 10_000 };
 
 /** What a calibration is made like. */
 interface Load {
@@ -64,7 +66,14 @@ async function measureClient(
     const mock = await startMockProcess(['--ttft', step, '--step', step, '--truth', truth, '--model', MODEL]);
     try {
       const access = { targets: [parseTarget(mock.url)], headers: [], tls: null };
-      const like = { ...spec, urls: [mock.url], model: MODEL, server: 'openai', extraBody: {} };
+      const like = {
+        ...spec,
+        urls: [mock.url],
+        model: MODEL,
+        server: 'openai',
+        extraBody: {},
+        timeouts: TIMEOUTS,
+      };
       const connection = new Connection({ ...like, endpoint: 'openai-chat' }, access, clock);
       const client = connection.client({ model: MODEL, fields: new Set(['ignore_eos']), templateShare: 0 });
       const cancel = (): void => client.cancel('interrupted');

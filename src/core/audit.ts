@@ -2,18 +2,22 @@ import type { Audit, QueueAudit, Validity } from './audit-facts.ts';
 import type { LevelReport, Witness } from './report.ts';
 
 /**
- * A level is good when the p99 error of its time stamps is at most 5 % of the gap between two chunks of a
- * stream. What the harness sees of itself is an estimate of that error, so the limits below lie lower. They
- * come from `npm run bench:audit`, which holds the verdict against a server that logs its own writes: with
- * these no bad level was called valid, in all loads and under all disturbances of its table in the README.
+ * A level is good when the p99 error of its time stamps is at most 5 % of the gap between two chunks of a stream.
+ * What the harness sees of itself only estimates that error. The limits come from `npm run bench:audit`, which
+ * holds the verdict against a server that logs its own writes. Of 127 bad levels, on a machine that was busy with
+ * other things, none was called valid; nor with a limit of 0.05 for stamps and 0.07 for wake-ups, so there is some
+ * room. One of 0.1 for wake-ups missed levels whose error was 7 and 9 % of the gap.
  */
 export const LIMITS = {
-  /** Of the mean gap: how late a second process saw our stamps at p99. The probe's few samples scatter. */
-  stampErrorRatio: 0.03,
-  /** Of the mean gap: how late that process woke at p99, for its own sake. */
-  wakeRatio: 0.03,
-  /** Of the mean gap: how long bytes waited at most for a busy loop at p99. An upper bound, about twice the error. */
-  waitRatio: 0.05,
+  /** Of the mean gap: how late a second process saw our stamps at p99. Mostly 0.7 to 2 times the true error. */
+  stampErrorRatio: 0.04,
+  /**
+   * Of the mean gap: how late that process woke at p99. Beside a busy loop on the same core it hides from the
+   * stamps what kept both from waking: they alone told 0.6 ms where events were 15 ms late.
+   */
+  wakeRatio: 0.05,
+  /** Of the mean gap: how long bytes waited at most for a busy loop at p99. A bound, up to 3 times the true error. */
+  waitRatio: 0.1,
   /** Of the mean gap: how long bytes lay unread in the mean (queued bytes ÷ bytes per second, by Little's law). */
   queueRatio: 0.05,
   /** At least so many looks must have found some. */
