@@ -40,7 +40,7 @@ const TTFT_US = 50_000;
 const LEVEL_S = 3;
 const FLOODED_TOKENS = 4_000;
 /** Bounds each scene, whatever it does. */
-const SCENE_TIMEOUT_MS = 40_000;
+const SCENE_TIMEOUT_MS = 90_000;
 
 /** @type {readonly Scene[]} */
 const SCENES = [
