@@ -239,16 +239,29 @@ function print() {
       ? `server on core ${cores[0]}, client on core ${cores[1]} where not told otherwise`
       : 'NOT pinned (taskset or a second core is missing): these figures say little',
   );
-  row('load', 'events/s', 'ITL ms', 'true p99', 'of ITL', 'probe p99', 'wait p99', 'busy', 'verdict', '');
+  row(
+    'load',
+    'events/s',
+    'ITL ms',
+    'true p99',
+    'of ITL',
+    'stamps',
+    'wake-ups',
+    'waits',
+    'busy',
+    'verdict',
+    '',
+  );
   for (const { scene, audit, ...reading } of readings) {
     const wrong = reading.bad === (reading.verdict === 'valid');
     row(
       scene,
       Math.round(reading.eventsPerS).toLocaleString('en'),
-      reading.itlMs.toFixed(2),
+      reading.itlMs.toFixed(1),
       reading.errorP99Ms.toFixed(2),
-      `${(reading.errorRatio * 100).toFixed(1)} %`,
+      reading.errorRatio > 10 ? '>1000 %' : `${(reading.errorRatio * 100).toFixed(1)} %`,
       audit['stampErrorMs']?.p99.toFixed(2) ?? '-',
+      audit['wakeMs']?.p99.toFixed(2) ?? '-',
       audit['reads'].waitMs?.p99.toFixed(2) ?? '-',
       `${(audit['eventLoopUtilizationRatio'] * 100).toFixed(0)} %`,
       reading.verdict,
@@ -266,7 +279,7 @@ function print() {
 
 /** @param {readonly string[]} cells */
 function row(...cells) {
-  const widths = [28, 10, 9, 10, 10, 11, 10, 7, -14, -12];
+  const widths = [28, 9, 8, 10, 10, 10, 10, 10, 7, -14, -12];
   console.log(
     cells
       .map((cell, i) => {
