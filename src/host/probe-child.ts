@@ -24,19 +24,16 @@ export const PROBE_ORDERS = { on: 'on', off: 'off' } as const;
  */
 export async function runProbe(pid: number): Promise<void> {
   const queues = new QueueWatch(pid);
-  let on = false;
+  let orders = 0;
   for await (const text of process.stdin.setEncoding('utf8')) {
     for (const order of String(text).split('\n')) {
-      if (order === PROBE_ORDERS.on && !on) {
-        on = true;
-        void beatWhile(queues, () => on);
-      } else if (order === PROBE_ORDERS.off) {
-        on = false;
-        process.stdout.write(`${PROBE_LINES.end}\n`);
-      }
+      const own = ++orders;
+      if (order === PROBE_ORDERS.on) void beatWhile(queues, () => orders === own);
+      else if (order === PROBE_ORDERS.off) process.stdout.write(`${PROBE_LINES.end}\n`);
+      else orders--;
     }
   }
-  on = false;
+  orders++;
 }
 
 async function beatWhile(queues: QueueWatch, isOn: () => boolean): Promise<void> {

@@ -100,12 +100,17 @@ export class StampProbe {
     this.#rest = lines.pop()!;
     if (!this.#on) return;
     for (const line of lines) {
-      const [value, writtenAtMs] = line.slice(1).split(' ').map(Number) as [number, number];
-      if (line[0] === PROBE_LINES.queue) this.#queues.push(value);
-      else if (line[0] === PROBE_LINES.end) this.#ended();
-      else {
-        this.#late.add(Math.max(0, nowMs - writtenAtMs) * 1_000);
-        this.#woke.add(Math.max(0, writtenAtMs - value) * 1_000);
+      const [value, writtenAtMs = 0] = line.slice(1).split(' ').map(Number) as [number, number?];
+      switch (line[0]) {
+        case PROBE_LINES.beat:
+          this.#late.add(Math.max(0, nowMs - writtenAtMs) * 1_000);
+          this.#woke.add(Math.max(0, writtenAtMs - value) * 1_000);
+          break;
+        case PROBE_LINES.queue:
+          this.#queues.push(value);
+          break;
+        default:
+          this.#ended();
       }
     }
   }
