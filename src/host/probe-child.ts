@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { QueueLook } from './receive-queue.ts';
 
 /** Beats come at random instants, so that they do not keep step with a server: this long apart in the mean. */
-const BEAT_MS = 5;
+export const BEAT_MS = 5;
 const LOOK_MS = 250;
 /** Looks at the queues take at most this share of a processor. */
 const LOOK_RATIO = 0.02;

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { QueueAudit, StampError } from '../core/audit-facts.ts';
 import { Pooled } from '../core/distribution.ts';
-import { PROBE_LINES, PROBE_ORDERS } from './probe-child.ts';
+import { BEAT_MS, PROBE_LINES, PROBE_ORDERS } from './probe-child.ts';
 
 /** A child that does not answer within this time has nothing to tell. */
 const ANSWER_MS = 500;
@@ -104,7 +104,8 @@ export class StampProbe {
       switch (line[0]) {
         case PROBE_LINES.beat:
           this.#late.add(Math.max(0, nowMs - writtenAtMs) * 1_000);
-          this.#woke.add(Math.max(0, writtenAtMs - value) * 1_000);
+          // A child that was kept away long wrote nothing meanwhile; the instants it missed count as well.
+          for (let ms = Math.max(0, writtenAtMs - value); ms >= 0; ms -= BEAT_MS) this.#woke.add(ms * 1_000);
           break;
         case PROBE_LINES.queue:
           this.#queues.push(value);

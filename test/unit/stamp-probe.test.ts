@@ -22,10 +22,10 @@ function probeThat(does: string): StampProbe {
 
 describe('StampProbe', () => {
   it('holds its own time stamps against what the child wrote, and takes the queues from it', async () => {
-    // Written 300 ms before its bytes came, 20 ms after it was due.
+    // Written 300 ms before its bytes came, 4 ms after it was due.
     const probe = probeThat(`
       if (order === 'on') {
-        for (let i = 0; i < 9; i++) say('b' + (now() - 320) + ' ' + (now() - 300));
+        for (let i = 0; i < 9; i++) say('b' + (now() - 304) + ' ' + (now() - 300));
         for (const bytes of [0, 900, 0, 300]) say('q' + bytes);
       } else say('.');
     `);
@@ -34,11 +34,22 @@ describe('StampProbe', () => {
     expect(stampErrorMs!.count).toBe(9);
     expect(stampErrorMs!.p50).toBeGreaterThanOrEqual(299);
     expect(stampErrorMs!.max).toBeGreaterThanOrEqual(stampErrorMs!.p50);
-    expect(wakeMs!.p50).toBeCloseTo(20, 0);
+    expect(wakeMs!.count).toBe(9);
+    expect(wakeMs!.p50).toBeCloseTo(4, 0);
     expect(receiveQueue).toEqual({ looks: 4, waitingRatio: 0.5, meanBytes: 300, maxBytes: 900 });
     // Each level begins anew.
     probe.begin();
     expect((await probe.end()).stampErrorMs!.count).toBe(9);
+  });
+
+  it('counts what a child that was kept from its processor did not write', async () => {
+    const probe = probeThat("if (order === 'on') say('b' + (now() - 102) + ' ' + now()); else say('.');");
+    probe.begin();
+    const { stampErrorMs, wakeMs } = await probe.end();
+    // 102 ms late, then as late as one would have been 5 ms later, and so on to 2 ms.
+    expect(stampErrorMs!.count).toBe(1);
+    expect(wakeMs!.count).toBe(21);
+    expect(wakeMs!.p50).toBeCloseTo(52, 0);
   });
 
   it('has nothing to tell of a child that is gone, or that does not answer', async () => {
