@@ -127,7 +127,7 @@ describe('the verdict on a level', () => {
     };
     let measured = await measure();
     // Other work may have had the core, as the server's own log then shows: it may be quiet the next time.
-    for (let n = 0; n < 3 && measured.errorMs > GOOD_MS; n++) measured = await measure();
+    for (let n = 0; n < 2 && measured.errorMs > GOOD_MS; n++) measured = await measure();
     const { ended, level, errorMs } = measured;
     const audit = level.audit!;
     // Each of 80 events was a read of its own, with a few for what ends a stream.
@@ -141,7 +141,7 @@ describe('the verdict on a level', () => {
     expect(audit.stampErrorMs!.count).toBeGreaterThan(100);
     expect(audit.stampErrorMs!.p50).toBeGreaterThan(0);
     if (audit.receiveQueue === null) console.error('SKIPPED: no /proc/net/tcp here, so no queue was seen');
-    else expect(audit.receiveQueue!.looks).toBeGreaterThan(2);
+    else expect(audit.receiveQueue!.looks).toBeGreaterThan(0);
     expect(audit.calibration).toBeNull();
     if (errorMs > GOOD_MS) {
       const why = `SKIPPED: this machine was not idle: stamps were truly ${errorMs.toFixed(1)} ms late`;
