@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { errorText, usageError } from '../core/errors.ts';
-import type { RunSpec, TimeoutSpec } from '../core/spec.ts';
+import type { CalibrateWhen, RunSpec, TimeoutSpec } from '../core/spec.ts';
 import { parseDurationMs } from '../core/units.ts';
 import { parseTarget } from '../endpoints/target.ts';
 import type { Target, TlsMaterial } from '../endpoints/wire.ts';
@@ -120,6 +120,7 @@ export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string)
     headerNames: access.headers.map(([name]) => name),
     gpus: args.gpus === undefined ? null : whole(args.gpus, 1, '--gpus'),
     tags: parseTags(args.tag),
+    calibrate: args.mock ? 'never' : (args.calibrate as CalibrateWhen),
     requireExact: args['require-exact'],
     requireValid: args['require-valid'],
     maxFailureRatio: inRange(args['max-failure-ratio'], 0, 1, '--max-failure-ratio'),

@@ -8,6 +8,7 @@ import { Client } from '../endpoints/client.ts';
 import { Control, parseModels } from '../endpoints/control.ts';
 import type { Dialect, OptionalField } from '../endpoints/dialect.ts';
 import { findDialect } from '../endpoints/index.ts';
+import { ReadMeter } from '../endpoints/read-meter.ts';
 import { recogniseServer, SERVERS, type ServerKind, UNKNOWN_SERVER_FIELDS } from '../endpoints/servers.ts';
 import { SocketWire } from '../endpoints/socket-wire.ts';
 import { UndiciWire } from '../endpoints/undici-wire.ts';
@@ -116,6 +117,7 @@ export class Connection {
   }): Client {
     const { wire, connectionPerRequest, timeouts, extraBody } = this.#spec;
     const targets = options.target === undefined ? this.#access.targets : [options.target];
+    const meter = new ReadMeter();
     const wires = targets.map((target): Wire => {
       const wireOptions = {
         target,
@@ -123,6 +125,7 @@ export class Connection {
         tls: this.#access.tls,
         connectTimeoutMs: timeouts.connectMs,
         connectionPerRequest,
+        meter,
       };
       return wire === 'socket' ? new SocketWire(wireOptions) : new UndiciWire(wireOptions);
     });
@@ -132,6 +135,7 @@ export class Connection {
       extraBody,
       headers: this.#access.headers,
       timeouts,
+      meter,
       ...options,
     });
   }

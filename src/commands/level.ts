@@ -1,12 +1,13 @@
 import { findArrival } from '../arrivals/index.ts';
 import { judgeLevel } from '../core/audit.ts';
+import type { Audit, Calibration } from '../core/audit-facts.ts';
 import type { Clock } from '../core/clock.ts';
 import { greatest, sum } from '../core/distribution.ts';
 import { type DriveHost, drive } from '../core/drive.ts';
 import { usageError } from '../core/errors.ts';
 import type { Phase, RequestRecord } from '../core/record.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
-import type { Audit, LevelReport } from '../core/report.ts';
+import type { LevelReport } from '../core/report.ts';
 import type { RequestIds } from '../core/request-ids.ts';
 import type { PointSpec, Prompt, PromptSource, RunSpec } from '../core/spec.ts';
 import { summarizeLevel } from '../core/summary.ts';
@@ -15,6 +16,7 @@ import type { ConnectionTally } from '../endpoints/wire.ts';
 import { Auditor } from '../host/audit.ts';
 import { ChunkShelf } from '../host/chunk-shelf.ts';
 import { openFileLimit } from '../host/environment.ts';
+import type { StampProbe } from '../host/stamp-probe.ts';
 import type { RunStore } from '../host/store.ts';
 import type { StopSignals } from './interrupt.ts';
 import type { Progress } from './progress.ts';
@@ -59,6 +61,9 @@ export interface LevelHost {
   readonly interrupt: StopSignals;
   readonly progress: Progress;
   readonly hooks: LevelHooks | null;
+  readonly probe: StampProbe | null;
+  /** What this host's client is worth under the load of a level that is over; null where that is not asked for. */
+  calibrate(level: LevelReport): Promise<Calibration | null>;
   /** null where one process sends the whole level. */
   readonly gate: LevelGate | null;
   /** The request without credentials in its words. */
@@ -89,7 +94,7 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
   const amendable = store.unsaved === 0;
   const cancelAll = (): void => client.cancel('interrupted');
   interrupt.cancel.addEventListener('abort', cancelAll);
-  let audit: Audit;
+  let watched: Promise<Audit>;
   let measured: RequestRecord[];
   let tallies: ConnectionTally[];
   try {
@@ -98,11 +103,11 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
     await host.witness?.before();
     tallies.push(...(await client.open(point.concurrency)));
     await host.gate?.armed();
-    const auditor = new Auditor();
+    const auditor = new Auditor(() => client.meter.take(), host.probe);
     auditor.start();
     await driveMeasured(point, host, log);
     measured = log.records('measured');
-    audit = auditor.stop(measured);
+    watched = auditor.stop(measured);
     await host.hooks?.loadEnded();
     tallies.push(...client.takeTallies());
   } finally {
@@ -117,6 +122,7 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
   store.sync();
   host.hooks?.counted(log.finished.map((request, index) => ({ ...request, record: records[index]! })));
   const cut = wasCut(point, measured, interrupt);
+  const seen = await watched;
   const level = summarizeLevel({
     point: point.index,
     concurrency: point.concurrency,
@@ -127,10 +133,12 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
     gpus: host.spec.gpus,
     connections: sumTallies(tallies),
     witness,
-    audit,
+    audit: seen,
     validity: { verdict: 'valid', reasons: [] },
   });
-  return { ...level, validity: judgeLevel(level, audit, witness) };
+  const calibration = interrupt.stop.aborted ? null : await host.calibrate(level);
+  const audit = { ...seen, calibration };
+  return { ...level, audit, validity: judgeLevel(level, audit, witness) };
 }
 
 /** A level that was not started, and why. */

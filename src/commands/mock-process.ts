@@ -8,9 +8,13 @@ export interface MockProcess {
   stop(): Promise<void>;
 }
 
+/** The words of `--mock-flags`. */
+export function mockWords(flags: string): string[] {
+  return flags.split(/\s+/).filter((word) => word !== '');
+}
+
 /** Starts `bench mock` on a free port in a process of its own, so that it does not share the sender's core. */
-export async function startMockProcess(flags: string): Promise<MockProcess> {
-  const words = flags.split(/\s+/).filter((word) => word !== '');
+export async function startMockProcess(words: readonly string[]): Promise<MockProcess> {
   const child = spawn(process.execPath, [process.argv[1]!, 'mock', '--port', '0', ...words], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // A signal to the terminal's group must not take the server away while requests are let to end.

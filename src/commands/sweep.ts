@@ -13,7 +13,7 @@ import { showPlan } from './dry-run.ts';
 import { exportDirectory, parseExports } from './exports.ts';
 import { checkFileLimit } from './level.ts';
 import { parseLoad, planLoad } from './load-plan.ts';
-import { startMockProcess } from './mock-process.ts';
+import { mockWords, startMockProcess } from './mock-process.ts';
 import type { MeasureArgs } from './options.ts';
 import { pageOf } from './page.ts';
 import { asEarlier, earlierRun, refuseBesideResume } from './resume.ts';
@@ -36,7 +36,7 @@ export async function runMeasure(
   if (earlier !== null) refuseBesideResume(argv);
   const exports = parseExports(args.export);
   refuseMixedTargets(args, argv);
-  const mock = args.mock && !args['dry-run'] ? await startMockProcess(args['mock-flags']) : null;
+  const mock = args.mock && !args['dry-run'] ? await startMockProcess(mockWords(args['mock-flags'])) : null;
   let stack: StackSession | null = null;
   try {
     const told = earlier === null ? args : { ...args, ...asEarlier(earlier.spec, args) };

@@ -36,6 +36,25 @@ export const DEFINITIONS: Readonly<Record<string, string>> = {
     'Prompt tokens that the server says it took from its prefix cache, summed over good requests; null when it did not say.',
   'audit.sendLagMs':
     'How late the harness itself was, in ms = send − the moment the schedule wanted it sent (closed loop: the moment the slot came free).',
+  'audit.eventLoopDelayMs':
+    'How long timers of 5 ms came too late in the measuring process, in ms; timers are good to about 1 ms.',
+  'audit.eventLoopUtilizationRatio':
+    'Share of the level that the event loop of the measuring process was not idle.',
+  'audit.involuntarySwitches':
+    'Times that the system took the processor away from the measuring process while it had work to do.',
+  'audit.gc': 'Pauses of the garbage collector in the measuring process while the level ran.',
+  'audit.reads':
+    'Reads from sockets, their bytes, events per read, and the share that filled the buffer of 256 KiB. waitMs is how long bytes may have waited at most because the event loop was busy with others, in a sample of its turns, weighted by bytes.',
+  'audit.stampErrorMs':
+    'How late time stamps were, in ms: a second process writes the time into a pipe about 200 times a second, at random instants, and the measuring process stamps it as it stamps events; stamp − write.',
+  'audit.wakeMs':
+    'How late that second process itself woke for each of these writes, in ms; it runs on the same processors, so that what kept it from them would keep the measuring process as well.',
+  'audit.receiveQueue':
+    'Unread bytes in the receive queues (/proc/net/tcp) of all TCP sockets that the measuring process has, looked at by the second process about four times a second.',
+  'audit.calibration':
+    'After the level (--calibrate): the client of this host against a mock server at the same concurrency and event rate for about 1.5 s; stampErrorMs is stamp − write by the log of that server.',
+  validity:
+    'client-bound: the harness could not keep up, its times are its own; suspect: the error of time stamps may have been more than 5 % of the mean gap between chunks at p99, or the harness stood still or sent late, or the server counted otherwise; valid: nothing of that kind was seen.',
   percentiles:
     "Percentiles of per-request numbers are exact, by linear interpolation between closest ranks (numpy's default); those of pooled gaps come from an HDR histogram (3 significant digits, in µs). A percentile is marked thin when fewer samples than MLPerf's early-stopping table asks stand behind it (p90: 64, p95: 130, p99: 662, p99.9: 6,636).",
 };

@@ -1,6 +1,15 @@
+import type {
+  Audit,
+  Calibration,
+  GcAudit,
+  QueueAudit,
+  ReadAudit,
+  Spread,
+  StampError,
+} from './audit-facts.ts';
 import { greatest, sum } from './distribution.ts';
 import type { RequestRecord } from './record.ts';
-import type { Audit, LevelReport } from './report.ts';
+import type { LevelReport } from './report.ts';
 import { changeRecord } from './shelved-record.ts';
 
 /** What one load generator recorded of a level. */
@@ -39,25 +48,90 @@ function shifted(record: RequestRecord, byMs: number): RequestRecord {
   });
 }
 
-/** The worst of each: one load generator that could not keep up spoils a level as much as all. null of none. */
+/**
+ * The audits of all load generators of a level as one; null of none. What tells how late or how busy is the worst
+ * of theirs, since one that could not keep up spoils a level as much as all; what was counted is the sum.
+ */
 export function mergeAudits(audits: readonly Audit[]): Audit | null {
   const [first, ...others] = audits;
-  if (first === undefined) return null;
-  return others.reduce(
-    (worst, audit) => ({
-      sendLagMs:
-        (audit.sendLagMs.p99 ?? -1) > (worst.sendLagMs.p99 ?? -1) ? audit.sendLagMs : worst.sendLagMs,
-      eventLoopDelayMs: {
-        p50: Math.max(worst.eventLoopDelayMs.p50, audit.eventLoopDelayMs.p50),
-        p99: Math.max(worst.eventLoopDelayMs.p99, audit.eventLoopDelayMs.p99),
-        max: Math.max(worst.eventLoopDelayMs.max, audit.eventLoopDelayMs.max),
-      },
-      eventLoopUtilizationRatio: Math.max(worst.eventLoopUtilizationRatio, audit.eventLoopUtilizationRatio),
-      cpuRatio: Math.max(worst.cpuRatio, audit.cpuRatio),
-      rssMaxBytes: Math.max(worst.rssMaxBytes, audit.rssMaxBytes),
-    }),
-    first,
-  );
+  return first === undefined ? null : others.reduce(mergeTwo, first);
+}
+
+function mergeTwo(a: Audit, b: Audit): Audit {
+  return {
+    sendLagMs: (b.sendLagMs.p99 ?? -1) > (a.sendLagMs.p99 ?? -1) ? b.sendLagMs : a.sendLagMs,
+    eventLoopDelayMs: worstSpread(a.eventLoopDelayMs, b.eventLoopDelayMs),
+    eventLoopUtilizationRatio: Math.max(a.eventLoopUtilizationRatio, b.eventLoopUtilizationRatio),
+    cpuRatio: Math.max(a.cpuRatio, b.cpuRatio),
+    rssMaxBytes: Math.max(a.rssMaxBytes, b.rssMaxBytes),
+    ...field('involuntarySwitches', merged(a.involuntarySwitches, b.involuntarySwitches, add)),
+    ...field('gc', merged(a.gc, b.gc, mergePauses)),
+    ...field('reads', merged(a.reads, b.reads, mergeReads)),
+    ...field('stampErrorMs', merged(a.stampErrorMs, b.stampErrorMs, worstStamps)),
+    ...field('wakeMs', merged(a.wakeMs, b.wakeMs, worstStamps)),
+    ...field('receiveQueue', merged(a.receiveQueue, b.receiveQueue, mergeQueues)),
+    ...field('calibration', merged(a.calibration, b.calibration, worstCalibration)),
+  };
+}
+
+/** Both as one; the one that there is where the other is missing. */
+function merged<T>(
+  a: T | undefined,
+  b: T | undefined,
+  merge: (a: NonNullable<T>, b: NonNullable<T>) => NonNullable<T>,
+): T | undefined {
+  return a !== undefined && a !== null && b !== undefined && b !== null ? merge(a, b) : (a ?? b);
+}
+
+/** The field, or nothing where older versions left it out. */
+function field<K extends keyof Audit>(key: K, value: Audit[K] | undefined): Pick<Audit, K> | object {
+  return value === undefined ? {} : { [key]: value };
+}
+
+function add(a: number, b: number): number {
+  return a + b;
+}
+
+function mergePauses(a: GcAudit, b: GcAudit): GcAudit {
+  return {
+    count: a.count + b.count,
+    totalMs: a.totalMs + b.totalMs,
+    maxMs: Math.max(a.maxMs, b.maxMs),
+  };
+}
+
+function worstSpread(a: Spread, b: Spread): Spread {
+  return { p50: Math.max(a.p50, b.p50), p99: Math.max(a.p99, b.p99), max: Math.max(a.max, b.max) };
+}
+
+function worstStamps(a: StampError, b: StampError): StampError {
+  return { count: a.count + b.count, ...worstSpread(a, b) };
+}
+
+function mergeReads(a: ReadAudit, b: ReadAudit): ReadAudit {
+  const count = a.count + b.count;
+  const events = (a.eventsPerRead ?? 0) * a.count + (b.eventsPerRead ?? 0) * b.count;
+  return {
+    count,
+    bytes: a.bytes + b.bytes,
+    eventsPerRead: count === 0 ? null : events / count,
+    fullRatio: Math.max(a.fullRatio, b.fullRatio),
+    waitMs: merged(a.waitMs, b.waitMs, worstSpread) ?? null,
+  };
+}
+
+/** Looks were taken one for one, at about the same time. */
+function mergeQueues(a: QueueAudit, b: QueueAudit): QueueAudit {
+  return {
+    looks: a.looks + b.looks,
+    waitingRatio: Math.max(a.waitingRatio, b.waitingRatio),
+    meanBytes: a.meanBytes + b.meanBytes,
+    maxBytes: Math.max(a.maxBytes, b.maxBytes),
+  };
+}
+
+function worstCalibration(a: Calibration, b: Calibration): Calibration {
+  return b.stampErrorMs.p99 > a.stampErrorMs.p99 ? b : a;
 }
 
 /** Connections of several load generators: how many in all, their mean time weighted, the longest. */

@@ -1,3 +1,4 @@
+import type { Audit, Validity } from './audit-facts.ts';
 import type { FailureClass } from './record.ts';
 import type { PromptSpec, RunSpec } from './spec.ts';
 
@@ -47,24 +48,6 @@ export interface Witness {
   readonly requests: { readonly server: number; readonly ours: number } | null;
   /** Why there is nothing to compare; null when there is. */
   readonly reason: string | null;
-}
-
-/** What the harness saw of itself while the level ran. */
-export interface Audit {
-  /** Due to sent, measured requests. */
-  readonly sendLagMs: Stats;
-  readonly eventLoopDelayMs: { readonly p50: number; readonly p99: number; readonly max: number };
-  /** Share of the level that the event loop was busy. */
-  readonly eventLoopUtilizationRatio: number;
-  /** CPU seconds of the process per second of the level; 1 is a whole core. */
-  readonly cpuRatio: number;
-  readonly rssMaxBytes: number;
-}
-
-export interface Validity {
-  readonly verdict: 'valid' | 'suspect' | 'client-bound';
-  /** One sentence each; empty when valid. */
-  readonly reasons: readonly string[];
 }
 
 /** How lengths came out against what was asked, over good measured requests. */

@@ -55,6 +55,9 @@ export interface TimeoutSpec {
   readonly totalMs: number;
 }
 
+/** `auto`: after each level that lasted long enough for it not to matter. */
+export type CalibrateWhen = 'auto' | 'always' | 'never';
+
 /** How the load is spread. */
 export interface LoadSpec {
   /** Load generators. */
@@ -98,6 +101,8 @@ export interface RunSpec {
   readonly tags: Readonly<Record<string, string>>;
   /** Limits of latencies in ms, for exports that tell how many requests met them all; `e2el` is E2E. */
   readonly slosMs?: Readonly<Partial<Record<'ttft' | 'tpot' | 'e2el', number>>>;
+  /** When this host's client is measured against a server with a known truth; never where it is left out. */
+  readonly calibrate?: CalibrateWhen;
   readonly requireExact: boolean;
   readonly requireValid: boolean;
   readonly maxFailureRatio: number;

@@ -1,6 +1,7 @@
+import type { Audit, Validity } from './audit-facts.ts';
 import { encodeHistogram, exactStats, greatest, histogramOf, least, Pooled, sum } from './distribution.ts';
 import { FAILURE_CLASSES, type FailureClass, type RequestRecord, type TokenCount } from './record.ts';
-import type { Audit, LengthProof, LevelReport, Validity, Witness } from './report.ts';
+import type { LengthProof, LevelReport, Witness } from './report.ts';
 import { addTokenGaps, forEachChunk, steadyWindow } from './window.ts';
 
 /** What a level's numbers are made from, beside its records. */

@@ -4,6 +4,7 @@ import { type FinishedRequest, RecordBuilder, type RequestPlan } from '../core/r
 import type { Prompt, TimeoutSpec } from '../core/spec.ts';
 import { type Delta, type Dialect, emptyDelta, type OptionalField } from './dialect.ts';
 import { httpFailure } from './failures.ts';
+import type { ReadMeter } from './read-meter.ts';
 import { SseReader } from './sse.ts';
 import type { ConnectionTally, ResponseSink, Wire, WireFailure } from './wire.ts';
 
@@ -21,6 +22,8 @@ export interface ClientOptions {
   readonly keepText?: boolean;
   /** Called for each output chunk with the tokens it carried (1 where the server does not say), for live progress. Must be cheap. */
   readonly onChunk?: (text: string, tokens: number) => void;
+  /** Counts the events that come out of the bytes. */
+  readonly meter: ReadMeter;
 }
 
 /** So long may a connection stay open after the stream's own end mark. */
@@ -49,6 +52,11 @@ export class Client {
   /** Requests sent and not yet ended. */
   get inFlight(): number {
     return this.#active.size;
+  }
+
+  /** What all reads of its wires came to. */
+  get meter(): ReadMeter {
+    return this.#options.meter;
   }
 
   /** Opens connections for `count` requests in flight, spread over the targets. */
@@ -232,6 +240,7 @@ class Exchange implements ResponseSink {
   #event(data: string, type: string | null): void {
     const builder = this.#builder;
     builder.lastEventAtMs = this.#atMs;
+    this.#options.meter.events++;
     const delta = this.#delta;
     try {
       this.#options.dialect.read(data, delta);

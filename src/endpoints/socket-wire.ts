@@ -2,6 +2,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { socketFailure } from './failures.ts';
 import { HttpResponseReader } from './http-reader.ts';
+import { READ_BUFFER_BYTES } from './read-meter.ts';
 import {
   type ConnectionTally,
   emptyTally,
@@ -13,7 +14,7 @@ import {
 } from './wire.ts';
 
 /** One read's bytes; shared by all sockets, since each read is used up before the next. */
-const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
+const READ_BUFFER = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
 
 /** A keep-alive connection older than this may be closed by the server any moment, so it is not reused for a level. */
 const FRESH_MS = 1_000;
@@ -196,6 +197,7 @@ class Connection {
       buffer: READ_BUFFER,
       callback: (bytes, buffer) => {
         const atMs = this.#options.clock.now();
+        this.#options.meter.note(atMs, bytes);
         this.#read(buffer as Buffer, bytes, atMs);
         return true;
       },

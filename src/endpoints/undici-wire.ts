@@ -60,7 +60,7 @@ export class UndiciWire implements Wire {
   }
 
   send(request: WireRequest, sink: ResponseSink): (reason: WireFailure) => void {
-    const { clock, target, connectionPerRequest } = this.#options;
+    const { clock, target, connectionPerRequest, meter } = this.#options;
     let abort: ((reason: Error) => void) | null = null;
     let cancelled: WireFailure | null = null;
     let started = false;
@@ -84,6 +84,7 @@ export class UndiciWire implements Wire {
       },
       onResponseData: (_controller, chunk) => {
         const atMs = clock.now();
+        meter.note(atMs, chunk.length);
         sink.body(chunk, 0, chunk.length, atMs);
       },
       onResponseEnd: () => {

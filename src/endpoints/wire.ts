@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { FailureClass } from '../core/record.ts';
+import type { ReadMeter } from './read-meter.ts';
 
 /** One request as it goes out. `headers` holds everything but Host, Content-Length and Connection. */
 export interface WireRequest {
@@ -86,4 +87,6 @@ export interface WireOptions {
   readonly connectTimeoutMs: number;
   /** Each request on a connection of its own, opened after `sent` (as sglang.bench_serving does). */
   readonly connectionPerRequest: boolean;
+  /** Is told of each read, right after the clock was read. */
+  readonly meter: ReadMeter;
 }

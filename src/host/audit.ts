@@ -1,26 +1,45 @@
-import { type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import {
+  type IntervalHistogram,
+  monitorEventLoopDelay,
+  PerformanceObserver,
+  performance,
+} from 'node:perf_hooks';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Audit, GcAudit, ReadAudit } from '../core/audit-facts.ts';
 import { exactStats } from '../core/distribution.ts';
 import type { RequestRecord } from '../core/record.ts';
-import type { Audit } from '../core/report.ts';
+import type { StampProbe } from './stamp-probe.ts';
 
 /** `monitorEventLoopDelay` reports the timer's own interval too; what lies above it is the delay. */
 const RESOLUTION_MS = 5;
 const RSS_EVERY_MS = 250;
 
-/** Watches this process while a level runs: event loop, CPU and memory. */
+/** Watches this process while a level runs: event loop, garbage, reads, time stamps, CPU and memory. */
 export class Auditor {
   readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  readonly #takeReads: () => ReadAudit;
+  readonly #probe: StampProbe | null;
+  readonly #gc = new GcWatch();
   #utilization = performance.eventLoopUtilization();
-  #cpu = process.cpuUsage();
+  #usage = process.resourceUsage();
   #startedMs = 0;
   #rssMaxBytes = 0;
   #timer: NodeJS.Timeout | null = null;
 
+  /** `takeReads` tells of the reads since its last call; `probe` is null where no child was started. */
+  constructor(takeReads: () => ReadAudit, probe: StampProbe | null) {
+    this.#takeReads = takeReads;
+    this.#probe = probe;
+  }
+
   start(): void {
+    this.#takeReads();
+    this.#probe?.begin();
+    this.#gc.start();
     this.#delay.reset();
     this.#delay.enable();
     this.#utilization = performance.eventLoopUtilization();
-    this.#cpu = process.cpuUsage();
+    this.#usage = process.resourceUsage();
     this.#startedMs = performance.now();
     this.#rssMaxBytes = process.memoryUsage.rss();
     this.#timer = setInterval(() => {
@@ -29,12 +48,17 @@ export class Auditor {
     this.#timer.unref();
   }
 
-  /** Stops watching; `measured` are the level's measured records, for the send lag. */
-  stop(measured: readonly RequestRecord[]): Audit {
+  /** Stops watching at once, and tells a few ms later; `measured` are the level's measured records, for the send lag. */
+  async stop(measured: readonly RequestRecord[]): Promise<Audit> {
     this.#delay.disable();
     if (this.#timer !== null) clearInterval(this.#timer);
     const tookMs = performance.now() - this.#startedMs;
-    const cpu = process.cpuUsage(this.#cpu);
+    const before = this.#usage;
+    const usage = process.resourceUsage();
+    const cpuUs = usage.userCPUTime - before.userCPUTime + usage.systemCPUTime - before.systemCPUTime;
+    const { utilization } = performance.eventLoopUtilization(this.#utilization);
+    const reads = this.#takeReads();
+    const probed = (await this.#probe?.end()) ?? { stampErrorMs: null, wakeMs: null, receiveQueue: null };
     const overMs = (ns: number): number => Math.max(0, ns / 1e6 - RESOLUTION_MS);
     return {
       sendLagMs: exactStats(measured.map((record) => Math.max(0, record.sentAtMs - record.dueAtMs))),
@@ -43,9 +67,38 @@ export class Auditor {
         p99: overMs(this.#delay.percentile(99)),
         max: overMs(this.#delay.max),
       },
-      eventLoopUtilizationRatio: performance.eventLoopUtilization(this.#utilization).utilization,
-      cpuRatio: (cpu.user + cpu.system) / 1_000 / tookMs,
+      eventLoopUtilizationRatio: utilization,
+      cpuRatio: cpuUs / 1_000 / tookMs,
       rssMaxBytes: Math.max(this.#rssMaxBytes, process.memoryUsage.rss()),
+      involuntarySwitches: usage.involuntaryContextSwitches - before.involuntaryContextSwitches,
+      gc: await this.#gc.stop(),
+      reads,
+      ...probed,
     };
+  }
+}
+
+/** Pauses of the garbage collector, as Node tells of them a turn of the loop later. */
+class GcWatch {
+  #count = 0;
+  #totalMs = 0;
+  #maxMs = 0;
+  readonly #observer = new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) {
+      this.#count++;
+      this.#totalMs += duration;
+      this.#maxMs = Math.max(this.#maxMs, duration);
+    }
+  });
+
+  start(): void {
+    this.#observer.observe({ entryTypes: ['gc'] });
+  }
+
+  async stop(): Promise<GcAudit> {
+    await nextTurn();
+    await nextTurn();
+    this.#observer.disconnect();
+    return { count: this.#count, totalMs: this.#totalMs, maxMs: this.#maxMs };
   }
 }

@@ -84,14 +84,16 @@ async function stop(server, pid) {
 /**
  * Runs a command to its end; its standard output. Ends this process when the command failed.
  * @param {readonly string[]} command
+ * @param {(pid: number) => void} [started] Told the process's number at once.
  * @returns {Promise<string>}
  */
-export async function run(command) {
+export async function run(command, started) {
   const child = spawn(/** @type {string} */ (command[0]), command.slice(1), {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  track(child);
+  const pid = track(child);
+  if (pid > 0) started?.(pid);
   let out = '';
   let err = '';
   child.stdout.on('data', (text) => {
@@ -106,6 +108,21 @@ export async function run(command) {
   });
   if (code !== 0) fail(1, `${command.join(' ')}\nended with ${code}\n${out}${err}`);
   return out;
+}
+
+/**
+ * Starts a command that goes on until the function it gives is called.
+ * @param {readonly string[]} command
+ * @returns {() => void}
+ */
+export function start(command) {
+  const child = spawn(/** @type {string} */ (command[0]), command.slice(1), {
+    detached: true,
+    stdio: 'ignore',
+  });
+  child.once('error', (error) => fail(1, `${command.join(' ')}: ${error.message}`));
+  const pid = track(child);
+  return () => killGroup(pid);
 }
 
 /**

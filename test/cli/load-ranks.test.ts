@@ -73,11 +73,15 @@ describe('several load generators', () => {
       });
       expect(level.witness!.requests).toEqual({ server: 4 * concurrency, ours: 4 * concurrency });
       expect(level.cachedTokens).toBe(0);
+      expect(level.audit!.reads!.count).toBe(
+        level.ranks!.reduce((total, { audit }) => total + audit!.reads!.count, 0),
+      );
       for (const rank of level.ranks!) {
         expect(Date.parse(rank.startedUtc!)).toBeGreaterThan(Date.parse(report.origin.utc));
         // One host, one clock; a busy machine answers late.
         expect(Math.abs(rank.clockOffsetMs)).toBeLessThanOrEqual(rank.clockErrorMs + 1);
         expect(rank.audit!.rssMaxBytes).toBeGreaterThan(0);
+        expect(rank.audit!.stampErrorMs!.count).toBeGreaterThan(0);
       }
     }
     expect(records).toHaveLength(5 * 16);

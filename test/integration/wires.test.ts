@@ -9,6 +9,7 @@ import type { RequestRecord } from '../../src/core/record.ts';
 import { newRequestIds } from '../../src/core/request-ids.ts';
 import { Client } from '../../src/endpoints/client.ts';
 import { openaiChat } from '../../src/endpoints/openai-chat.ts';
+import { ReadMeter } from '../../src/endpoints/read-meter.ts';
 import { SocketWire } from '../../src/endpoints/socket-wire.ts';
 import { parseTarget } from '../../src/endpoints/target.ts';
 import { UndiciWire } from '../../src/endpoints/undici-wire.ts';
@@ -66,12 +67,14 @@ function makeClient(
 ): Client {
   const clock = startClock();
   const timeouts = { ...NO_TIMEOUTS, ...change.timeouts };
+  const meter = new ReadMeter();
   const options = {
     target: parseTarget(url),
     clock,
     tls: change.tls ?? null,
     connectTimeoutMs: timeouts.connectMs,
     connectionPerRequest: change.perRequest ?? false,
+    meter,
   };
   const wire: Wire = name === 'socket' ? new SocketWire(options) : new UndiciWire(options);
   const client = new Client([wire], {
@@ -83,6 +86,7 @@ function makeClient(
     headers: [['Content-Type', 'application/json']],
     timeouts,
     templateShare: 0,
+    meter,
   });
   open.push(client);
   return client;

@@ -5,6 +5,7 @@ import { METRIC_IDS, metricValue } from '../../src/core/metric-ids.ts';
 import { csvLine } from '../../src/exporters/csv.ts';
 import { summaryCsv } from '../../src/exporters/summary-csv.ts';
 import {
+  makeAudit,
   makeFailingLevel,
   makePartialLevel,
   makeReport,
@@ -118,6 +119,7 @@ describe('summaryCsv', () => {
       'ttftMs.p50': '',
       cachedTokens: '',
       'audit.cpuRatio': '',
+      'audit.reads.waitMs.p99': '',
       'ttftMs.count': '0',
     });
     expect(summaryCsv(makeReport())).not.toMatch(/null|NaN|undefined|object/);
@@ -134,7 +136,8 @@ describe('summaryCsv', () => {
 describe('metricValue', () => {
   it('knows each id once, and finds a value for each in a level that has all', () => {
     expect(new Set(METRIC_IDS).size).toBe(METRIC_IDS.length);
-    for (const id of METRIC_IDS) expect(metricValue(makeFailingLevel(), id), id).not.toBeNull();
+    const level = makeFailingLevel({ audit: makeAudit() });
+    for (const id of METRIC_IDS) expect(metricValue(level, id), id).not.toBeNull();
   });
 
   it('walks the path, and counts classes without failures as 0', () => {

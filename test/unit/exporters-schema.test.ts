@@ -1,9 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
+import type { Audit } from '../../src/core/audit-facts.ts';
 import { FAILURE_CLASSES } from '../../src/core/record.ts';
 import { HISTOGRAM_NAMES } from '../../src/core/report.ts';
-import { makeCalmReport, makeReport, makeShapesReport, makeSkippedLevel } from '../fixtures/report.ts';
+import {
+  makeAudit,
+  makeCalmReport,
+  makeReport,
+  makeShapesReport,
+  makeSkippedLevel,
+  makeThinLevel,
+} from '../fixtures/report.ts';
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 type Path = readonly (string | number)[];
@@ -73,6 +81,24 @@ describe('report.schema.json', () => {
     });
     validate(report);
     expect(validate.errors).toBeNull();
+  });
+
+  it('accepts an audit in full, and null for what a host does not tell', () => {
+    const withAudit = (audit: unknown) =>
+      makeReport({ levels: [{ ...makeThinLevel(), audit: audit as Audit }] });
+    const audit = makeAudit();
+    const silent = { stampErrorMs: null, wakeMs: null, receiveQueue: null, calibration: null };
+    const unread = { reads: { ...audit.reads!, eventsPerRead: null, waitMs: null } };
+    for (const whole of [audit, { ...audit, ...silent, ...unread }])
+      expect(validate(withAudit(whole)), JSON.stringify(validate.errors)).toBe(true);
+    for (const wrong of [
+      { ...audit, gc: { count: 1, totalMs: 1 } },
+      { ...audit, reads: { ...audit.reads!, fullRatio: 1.5 } },
+      { ...audit, stampErrorMs: { p50: 1, p99: 1, max: 1 } },
+      { ...audit, receiveQueue: { ...audit.receiveQueue!, looks: 0 } },
+      { ...audit, calibration: { ...audit.calibration!, more: 1 } },
+    ])
+      expect(validate(withAudit(wrong))).toBe(false);
   });
 
   it('covers some hundred fields of the fixture', () => {

@@ -4,6 +4,7 @@ import { columnFigures, figure, latencyUnit, percent } from '../../src/exporters
 import { summaryTable } from '../../src/exporters/summary-table.ts';
 import { renderReport } from '../../src/exporters/terminal.ts';
 import {
+  makeAudit,
   makeCalmReport,
   makeFailingLevel,
   makePartialLevel,
@@ -234,6 +235,22 @@ describe('renderReport', () => {
     expect(text).toContain(
       'concurrency 1, 16: no bottleneck: event loop at most 12 % busy, sends at most 0.42 ms late at p99',
     );
+  });
+
+  it('tells how late time stamps were, and what a calibration came to', () => {
+    const level = makeThinLevel({ audit: makeAudit() });
+    const text = page(makeReport({ levels: [level, makeFailingLevel()] }));
+    expect(text).toContain('sends at most 0.42 ms late at p99, time stamps at most 0.3 ms');
+    expect(text).toMatch(
+      /^ +calibrated +concurrency 1: against a known server at 1,102 events\/s, this host's time stamps were 0.07 ms late at p50, 0.31 ms at p99$/m,
+    );
+  });
+
+  it('tells each reason of a verdict', () => {
+    const validity = { verdict: 'suspect' as const, reasons: ['one thing', 'another'] };
+    const text = page(makeReport({ levels: [makeThinLevel({ validity }), makeFailingLevel()] }));
+    expect(text).toMatch(/^! harness +SUSPECT at concurrency 1: one thing; another$/m);
+    expect(text).toMatch(/suspect/);
   });
 
   it('tells small differences of the server, and leaves those of the verdict to the verdict', () => {

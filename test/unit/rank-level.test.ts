@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { incomplete, mergeRanks, type RankPart, rankedLevel } from '../../src/commands/ranks/rank-level.ts';
+import type { Audit } from '../../src/core/audit-facts.ts';
 import { exactStats } from '../../src/core/distribution.ts';
 import { mergeAudits, mergeConnections } from '../../src/core/rank-merge.ts';
 import type { RequestRecord } from '../../src/core/record.ts';
-import type { Audit } from '../../src/core/report.ts';
 import type { PointSpec } from '../../src/core/spec.ts';
 import { summarizeLevel } from '../../src/core/summary.ts';
 import { makeRecord } from '../fixtures/records.ts';
+import { makeAudit } from '../fixtures/report.ts';
 
 const POINT: PointSpec = {
   index: 0,
@@ -192,6 +193,38 @@ describe('what ranks saw of themselves', () => {
       rssMaxBytes: 500,
     });
     expect(mergeAudits([])).toBeNull();
+  });
+
+  it('keeps the worst of what was late, and adds up what was counted', () => {
+    const one = makeAudit();
+    const other = makeAudit({
+      involuntarySwitches: 30,
+      gc: { count: 2, totalMs: 1, maxMs: 0.5 },
+      reads: {
+        count: 3_000,
+        bytes: 10,
+        eventsPerRead: 2.02,
+        fullRatio: 0.5,
+        waitMs: { p50: 1, p99: 0.1, max: 9 },
+      },
+      stampErrorMs: { count: 500, p50: 0.2, p99: 0.2, max: 40 },
+      wakeMs: null,
+      receiveQueue: { looks: 38, waitingRatio: 0.5, meanBytes: 100, maxBytes: 200 },
+      calibration: { ...one.calibration!, stampErrorMs: { count: 5, p50: 0, p99: 7, max: 8 } },
+    });
+    const both = mergeAudits([one, other])!;
+    expect(both).toMatchObject({
+      involuntarySwitches: 42,
+      gc: { count: 5, totalMs: 7.5, maxMs: 3.25 },
+      reads: { count: 4_000, bytes: 1_000_010, fullRatio: 0.5, waitMs: { p50: 1, p99: 0.2, max: 9 } },
+      stampErrorMs: { count: 2_500, p50: 0.2, p99: 0.3, max: 40 },
+      wakeMs: one.wakeMs,
+      receiveQueue: { looks: 78, waitingRatio: 0.5, meanBytes: 150, maxBytes: 324 },
+      calibration: other.calibration,
+    });
+    expect(both.reads!.eventsPerRead).toBeCloseTo(1.77, 9);
+    // Of versions that did not know the fields, none comes up.
+    expect(Object.keys(mergeAudits([audit(), audit()])!).sort()).toEqual(Object.keys(audit()).sort());
   });
 
   it('has all connections, their mean weighted', () => {

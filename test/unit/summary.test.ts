@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { judgeLevel } from '../../src/core/audit.ts';
 import type { RequestRecord } from '../../src/core/record.ts';
 import type { LevelReport } from '../../src/core/report.ts';
 import { summarizeLevel } from '../../src/core/summary.ts';
@@ -181,44 +180,5 @@ describe('steadyWindow', () => {
         2,
       ).reason,
     ).toMatch(/no good request/);
-  });
-});
-
-describe('judgeLevel', () => {
-  const level = summarize([makeRecord({ gapsMs: [100, 10, 10] })]);
-  const audit = {
-    sendLagMs: level.ttftMs,
-    eventLoopDelayMs: { p50: 0, p99: 0.5, max: 2 },
-    eventLoopUtilizationRatio: 0.2,
-    cpuRatio: 0.2,
-    rssMaxBytes: 1,
-  };
-  const calm = { ...audit, sendLagMs: { ...level.ttftMs, p99: 0.3 } };
-
-  it('trusts a calm level', () => {
-    expect(judgeLevel(level, calm, null)).toEqual({ verdict: 'valid', reasons: [] });
-  });
-
-  it('names a busy loop, late sends and a held-up loop', () => {
-    expect(judgeLevel(level, { ...calm, eventLoopUtilizationRatio: 0.97 }, null).verdict).toBe(
-      'client-bound',
-    );
-    expect(judgeLevel(level, { ...calm, sendLagMs: { ...level.ttftMs, p99: 8 } }, null)).toMatchObject({
-      verdict: 'suspect',
-    });
-    expect(
-      judgeLevel(level, { ...calm, eventLoopDelayMs: { p50: 0, p99: 7, max: 9 } }, null).reasons[0],
-    ).toContain('7.0 ms');
-  });
-
-  it('believes the second witness beyond one in a thousand', () => {
-    const witness = { source: 's', inputTokens: null, requests: null, reason: null };
-    expect(
-      judgeLevel(level, calm, { ...witness, outputTokens: { server: 10_005, ours: 10_000 } }).verdict,
-    ).toBe('valid');
-    expect(judgeLevel(level, calm, { ...witness, outputTokens: { server: 10_020, ours: 10_000 } })).toEqual({
-      verdict: 'suspect',
-      reasons: ['the server counted 10020 output tokens, this run 10000'],
-    });
   });
 });

@@ -1,6 +1,7 @@
+import type { Audit } from '../../core/audit-facts.ts';
 import type { ExitCode } from '../../core/errors.ts';
 import type { Phase } from '../../core/record.ts';
-import type { Audit, LevelReport, PromptFacts } from '../../core/report.ts';
+import type { LevelReport, PromptFacts } from '../../core/report.ts';
 import type { RunSpec } from '../../core/spec.ts';
 import type { OptionalField } from '../../endpoints/dialect.ts';
 
