@@ -49,14 +49,14 @@ export class ChunkTemplate {
   readonly responseId: string | null;
   readonly finishReason: string | null;
   /** All that is fixed, one piece after another, and where each piece ends. */
-  readonly #fixed: Uint8Array;
+  readonly #fixed: DataView;
   readonly #ends: Uint32Array;
   /** What stands behind each piece but the last. */
   readonly #kinds: Uint8Array;
 
   private constructor(fixed: readonly string[], kinds: readonly number[], delta: Delta) {
     const pieces = fixed.map((piece) => Buffer.from(piece));
-    this.#fixed = Uint8Array.from(Buffer.concat(pieces));
+    this.#fixed = viewOf(Uint8Array.from(Buffer.concat(pieces)));
     this.#ends = new Uint32Array(pieces.length);
     let end = 0;
     for (const [i, piece] of pieces.entries()) {
@@ -98,17 +98,25 @@ export class ChunkTemplate {
    * -1 when it is declined, and the fields then mean nothing.
    */
   match(buffer: Uint8Array, start: number, end: number): number {
+    if (buffer !== viewed) {
+      viewed = buffer;
+      view = viewOf(buffer);
+    }
+    const bytes = view;
     const fixed = this.#fixed;
     const ends = this.#ends;
     const kinds = this.#kinds;
     const places = kinds.length;
-    if (end - start < fixed.length) return -1;
+    if (end - start < fixed.byteLength) return -1;
     let at = start;
     let from = 0;
     for (let i = 0; ; i++) {
       const until = ends[i]!;
       if (at + until - from > end) return -1;
-      for (; from < until; from++, at++) if (buffer[at] !== fixed[from]) return -1;
+      for (; from + 4 <= until; from += 4, at += 4) {
+        if (bytes.getInt32(at, true) !== fixed.getInt32(from, true)) return -1;
+      }
+      for (; from < until; from++, at++) if (bytes.getUint8(at) !== fixed.getUint8(from)) return -1;
       if (i === places) return at;
       const kind = kinds[i]!;
       if (kind === TEXT) {
@@ -161,6 +169,14 @@ export class ChunkTemplate {
     }
     return -1;
   }
+}
+
+/** The buffer matched last, which is nearly always the one that all sockets share, and its bytes as words. */
+let viewed: Uint8Array = new Uint8Array();
+let view = viewOf(viewed);
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** What each number means, by reading the event with all places filled anew; null when `string` is not the output. */
