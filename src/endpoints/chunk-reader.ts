@@ -10,6 +10,11 @@ export interface ChunkEvents {
   chunk(template: ChunkTemplate, buffer: Buffer): void;
 }
 
+/** The shape that a stream of the same server had last, which the next one is likely to have. */
+export interface SharedShape {
+  template: ChunkTemplate | null;
+}
+
 const LF = 0x0a;
 /** A stream whose chunks keep changing their shape is not learned again and again: so often, */
 const LESSONS = 4;
@@ -24,11 +29,15 @@ export class ChunkReader {
   readonly #dialect: Dialect;
   readonly #events: ChunkEvents;
   readonly #sse: SseReader;
-  #template: ChunkTemplate | null = null;
+  readonly #shared: SharedShape;
+  #template: ChunkTemplate | null;
+  #started = false;
   #lessons = LESSONS;
   #matches = 0;
 
-  constructor(dialect: Dialect, events: ChunkEvents) {
+  constructor(dialect: Dialect, shared: SharedShape, events: ChunkEvents) {
+    this.#shared = shared;
+    this.#template = shared.template;
     this.#dialect = dialect;
     this.#events = events;
     this.#sse = new SseReader((data, type) => events.event(data, type));
@@ -39,9 +48,11 @@ export class ChunkReader {
     let at = start;
     while (at < end) {
       const template = this.#template;
-      if (template !== null && this.#sse.between) {
+      if (template !== null && (this.#sse.between || !this.#started)) {
         const next = template.match(buffer, at, end);
         if (next >= 0) {
+          if (!this.#started) this.#sse.pass();
+          this.#started = true;
           this.#matches++;
           this.#events.chunk(template, buffer);
           at = next;
@@ -49,6 +60,7 @@ export class ChunkReader {
         }
       }
       const stop = template === null && this.#lessons === 0 ? end : endOfEvent(buffer, at, end);
+      this.#started = true;
       this.#sse.feed(buffer, at, stop);
       at = stop;
     }
@@ -69,6 +81,7 @@ export class ChunkReader {
     this.#lessons--;
     this.#matches = 0;
     this.#template = ChunkTemplate.learn(data, delta, this.#dialect.read);
+    if (this.#template !== null) this.#shared.template = this.#template;
   }
 }
 

@@ -21,6 +21,7 @@ const ANY_NUMBER = 1;
 const PROMPT_TOKENS = 2;
 const COMPLETION_TOKENS = 3;
 const CACHED_TOKENS = 4;
+const RESPONSE_ID = 5;
 
 /** A token of JSON that may change: [start, end) of a string's inside or of a whole number. */
 interface Place {
@@ -29,7 +30,7 @@ interface Place {
 }
 
 /**
- * The shape of the output chunks of one stream: the bytes of an event that was read in full, but for its output text
+ * The shape of output chunks: the bytes of an event that was read in full, but for its output text, the response's id
  * and its whole numbers. An event that differs in those alone reads the same, so it is read without making strings.
  *
  * Which text and which numbers matter is not guessed: the dialect reads the event once more with other ones in their
@@ -46,8 +47,13 @@ export class ChunkTemplate {
   promptTokens: number;
   completionTokens: number;
   cachedTokens: number;
-  readonly responseId: string | null;
   readonly finishReason: string | null;
+  readonly #fixedId: string | null;
+  /** The id of the matched event; no bytes where `#fixedId` is it. */
+  #idStart = 0;
+  #idEnd = 0;
+  /** Whether the string matched last has escapes. */
+  #escapes = false;
   /** All that is fixed, one piece after another, and where each piece ends. */
   readonly #fixed: DataView;
   readonly #ends: Uint32Array;
@@ -67,7 +73,7 @@ export class ChunkTemplate {
     this.promptTokens = delta.promptTokens;
     this.completionTokens = delta.completionTokens;
     this.cachedTokens = delta.cachedTokens;
-    this.responseId = delta.responseId;
+    this.#fixedId = kinds.includes(RESPONSE_ID) ? null : delta.responseId;
     this.finishReason = delta.finishReason;
   }
 
@@ -76,19 +82,20 @@ export class ChunkTemplate {
     if (delta.text === '' || delta.error !== null || data.length > MAX_DATA_CHARS) return null;
     if (data.includes('\n')) return null;
     const { strings, numbers } = placesOf(data);
-    for (const string of strings) {
-      if (JSON.parse(data.slice(string.start - 1, string.end + 1)) !== delta.text) continue;
-      const kinds = kindsOf(data, delta, read, string, numbers);
-      if (kinds === null) continue;
-      const places = [...numbers, string].sort((a, b) => a.start - b.start);
-      const fixed = places.map((place, i) => data.slice(places[i - 1]?.end ?? 0, place.start));
-      fixed[0] = `data: ${fixed[0]!}`;
-      fixed.push(`${data.slice(places.at(-1)!.end)}\n\n`);
-      return new ChunkTemplate(
-        fixed,
-        places.map((place) => (place === string ? TEXT : kinds[numbers.indexOf(place)]!)),
-        delta,
-      );
+    const holding = (text: string | null): Place[] =>
+      strings.filter(({ start, end }) => JSON.parse(data.slice(start - 1, end + 1)) === text);
+    const ids = [...holding(delta.responseId === '' ? null : delta.responseId), null];
+    for (const text of holding(delta.text)) {
+      for (const id of ids) {
+        if (id === text) continue;
+        const places = [text, ...(id === null ? [] : [id]), ...numbers].sort((a, b) => a.start - b.start);
+        const kinds = kindsOf(data, delta, read, { places, text, id });
+        if (kinds === null) continue;
+        const fixed = places.map((place, i) => data.slice(places[i - 1]?.end ?? 0, place.start));
+        fixed[0] = `data: ${fixed[0]!}`;
+        fixed.push(`${data.slice(places.at(-1)!.end)}\n\n`);
+        return new ChunkTemplate(fixed, kinds, delta);
+      }
     }
     return null;
   }
@@ -121,9 +128,17 @@ export class ChunkTemplate {
       const kind = kinds[i]!;
       if (kind === TEXT) {
         this.textStart = at;
-        at = this.#matchText(buffer, at, end);
+        at = this.#matchString(buffer, at, end);
         if (at < 0) return -1;
         this.textEnd = at;
+        this.escaped = this.#escapes;
+        continue;
+      }
+      if (kind === RESPONSE_ID) {
+        this.#idStart = at;
+        at = this.#matchString(buffer, at, end);
+        if (at < 0 || this.#escapes) return -1;
+        this.#idEnd = at;
         continue;
       }
       const first = at;
@@ -148,14 +163,19 @@ export class ChunkTemplate {
       : buffer.toString('utf8', this.textStart, this.textEnd);
   }
 
+  /** The response's id in the matched event, null where it told none. */
+  responseId(buffer: Buffer): string | null {
+    return this.#idEnd > 0 ? buffer.toString('utf8', this.#idStart, this.#idEnd) : this.#fixedId;
+  }
+
   /** Returns where the string that starts at `start` ends; -1 when it is empty or not certainly a string of JSON. */
-  #matchText(buffer: Uint8Array, start: number, end: number): number {
+  #matchString(buffer: Uint8Array, start: number, end: number): number {
     let at = start;
     let escaped = false;
     while (at < end) {
       const byte = buffer[at]!;
       if (byte === QUOTE) {
-        this.escaped = escaped;
+        this.#escapes = escaped;
         return at > start ? at : -1;
       }
       let length = 1;
@@ -179,49 +199,52 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** What each number means, by reading the event with all places filled anew; null when `string` is not the output. */
+/** What stands in each place, by reading the event with all of them filled anew; null when `text` is not the output. */
 function kindsOf(
   data: string,
   delta: Delta,
   read: Read,
-  string: Place,
-  numbers: readonly Place[],
+  at: { places: readonly Place[]; text: Place; id: Place | null },
 ): number[] | null {
   const text = `${delta.text}?`;
-  let probe = '';
-  let at = 0;
-  for (const place of [...numbers, string].sort((a, b) => a.start - b.start)) {
-    const filling = place === string ? JSON.stringify(text).slice(1, -1) : PROBE + numbers.indexOf(place);
-    probe += data.slice(at, place.start) + filling;
-    at = place.end;
-  }
+  const id = at.id === null ? delta.responseId : `${delta.responseId}?`;
+  const filled = at.places.map((place, i) => {
+    const filling = place === at.text ? inside(text) : place === at.id ? inside(id!) : String(PROBE + i);
+    return data.slice(at.places[i - 1]?.end ?? 0, place.start) + filling;
+  });
   const found = emptyDelta();
   try {
-    read(probe + data.slice(at), found);
+    read(filled.join('') + data.slice(at.places.at(-1)!.end), found);
   } catch {
     return null;
   }
-  const same =
+  const moved =
     found.text === text &&
+    found.responseId === id &&
     found.finishReason === delta.finishReason &&
-    found.responseId === delta.responseId &&
     found.error === null &&
     !found.done;
-  if (!same) return null;
-  const kinds = numbers.map(() => ANY_NUMBER);
+  if (!moved) return null;
+  const kinds: number[] = at.places.map((place) =>
+    place === at.text ? TEXT : place === at.id ? RESPONSE_ID : ANY_NUMBER,
+  );
   const counts = [
     [PROMPT_TOKENS, delta.promptTokens, found.promptTokens],
     [COMPLETION_TOKENS, delta.completionTokens, found.completionTokens],
     [CACHED_TOKENS, delta.cachedTokens, found.cachedTokens],
   ] as const;
   for (const [kind, was, is] of counts) {
-    if (was >= PROBE && was < PROBE + MAX_NUMBERS) return null;
+    if (was >= PROBE && was < PROBE + kinds.length) return null;
     if (is === was) continue;
-    const number = is - PROBE;
-    if (kinds[number] !== ANY_NUMBER) return null;
-    kinds[number] = kind;
+    if (kinds[is - PROBE] !== ANY_NUMBER) return null;
+    kinds[is - PROBE] = kind;
   }
   return kinds;
+}
+
+/** What stands between the quotes of a text in JSON. */
+function inside(text: string): string {
+  return JSON.stringify(text).slice(1, -1);
 }
 
 /** The strings of a JSON text, keys included, and the first whole numbers without sign, point or exponent. */

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
 import { type FinishedRequest, RecordBuilder, type RequestPlan } from '../core/record-builder.ts';
 import type { Prompt, TimeoutSpec } from '../core/spec.ts';
-import { type ChunkEvents, ChunkReader } from './chunk-reader.ts';
+import { type ChunkEvents, ChunkReader, type SharedShape } from './chunk-reader.ts';
 import type { ChunkTemplate } from './chunk-template.ts';
 import { type Delta, type Dialect, emptyDelta, type OptionalField } from './dialect.ts';
 import { httpFailure } from './failures.ts';
@@ -40,6 +40,7 @@ export class Client {
   readonly #active = new Set<Exchange>();
   /** Requests in flight per wire. */
   readonly #inLane: number[];
+  readonly #shape: SharedShape = { template: null };
   #next = 0;
   #timer: NodeJS.Timeout | null = null;
 
@@ -70,7 +71,7 @@ export class Client {
     const { dialect, headers } = this.#options;
     const body = this.#body(prompt);
     return new Promise((resolve) => {
-      const exchange = new Exchange(plan, this.#options, (finished) => {
+      const exchange = new Exchange(plan, this.#options, this.#shape, (finished) => {
         this.#active.delete(exchange);
         this.#inLane[lane]!--;
         if (this.#active.size === 0) this.#stopTimer();
@@ -159,12 +160,17 @@ class Exchange implements ResponseSink, ChunkEvents {
   #errorBytes = 0;
   #contentType = '';
 
-  constructor(plan: RequestPlan, options: ClientOptions, resolve: (finished: FinishedRequest) => void) {
+  constructor(
+    plan: RequestPlan,
+    options: ClientOptions,
+    shape: SharedShape,
+    resolve: (finished: FinishedRequest) => void,
+  ) {
     this.plan = plan;
     this.#builder = new RecordBuilder(plan, options.keepText);
     this.#options = options;
     this.#resolve = resolve;
-    this.#reader = new ChunkReader(options.dialect, this);
+    this.#reader = new ChunkReader(options.dialect, shape, this);
   }
 
   sent(atMs: number): void {
@@ -255,6 +261,7 @@ class Exchange implements ResponseSink, ChunkEvents {
       builder.done = true;
       return;
     }
+    builder.responseId ??= delta.responseId;
     const tokens = this.#note(delta);
     if (delta.text === '') return;
     this.#options.onTokens?.(tokens);
@@ -267,6 +274,7 @@ class Exchange implements ResponseSink, ChunkEvents {
     const builder = this.#builder;
     const { onTokens, onText } = this.#options;
     builder.lastEventAtMs = this.#atMs;
+    if (builder.responseId === null) builder.responseId = template.responseId(buffer);
     const tokens = this.#note(template);
     onTokens?.(tokens);
     if (template.escaped || onText !== undefined) {
@@ -280,9 +288,8 @@ class Exchange implements ResponseSink, ChunkEvents {
   }
 
   /** Notes what an event tells beside its text; the tokens that it stands for when it has any. */
-  #note(told: Omit<Delta, 'text' | 'done' | 'error'>): number {
+  #note(told: Pick<Delta, 'promptTokens' | 'completionTokens' | 'cachedTokens' | 'finishReason'>): number {
     const builder = this.#builder;
-    builder.responseId ??= told.responseId;
     const before = builder.completionTokens;
     if (told.promptTokens >= 0) builder.promptTokens = told.promptTokens;
     if (told.completionTokens >= 0) builder.completionTokens = told.completionTokens;

@@ -1,4 +1,5 @@
 import { CUT_BODY } from '../core/record.ts';
+import { framingOf, hexDigit, parseHead } from './http-head.ts';
 import type { WireFailure } from './wire.ts';
 
 /** What one response turns into. `body` lends its bytes for the call. */
@@ -153,61 +154,26 @@ export class HttpResponseReader {
   }
 
   #parseHead(text: string, atMs: number): boolean {
-    const lines = text.split('\r\n');
-    const match = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [^\r\n]*)?$/.exec(lines[0]!);
-    if (!match) return this.#broken(`bad status line "${lines[0]!.slice(0, 80)}"`, atMs);
-    const status = Number(match[2]);
-    const headers = new Map<string, string>();
-    for (let i = 1; i < lines.length; i++) {
-      const line = lines[i]!;
-      const colon = line.indexOf(':');
-      if (
-        colon <= 0 ||
-        !/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(line.slice(0, colon)) ||
-        line.includes('\n') ||
-        line.includes('\r')
-      ) {
-        return this.#broken(`bad header line "${line.slice(0, 80)}"`, atMs);
-      }
-      const name = line.slice(0, colon).toLowerCase();
-      const value = line.slice(colon + 1).trim();
-      const old = headers.get(name);
-      headers.set(name, old === undefined ? value : `${old}, ${value}`);
-    }
+    const head = parseHead(text);
+    if (typeof head === 'string') return this.#broken(head, atMs);
+    const { status, headers } = head;
     if (status < 200) {
       return status === 101 ? this.#broken('unasked protocol switch (101)', atMs) : true;
     }
-    return this.#startBody(status, match[1] === '1', headers, atMs);
-  }
-
-  #startBody(status: number, http11: boolean, headers: ReadonlyMap<string, string>, atMs: number): boolean {
-    const connection = (headers.get('connection') ?? '').toLowerCase().split(/\s*,\s*/);
-    this.#keepAlive = http11 ? !connection.includes('close') : connection.includes('keep-alive');
-    const encoding = headers.get('transfer-encoding');
-    const length = headers.get('content-length');
-    if (encoding !== undefined && length !== undefined) {
-      return this.#broken('both transfer-encoding and content-length', atMs);
-    }
-    if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') {
-      return this.#broken(`transfer-encoding "${encoding.slice(0, 40)}"`, atMs);
-    }
-    if (length !== undefined && !/^\d{1,15}$/.test(length)) {
-      return this.#broken(`content-length "${length.slice(0, 40)}"`, atMs);
-    }
+    const framing = framingOf(head);
+    if (typeof framing === 'string') return this.#broken(framing, atMs);
+    const { body } = framing;
+    this.#keepAlive = framing.keepAlive;
     this.#events?.head(status, headers, atMs);
-    if (status === 204 || status === 304) {
-      this.#finishResponse(atMs);
-    } else if (encoding !== undefined) {
+    if (body === 'chunked') {
       this.#state = 'chunk-size';
       this.#remaining = 0;
       this.#sizeDigits = 0;
-    } else if (length !== undefined) {
-      this.#remaining = Number(length);
+    } else if (body === 'close') this.#state = 'close';
+    else if (body === 0) this.#finishResponse(atMs);
+    else {
+      this.#remaining = body;
       this.#state = 'length';
-      if (this.#remaining === 0) this.#finishResponse(atMs);
-    } else {
-      this.#keepAlive = false;
-      this.#state = 'close';
     }
     return true;
   }
@@ -349,10 +315,4 @@ export class HttpResponseReader {
     if (dataEnd > dataStart) this.#events?.body(buffer, dataStart, dataEnd, atMs);
     return true;
   }
-}
-
-function hexDigit(byte: number): number {
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
-  const lower = byte | 0x20;
-  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }

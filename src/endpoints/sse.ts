@@ -27,6 +27,12 @@ export class SseReader {
     return this.#between;
   }
 
+  /** Events were read elsewhere before the first bytes are fed here, so that these do not begin the stream. */
+  pass(): void {
+    this.#parser.feed('');
+    this.#between = true;
+  }
+
   /** Feeds bytes [start, end), start < end. */
   feed(buffer: Buffer, start: number, end: number): void {
     // Two line feeds end a line and then an empty one, whatever came before them.

@@ -65,7 +65,7 @@ const { values: options } = parseArgs({
     only: { type: 'string' },
   },
 });
-const TOTAL_TIMEOUT_MS = options.short ? 60_000 : 180_000;
+const TOTAL_TIMEOUT_MS = options.short ? 120_000 : 240_000;
 /** @type {<T>(whole: T, short: T) => T} */
 const size = (whole, short) => (options.short ? short : whole);
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ChunkReader } from '../../src/endpoints/chunk-reader.ts';
+import { ChunkReader, type SharedShape } from '../../src/endpoints/chunk-reader.ts';
 import { type Delta, emptyDelta } from '../../src/endpoints/dialect.ts';
 import { openaiChat } from '../../src/endpoints/openai-chat.ts';
 import { SseReader } from '../../src/endpoints/sse.ts';
@@ -48,10 +48,14 @@ function reference(bytes: Buffer): Seen[] {
 }
 
 /** By the chunk reader, which learns from each event as the client lets it; with how many events a template read. */
-function scanned(bytes: Buffer, cuts: readonly number[]): { seen: Seen[]; byTemplate: number } {
+function scanned(
+  bytes: Buffer,
+  cuts: readonly number[],
+  shared: SharedShape = { template: null },
+): { seen: Seen[]; byTemplate: number } {
   const seen: Seen[] = [];
   let byTemplate = 0;
-  const reader: ChunkReader = new ChunkReader(openaiChat, {
+  const reader: ChunkReader = new ChunkReader(openaiChat, shared, {
     event: (data, type) => {
       const one = read(data, type);
       seen.push(one);
@@ -61,7 +65,7 @@ function scanned(bytes: Buffer, cuts: readonly number[]): { seen: Seen[]; byTemp
     },
     chunk: (template, buffer) => {
       byTemplate++;
-      const { promptTokens, completionTokens, cachedTokens, responseId, finishReason } = template;
+      const { promptTokens, completionTokens, cachedTokens, finishReason } = template;
       seen.push({
         type: null,
         delta: {
@@ -69,7 +73,7 @@ function scanned(bytes: Buffer, cuts: readonly number[]): { seen: Seen[]; byTemp
           promptTokens,
           completionTokens,
           cachedTokens,
-          responseId,
+          responseId: template.responseId(buffer),
           finishReason,
           done: false,
           error: null,
@@ -134,8 +138,10 @@ describe('ChunkReader', () => {
   it('reads a stream as the general reader and JSON.parse do, wherever it is cut', () => {
     let byTemplate = 0;
     fc.assert(
-      fc.property(stream, fc.array(fc.nat(), { maxLength: 12 }), (bytes, cuts) => {
-        const found = scanned(bytes, cuts);
+      fc.property(stream, stream, fc.array(fc.nat(), { maxLength: 12 }), (before, bytes, cuts) => {
+        const shared = { template: null };
+        scanned(before, [], shared);
+        const found = scanned(bytes, cuts, shared);
         byTemplate += found.byTemplate;
         expect(found.seen).toEqual(reference(bytes));
       }),
@@ -156,11 +162,23 @@ describe('ChunkReader', () => {
   it('reads all chunks of one shape but the first by its template, and gives up on a shape that never stays', () => {
     const alike = Array.from({ length: 50 }, (_, n) => `data: ${shapes[0]!(`word${n}`, n)}\n\n`);
     expect(scanned(Buffer.from(alike.join('')), []).byTemplate).toBe(49);
-    const unlike = alike.map((event, n) => event.replace('"id":"c"', `"id":"c${n}"`));
+    const unlike = alike.map((event, n) => event.replace('"id":"c"', `"id":"c","x${n}":null`));
     expect(scanned(Buffer.from(unlike.join('')), []).byTemplate).toBe(0);
     const settled = scanned(Buffer.from([...unlike.slice(0, 3), ...alike].join('')), []);
     expect(settled.byTemplate).toBe(49);
     const late = scanned(Buffer.from([...alike, ...unlike, ...alike].join('')), []);
     expect(late.byTemplate).toBe(49);
+  });
+
+  it('takes the shape of the stream before, from the first byte on, with an id of its own', () => {
+    const shared = { template: null };
+    const event = (id: string): string =>
+      `data: ${shapes[0]!('a', 1).replace('"id":"c"', `"id":"${id}"`)}\n\n`;
+    scanned(Buffer.from(event('one')), [], shared);
+    const bytes = Buffer.from(`${event('two')}${event('two')}data: [DONE]\n\n`);
+    const found = scanned(bytes, [], shared);
+    expect(found.byTemplate).toBe(2);
+    expect(found.seen).toEqual(reference(bytes));
+    expect(found.seen[0]!.delta!.responseId).toBe('two');
   });
 });

@@ -59,7 +59,7 @@ function chunk(shape: Shape, inside: string, n: number): string {
   ];
   const usage = shape.usage === 'null' ? 'null' : object(counts);
   const fields = [
-    pair('id', '"chatcmpl-1"'),
+    pair('id', `"chatcmpl-${n % 7}"`),
     pair('created', String(1_700_000_000 + (n >> 2))),
     pair('model', '"ünï"'),
     pair('choices', `[${object(choice)}]`),
@@ -147,7 +147,8 @@ function reading(dialect: Dialect, data: string): Delta | null {
 function matched(template: ChunkTemplate, event: Buffer): { delta: Delta; end: number } | null {
   const end = template.match(event, 0, event.length);
   if (end < 0) return null;
-  const { promptTokens, completionTokens, cachedTokens, responseId, finishReason } = template;
+  const { promptTokens, completionTokens, cachedTokens, finishReason } = template;
+  const responseId = template.responseId(event);
   const text = template.text(event);
   if (!template.escaped) expect(event.toString('utf8', template.textStart, template.textEnd)).toBe(text);
   return {
@@ -240,7 +241,7 @@ describe('a template', () => {
         promptTokens: 32,
         completionTokens: 41,
         cachedTokens: 16,
-        responseId: 'chatcmpl-1',
+        responseId: 'chatcmpl-6',
         finishReason: null,
         done: false,
         error: null,
