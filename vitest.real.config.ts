@@ -1,9 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
 /** Judge times of two programs or of a server under load, or use the ports of the files in `datasets/`. */
-const ALONE = ['load-ranks', 'serving-original', 'stack-slurm', 'stack-slurm-batch', 'sweep-dynamo'].map(
-  (name) => `test/real/${name}.test.ts`,
-);
+const ALONE = [
+  'bench-client',
+  'load-ranks',
+  'serving-original',
+  'stack-slurm',
+  'stack-slurm-batch',
+  'sweep-dynamo',
+].map((name) => `test/real/${name}.test.ts`);
 const NOT_OURS = ['test/real/node_modules/**', 'test/real/.venv/**', 'test/real/.sglang/**'];
 
 /** The real-component suite: real servers, a real SLURM and real tokenizers. */

@@ -111,7 +111,8 @@ export class Connection {
     fields: ReadonlySet<OptionalField>;
     templateShare: number;
     keepText?: boolean;
-    onChunk?: (text: string, tokens: number) => void;
+    onTokens?: (tokens: number) => void;
+    onText?: (text: string) => void;
     /** Speaks to this target alone. */
     target?: Target;
   }): Client {
@@ -255,7 +256,7 @@ export class Connection {
       fields,
       target,
       templateShare: 0,
-      onChunk: (chunk) => {
+      onText: (chunk) => {
         answer += chunk;
       },
     });

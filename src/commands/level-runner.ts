@@ -97,7 +97,7 @@ export class LocalRunner implements LevelRunner {
       fields: canary.fields,
       templateShare: spec.prompts.islCounts === 'content' ? (facts.template.tokens ?? 0) : 0,
       keepText: this.#job.hooks?.keepText ?? false,
-      onChunk: (_text, tokens) => progress.tokens(tokens),
+      onTokens: (tokens) => progress.tokens(tokens),
     });
   }
 

@@ -79,19 +79,36 @@ export class RecordBuilder {
 
   /** An output chunk; `completionTokens` is the server's running count with it, -1 when not told. */
   addChunk(atMs: number, text: string, completionTokens: number): void {
+    if (this.#countChunk(atMs, completionTokens)) this.#addText(text);
+  }
+
+  /** As `addChunk`, of text that is bytes [start, end) of well-formed UTF-8. */
+  addChunkBytes(atMs: number, bytes: Uint8Array, start: number, end: number, completionTokens: number): void {
+    if (!this.#countChunk(atMs, completionTokens)) return;
+    this.#makeRoom(end - start);
+    const text = this.#text;
+    let to = this.#textBytes;
+    // A token is a few bytes long, which costs less to copy one by one than to hand over.
+    for (let at = start; at < end; at++) text[to++] = bytes[at]!;
+    this.#textBytes = to;
+    this.#chunkEnds[this.#chunks - 1] = to;
+  }
+
+  /** Whether the chunk's text is to be kept. */
+  #countChunk(atMs: number, completionTokens: number): boolean {
     const index = this.#chunks++;
     if (index === this.#chunkAtMs.length) this.#growChunks();
     this.#chunkAtMs[index] = atMs;
     if (completionTokens < 0) {
       this.#totalsComplete = false;
-      this.#addText(index, text);
-    } else {
-      // One count may ride on the last text alone; from the second on the server counts for us.
-      if (this.#chunkTotals === null || this.#keepText) this.#addText(index, text);
-      else this.#textComplete = false;
-      this.#chunkTotals ??= new Uint32Array(this.#chunkAtMs.length);
-      this.#chunkTotals[index] = completionTokens;
+      return true;
     }
+    // One count may ride on the last text alone; from the second on the server counts for us.
+    const kept = this.#chunkTotals === null || this.#keepText;
+    if (!kept) this.#textComplete = false;
+    this.#chunkTotals ??= new Uint32Array(this.#chunkAtMs.length);
+    this.#chunkTotals[index] = completionTokens;
+    return kept;
   }
 
   /** The first failure counts, with one exception: an error event tells more than what it led to. */
@@ -186,13 +203,15 @@ export class RecordBuilder {
     return { tokens: null, by: null };
   }
 
-  #addText(index: number, text: string): void {
-    const most = text.length * 3;
-    if (most > this.#text.length - this.#textBytes) {
-      this.#text = grow(new Uint8Array(Math.max(this.#text.length * 2, this.#textBytes + most)), this.#text);
-    }
+  #addText(text: string): void {
+    this.#makeRoom(text.length * 3);
     this.#textBytes += ENCODER.encodeInto(text, this.#text.subarray(this.#textBytes)).written;
-    this.#chunkEnds[index] = this.#textBytes;
+    this.#chunkEnds[this.#chunks - 1] = this.#textBytes;
+  }
+
+  #makeRoom(bytes: number): void {
+    if (bytes <= this.#text.length - this.#textBytes) return;
+    this.#text = grow(new Uint8Array(Math.max(this.#text.length * 2, this.#textBytes + bytes)), this.#text);
   }
 
   #growChunks(): void {

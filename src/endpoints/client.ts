@@ -2,10 +2,11 @@ import type { Clock } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
 import { type FinishedRequest, RecordBuilder, type RequestPlan } from '../core/record-builder.ts';
 import type { Prompt, TimeoutSpec } from '../core/spec.ts';
+import { type ChunkEvents, ChunkReader, type SharedShape } from './chunk-reader.ts';
+import type { ChunkTemplate } from './chunk-template.ts';
 import { type Delta, type Dialect, emptyDelta, type OptionalField } from './dialect.ts';
 import { httpFailure } from './failures.ts';
 import type { ReadMeter } from './read-meter.ts';
-import { SseReader } from './sse.ts';
 import type { ConnectionTally, ResponseSink, Wire, WireFailure } from './wire.ts';
 
 export interface ClientOptions {
@@ -21,7 +22,9 @@ export interface ClientOptions {
   /** Keep each request's output text, whoever counts its tokens. */
   readonly keepText?: boolean;
   /** Called for each output chunk with the tokens it carried (1 where the server does not say), for live progress. Must be cheap. */
-  readonly onChunk?: (text: string, tokens: number) => void;
+  readonly onTokens?: (tokens: number) => void;
+  /** Called for each output chunk with its text. */
+  readonly onText?: (text: string) => void;
   /** Counts the events that come out of the bytes. */
   readonly meter: ReadMeter;
 }
@@ -40,6 +43,7 @@ export class Client {
   readonly #active = new Set<Exchange>();
   /** Requests in flight per wire. */
   readonly #inLane: number[];
+  readonly #shape: SharedShape = { template: null };
   #next = 0;
   #timer: NodeJS.Timeout | null = null;
 
@@ -75,7 +79,7 @@ export class Client {
     const { dialect, headers } = this.#options;
     const body = this.#body(prompt);
     return new Promise((resolve) => {
-      const exchange = new Exchange(plan, this.#options, (finished) => {
+      const exchange = new Exchange(plan, this.#options, this.#shape, (finished) => {
         this.#active.delete(exchange);
         this.#inLane[lane]!--;
         if (this.#active.size === 0) this.#stopTimer();
@@ -150,26 +154,31 @@ export class Client {
 }
 
 /** One request under way: bytes of the answer in, a record out. */
-class Exchange implements ResponseSink {
+class Exchange implements ResponseSink, ChunkEvents {
   readonly plan: RequestPlan;
   cancel: (reason: WireFailure) => void = () => undefined;
   readonly #builder: RecordBuilder;
   readonly #options: ClientOptions;
   readonly #resolve: (finished: FinishedRequest) => void;
   readonly #delta: Delta = emptyDelta();
-  readonly #sse: SseReader;
+  readonly #reader: ChunkReader;
   #atMs = 0;
   #lastReadAtMs = -1;
   #errorBody: Buffer[] | null = null;
   #errorBytes = 0;
   #contentType = '';
 
-  constructor(plan: RequestPlan, options: ClientOptions, resolve: (finished: FinishedRequest) => void) {
+  constructor(
+    plan: RequestPlan,
+    options: ClientOptions,
+    shape: SharedShape,
+    resolve: (finished: FinishedRequest) => void,
+  ) {
     this.plan = plan;
     this.#builder = new RecordBuilder(plan, options.keepText);
     this.#options = options;
     this.#resolve = resolve;
-    this.#sse = new SseReader((data, type) => this.#event(data, type));
+    this.#reader = new ChunkReader(options.dialect, shape, this);
   }
 
   sent(atMs: number): void {
@@ -194,7 +203,7 @@ class Exchange implements ResponseSink {
     this.#atMs = atMs;
     this.#lastReadAtMs = atMs;
     if (this.#errorBody === null) {
-      this.#sse.feed(buffer, start, end);
+      this.#reader.feed(buffer, start, end);
       return;
     }
     const room = ERROR_BODY_BYTES - this.#errorBytes;
@@ -205,7 +214,7 @@ class Exchange implements ResponseSink {
   }
 
   end(atMs: number): void {
-    if (this.#errorBody === null) this.#sse.end();
+    if (this.#errorBody === null) this.#reader.end();
     else this.#judgeErrorBody(Buffer.concat(this.#errorBody).toString('utf8'));
     this.#finish(atMs);
   }
@@ -237,7 +246,7 @@ class Exchange implements ResponseSink {
     this.cancel({ class: 'timeout', detail });
   }
 
-  #event(data: string, type: string | null): void {
+  event(data: string, type: string | null): void {
     const builder = this.#builder;
     builder.lastEventAtMs = this.#atMs;
     this.#options.meter.events++;
@@ -262,17 +271,41 @@ class Exchange implements ResponseSink {
       return;
     }
     builder.responseId ??= delta.responseId;
-    const before = builder.completionTokens;
-    if (delta.promptTokens >= 0) builder.promptTokens = delta.promptTokens;
-    if (delta.completionTokens >= 0) builder.completionTokens = delta.completionTokens;
-    if (delta.cachedTokens >= 0) builder.cachedTokens = delta.cachedTokens;
-    if (delta.finishReason !== null) builder.finishReason = delta.finishReason;
+    const tokens = this.#note(delta);
     if (delta.text === '') return;
-    this.#options.onChunk?.(
-      delta.text,
-      delta.completionTokens < 0 ? 1 : delta.completionTokens - Math.max(0, before),
-    );
+    this.#options.onTokens?.(tokens);
+    this.#options.onText?.(delta.text);
     builder.addChunk(this.#atMs, delta.text, delta.completionTokens);
+    this.#reader.learn(data, delta);
+  }
+
+  chunk(template: ChunkTemplate, buffer: Buffer): void {
+    const builder = this.#builder;
+    const { meter, onTokens, onText } = this.#options;
+    builder.lastEventAtMs = this.#atMs;
+    meter.events++;
+    if (builder.responseId === null) builder.responseId = template.responseId(buffer);
+    const tokens = this.#note(template);
+    onTokens?.(tokens);
+    if (template.escaped || onText !== undefined) {
+      const text = template.text(buffer);
+      onText?.(text);
+      builder.addChunk(this.#atMs, text, template.completionTokens);
+    } else {
+      const { textStart, textEnd, completionTokens } = template;
+      builder.addChunkBytes(this.#atMs, buffer, textStart, textEnd, completionTokens);
+    }
+  }
+
+  /** Notes what an event tells beside its text; the tokens that it stands for when it has any. */
+  #note(told: Pick<Delta, 'promptTokens' | 'completionTokens' | 'cachedTokens' | 'finishReason'>): number {
+    const builder = this.#builder;
+    const before = builder.completionTokens;
+    if (told.promptTokens >= 0) builder.promptTokens = told.promptTokens;
+    if (told.completionTokens >= 0) builder.completionTokens = told.completionTokens;
+    if (told.cachedTokens >= 0) builder.cachedTokens = told.cachedTokens;
+    if (told.finishReason !== null) builder.finishReason = told.finishReason;
+    return told.completionTokens < 0 ? 1 : told.completionTokens - Math.max(0, before);
   }
 
   #judgeErrorBody(body: string): void {

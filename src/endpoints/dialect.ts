@@ -34,7 +34,11 @@ export interface Dialect extends Kind {
     fields: ReadonlySet<OptionalField>,
     extra: Readonly<Record<string, unknown>>,
   ): { before: string; after: string };
-  /** Reads one event's data into `delta`, which holds nothing of an earlier event afterwards. Throws SyntaxError on what is no chunk. */
+  /**
+   * Reads one event's data into `delta`, which holds nothing of an earlier event afterwards. Throws SyntaxError on what
+   * is no chunk. Non-empty texts and counts of 0 or more are handed on as they are, never looked at: what another text
+   * or count in the same place gives follows from this one (see ChunkTemplate).
+   */
   read(data: string, delta: Delta): void;
 }
 

@@ -1,6 +1,8 @@
 import { StringDecoder } from 'node:string_decoder';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 
+const LF = 0x0a;
+
 /**
  * Bytes of a server-sent-event stream, cut anywhere, in; whole events out, in order. Framing is
  * eventsource-parser's (the WHATWG algorithm: CRLF, comments, multi-line data, no space after the
@@ -11,6 +13,7 @@ export class SseReader {
   readonly #decoder = new StringDecoder('utf8');
   /** The last read ended inside a character, or at least might have. */
   #split = false;
+  #between = false;
 
   /** `onEvent` gets the event's data and its type (null when the server named none). */
   constructor(onEvent: (data: string, type: string | null) => void) {
@@ -19,8 +22,21 @@ export class SseReader {
     });
   }
 
+  /** Whether the next byte is certainly the first of an event. */
+  get between(): boolean {
+    return this.#between;
+  }
+
+  /** Events were read elsewhere before the first bytes are fed here, so that these do not begin the stream. */
+  pass(): void {
+    this.#parser.feed('');
+    this.#between = true;
+  }
+
   /** Feeds bytes [start, end), start < end. */
   feed(buffer: Buffer, start: number, end: number): void {
+    // Two line feeds end a line and then an empty one, whatever came before them.
+    this.#between = end - start > 1 && buffer[end - 1] === LF && buffer[end - 2] === LF;
     const endsWhole = buffer[end - 1]! < 0x80;
     if (endsWhole && !this.#split) {
       this.#parser.feed(buffer.toString('utf8', start, end));

@@ -1,11 +1,12 @@
 // Measures by how much sglang.bench_serving misreads a server that it is too slow for, and what `bench serving` reads
 // with the same flags: `node test/bench/python.mjs [--json]`. A calibrated C server sends; its own log is the truth.
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { compile, cores, fail, onCore, pinned, run, withServer, work } from './rig.mjs';
+import { makeShareGpt, makeTokenizer, sglangFlags, sglangPythonClient } from './rivals.mjs';
 
 /**
  * @typedef {object} Times
@@ -31,8 +32,6 @@ import { compile, cores, fail, onCore, pinned, run, withServer, work } from './r
  */
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const real = path.join(here, '../real');
-const datasets = path.join(here, '../../datasets/tokenizer');
 const main = path.join(here, '../../dist/main.js');
 const TOTAL_TIMEOUT_MS = 180_000;
 const LOAD = { streams: 256, requests: 768, tokens: 200 };
@@ -41,32 +40,21 @@ const STEP_US = 12_800;
 const TTFT_US = 100_000 - STEP_US / 2;
 
 const { values: options } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
-const python =
-  process.env['BENCH_SGLANG_PYTHON'] ??
-  process.env['BENCH_DYNAMO_PYTHON'] ??
-  path.join(real, '.venv/bin/python');
-const script = process.env['BENCH_SGLANG_SCRIPT'] ?? path.join(real, '.sglang/bench_serving.py');
-for (const file of [python, script]) {
-  if (!existsSync(file)) {
-    fail(
-      2,
-      `sglang's benchmark is missing: no ${file}\n` +
-        'python3 -m venv test/real/.venv && test/real/.venv/bin/pip install ai-dynamo==1.4.2 && test/real/fetch-sglang.sh',
-    );
-  }
+const original = sglangPythonClient();
+if (original.missing !== '') {
+  fail(2, `sglang's benchmark is missing: ${original.missing}\ntest/bench/install-rivals.sh`);
 }
 if (!existsSync(main)) fail(2, `no ${main}: run npm run build first`);
 
 setTimeout(() => fail(1, `not finished within ${TOTAL_TIMEOUT_MS / 1_000} s`), TOTAL_TIMEOUT_MS).unref();
 const programs = compile(['sse-server', 'measure']);
 const tokenizer = makeTokenizer();
-const sharegpt = makeShareGpt();
+const sharegpt = makeShareGpt(LOAD.requests);
 
-const theirs = ['env', 'HF_HUB_OFFLINE=1', `PYTHONPATH=${path.join(real, '.sglang/site')}`, python, script];
 const ours = [process.execPath, main, 'serving'];
 /** @type {readonly Client[]} */
 const CLIENTS = [
-  { name: 'sglang.bench_serving', command: theirs },
+  { name: 'sglang.bench_serving', command: original.command },
   { name: 'bench serving', command: ours },
   { name: ' … --bug-compatible', command: [...ours, '--bug-compatible'] },
 ];
@@ -117,24 +105,9 @@ async function load(client, file, of) {
   const output = path.join(work, `${file}.jsonl`);
   const pace = ['--ttft-us', String(TTFT_US), '--step-us', String(STEP_US), '--spread', '--log', log];
   await withServer(programs['sse-server'], pace, async (port) => {
-    const flags = {
-      backend: 'sglang-oai-chat',
-      'base-url': `http://127.0.0.1:${port}`,
-      model: 'c-server',
-      tokenizer,
-      'dataset-name': 'random',
-      'dataset-path': sharegpt,
-      'num-prompts': of.requests,
-      'random-input-len': 32,
-      'random-output-len': of.tokens,
-      'random-range-ratio': '1.0',
-      'max-concurrency': of.streams,
-      seed: 1,
-      'output-file': output,
-    };
-    const argv = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    const argv = sglangFlags(port, of, { tokenizer, sharegpt, output });
     const own = client.command[0] === ours[0] ? ['--out', path.join(work, `${file}-out`)] : [];
-    await run([programs.measure, used, ...onCore(1, [...client.command, ...argv, '--disable-tqdm', ...own])]);
+    await run([programs.measure, used, ...onCore(1, [...client.command, ...argv, ...own])]);
   });
   const line = JSON.parse(readFileSync(output, 'utf8').replaceAll(': Infinity', ': null'));
   if (line['completed'] !== of.requests || line['total_output_tokens'] !== of.requests * of.tokens) {
@@ -191,33 +164,6 @@ function percentile(values, share) {
   return low + ((sorted[Math.ceil(rank)] ?? low) - low) * (rank % 1);
 }
 
-/** A folder that both clients take for a tokenizer. */
-function makeTokenizer() {
-  const folder = path.join(work, 'tokenizer');
-  mkdirSync(folder);
-  for (const file of ['tokenizer.json', 'tokenizer_config.json']) {
-    copyFileSync(path.join(datasets, file), path.join(folder, file));
-  }
-  return folder;
-}
-
-/** Conversations for all prompts: sglang sends no more requests than there are. */
-function makeShareGpt() {
-  const words = readFileSync(path.join(datasets, 'words.txt'), 'utf8').trimEnd().split('\n');
-  const conversations = Array.from({ length: LOAD.requests }, (_, i) => ({
-    conversations: [
-      {
-        from: 'human',
-        value: Array.from({ length: 40 }, (_, k) => words[(i * 7 + k * 13) % words.length]).join(' '),
-      },
-      { from: 'gpt', value: 'yes' },
-    ],
-  }));
-  const file = path.join(work, 'sharegpt.json');
-  writeFileSync(file, JSON.stringify(conversations));
-  return file;
-}
-
 function print() {
   console.log(`Node ${host.node}, ${host.cpu}, ${host.cores} cores`);
   console.log(
@@ -233,11 +179,11 @@ function print() {
     row([client, ...cells(told), cpuUsPerEvent.toFixed(1), durationS.toFixed(2)]);
     row(['   the truth of this run', ...cells(truth), '', '']);
   }
-  const [original, other] = /** @type {[Reading, Reading]} */ (readings);
+  const [theirs, other] = /** @type {[Reading, Reading]} */ (readings);
   const offMs = ({ told, truth }) => Math.abs(told.ttftMeanMs - truth.ttftMeanMs);
   console.log(
-    `\nmean TTFT: sglang.bench_serving is off by ${offMs(original).toFixed(1)} ms, bench serving by ${offMs(other).toFixed(1)} ms` +
-      `\nCPU per event: ${(original.cpuUsPerEvent / other.cpuUsPerEvent).toFixed(1)} times that of bench serving`,
+    `\nmean TTFT: sglang.bench_serving is off by ${offMs(theirs).toFixed(1)} ms, bench serving by ${offMs(other).toFixed(1)} ms` +
+      `\nCPU per event: ${(theirs.cpuUsPerEvent / other.cpuUsPerEvent).toFixed(1)} times that of bench serving`,
   );
   console.log(
     'times in ms; the truth: from the request read to its event written, by the clock of the server',

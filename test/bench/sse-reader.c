@@ -1,14 +1,17 @@
 /*
- * The limit for a client: reads streams with epoll and counts events by scanning for "data: ", no JSON.
+ * The limit for a client: does what any reader must and no more. It reads streams with epoll, takes the time of each
+ * read, undoes the chunks of HTTP, finds where events end and keeps a stamp of each. It does not look into an event.
  *
- *   sse-reader PORT STREAMS REQUESTS TOKENS
+ *   sse-reader PORT STREAMS REQUESTS TOKENS [LOG]
  *
  * REQUESTS are sent in all, at most STREAMS at once, one connection per stream. Prints one line of JSON: events seen
  * (the stream's last three, without a token, included), seconds from first send to last byte, and the CPU
- * seconds that this took.
+ * seconds that this took. LOG gets the stamps afterwards, as the server's log has its instants: request id, index of
+ * the event, CLOCK_MONOTONIC nanoseconds.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,16 +24,32 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TAIL 5
+
 #define READ_SIZE 65536
 
-static char request[1024], buffer[TAIL + READ_SIZE];
-static size_t request_len;
+/* Where a stream is in its answer. SIZE_END and DATA_END wait for a line feed; TRAILER for the empty line. */
+enum State { HEAD, SIZE, SIZE_END, DATA, DATA_END, TRAILER };
 
-static double seconds(void) {
+typedef struct {
+  int fd, request, events;
+  enum State state;
+  size_t left;
+  /* The last bytes of the head, and whether the last byte of data was a line feed. */
+  unsigned tail;
+  char feed;
+} Stream;
+
+static char buffer[READ_SIZE];
+static long long *stamps;
+static int tokens, per_request, sent;
+static const char *host_and_type;
+static char body[512];
+static int body_len;
+
+static long long now_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+  return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
 static double cpu_seconds(void) {
@@ -44,68 +63,148 @@ static void die(const char *what) {
   exit(2);
 }
 
-static void send_request(int fd) {
-  if (write(fd, request, request_len) != (ssize_t)request_len) die("write");
+static void send_request(Stream *stream) {
+  char request[1024];
+  stream->request = sent++;
+  stream->events = 0;
+  stream->state = HEAD;
+  stream->tail = 0;
+  stream->feed = 0;
+  int length = sprintf(request, "POST /v1/chat/completions HTTP/1.1\r\n%sx-request-id: r%d\r\ncontent-length: %d\r\n\r\n%s",
+                       host_and_type, stream->request, body_len, body);
+  if (write(stream->fd, request, (size_t)length) != length) die("write");
+}
+
+/* Stamps the ends of events in data. */
+static void take_data(Stream *stream, const char *at, const char *end, long long now) {
+  long long *own = stamps + (size_t)stream->request * (size_t)per_request;
+  while (at < end) {
+    const char *line = memchr(at, '\n', (size_t)(end - at));
+    if (!line) {
+      stream->feed = 0;
+      return;
+    }
+    if (line > at) stream->feed = 0;
+    if (stream->feed) {
+      if (stream->events == per_request) die("more events than asked for");
+      own[stream->events++] = now;
+      stream->feed = 0;
+    } else
+      stream->feed = 1;
+    at = line + 1;
+  }
+}
+
+static int hex(char byte) {
+  if (byte >= '0' && byte <= '9') return byte - '0';
+  byte |= 0x20;
+  return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+/* Reads bytes of one answer; 1 when it has ended with them. */
+static int take_bytes(Stream *stream, const char *at, const char *end, long long now) {
+  while (at < end) {
+    switch (stream->state) {
+    case HEAD:
+      stream->tail = stream->tail << 8 | (unsigned char)*at++;
+      if (stream->tail == 0x0d0a0d0a) {
+        stream->state = SIZE;
+        stream->left = 0;
+      }
+      break;
+    case SIZE: {
+      int digit = hex(*at);
+      if (digit < 0) {
+        stream->state = SIZE_END;
+        break;
+      }
+      stream->left = stream->left * 16 + (size_t)digit;
+      at++;
+      break;
+    }
+    case SIZE_END:
+      if (*at++ == '\n') stream->state = stream->left > 0 ? DATA : TRAILER;
+      break;
+    case DATA: {
+      size_t take = (size_t)(end - at) < stream->left ? (size_t)(end - at) : stream->left;
+      take_data(stream, at, at + take, now);
+      at += take;
+      stream->left -= take;
+      if (stream->left == 0) stream->state = DATA_END;
+      break;
+    }
+    case DATA_END:
+      if (*at++ == '\n') stream->state = SIZE;
+      break;
+    case TRAILER:
+      if (*at++ == '\n') return 1;
+      break;
+    }
+  }
+  return 0;
+}
+
+static void write_log(const char *path, int requests) {
+  FILE *log = fopen(path, "w");
+  if (!log) die(path);
+  for (int i = 0; i < requests; i++)
+    for (int k = 0; k < tokens; k++) fprintf(log, "r%d %d %lld\n", i, k, stamps[(size_t)i * (size_t)per_request + (size_t)k]);
+  if (fclose(log)) die(path);
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5) {
-    fprintf(stderr, "usage: sse-reader PORT STREAMS REQUESTS TOKENS\n");
+  if (argc < 5 || argc > 6) {
+    fprintf(stderr, "usage: sse-reader PORT STREAMS REQUESTS TOKENS [LOG]\n");
     return 2;
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  int port = atoi(argv[1]), streams = atoi(argv[2]), requests = atoi(argv[3]), tokens = atoi(argv[4]);
+  int port = atoi(argv[1]), streams = atoi(argv[2]), requests = atoi(argv[3]);
+  tokens = atoi(argv[4]);
+  /* The end of the text, the usage and the end mark. */
+  per_request = tokens + 3;
   if (requests < streams) streams = requests;
-  char body[512];
-  int body_len = sprintf(body,
+  body_len = sprintf(body,
       "{\"model\":\"c-server\",\"messages\":[{\"role\":\"user\",\"content\":\"a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f\"}],"
       "\"temperature\":0,\"max_tokens\":%d,\"stream\":true,\"stream_options\":{\"include_usage\":true}}", tokens);
-  request_len = (size_t)sprintf(request,
-      "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:%d\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s",
-      port, body_len, body);
+  char fixed[128];
+  sprintf(fixed, "host: 127.0.0.1:%d\r\ncontent-type: application/json\r\n", port);
+  host_and_type = fixed;
 
   int epoll_fd = epoll_create1(0);
-  int *fds = calloc((size_t)streams, sizeof *fds);
-  char(*tails)[TAIL] = calloc((size_t)streams, TAIL);
+  Stream *all = calloc((size_t)streams, sizeof *all);
+  stamps = calloc((size_t)requests * (size_t)per_request, sizeof *stamps);
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   for (int i = 0; i < streams; i++) {
-    fds[i] = socket(AF_INET, SOCK_STREAM, 0);
-    if (fds[i] < 0 || connect(fds[i], (struct sockaddr *)&address, sizeof address)) die("connect");
+    int fd = all[i].fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address)) die("connect");
     int on = 1;
-    setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = i};
-    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fds[i], &event);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
+    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
   }
 
-  double cpu_from = cpu_seconds(), from = seconds();
-  int sent = 0, done = 0;
+  double cpu_from = cpu_seconds();
+  long long from = now_ns();
+  int done = 0;
   long long events = 0;
-  for (; sent < streams; sent++) send_request(fds[sent]);
+  for (int i = 0; i < streams; i++) send_request(&all[i]);
   struct epoll_event ready[512];
   while (done < requests) {
     int count = epoll_wait(epoll_fd, ready, 512, -1);
     for (int i = 0; i < count; i++) {
-      int stream = ready[i].data.fd;
-      /* The last bytes before stand in front of the new ones, so that no mark is cut in two. */
-      memcpy(buffer, tails[stream], TAIL);
-      ssize_t got = recv(fds[stream], buffer + TAIL, READ_SIZE, MSG_DONTWAIT);
+      Stream *stream = ready[i].data.ptr;
+      ssize_t got = recv(stream->fd, buffer, READ_SIZE, MSG_DONTWAIT);
+      long long now = now_ns();
+      if (got < 0 && errno == EAGAIN) continue;
       if (got <= 0) die("stream cut");
-      char *at = buffer, *end = buffer + TAIL + got;
-      while ((at = memmem(at, (size_t)(end - at), "data: ", 6))) {
-        events++;
-        at += 6;
-      }
-      memcpy(tails[stream], end - TAIL, TAIL);
-      if (memcmp(end - 5, "0\r\n\r\n", 5)) continue;
+      if (!take_bytes(stream, buffer, buffer + got, now)) continue;
+      events += stream->events;
       done++;
-      memset(tails[stream], 0, TAIL);
-      if (sent < requests) {
-        send_request(fds[stream]);
-        sent++;
-      }
+      if (sent < requests) send_request(stream);
     }
   }
-  double took = seconds() - from;
-  printf("{\"events\":%lld,\"elapsedS\":%.6f,\"cpuS\":%.6f}\n", events, took, cpu_seconds() - cpu_from);
+  double took = (double)(now_ns() - from) / 1e9, cpu = cpu_seconds() - cpu_from;
+  printf("{\"events\":%lld,\"elapsedS\":%.6f,\"cpuS\":%.6f}\n", events, took, cpu);
+  if (argc == 6) write_log(argv[5], requests);
   return 0;
 }

@@ -132,6 +132,40 @@ describe('HttpResponseReader', () => {
     ).toMatch(/^truncated/);
   });
 
+  it('tells a whole chunk by itself, where it lies', () => {
+    const told: string[] = [];
+    const reader = new HttpResponseReader();
+    reader.begin({
+      head: () => undefined,
+      body: (buffer, start, end) => told.push(`${start}: ${buffer.toString('latin1', start, end)}`),
+      end: () => told.push('end'),
+      fail: (failure) => told.push(failure.detail),
+    });
+    const head = text('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
+    expect(reader.feed(head, 0, head.length, 0)).toBe(true);
+    const chunks = text('1\r\na\r\n3\r\nbcd\r\n2;x\r\nef\r\n0\r\n\r\n');
+    expect(reader.feed(chunks, 0, chunks.length, 0)).toBe(true);
+    expect(told).toEqual(['3: a', '9: bcd', '19: ef', 'end']);
+  });
+
+  it('tells nothing more once it was given up in the middle of a read', () => {
+    let told = 0;
+    const reader = new HttpResponseReader();
+    reader.begin({
+      head: () => undefined,
+      body: () => {
+        told++;
+        reader.abandon();
+      },
+      end: () => told++,
+      fail: () => told++,
+    });
+    const bytes = text('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n');
+    expect(reader.feed(bytes, 0, bytes.length, 0)).toBe(false);
+    expect(told).toBe(1);
+    expect(reader.idle).toBe(true);
+  });
+
   it('gives the same response however the bytes are cut', () => {
     const chunks = fc.array(fc.uint8Array({ minLength: 1, maxLength: 40 }), { maxLength: 12 });
     fc.assert(

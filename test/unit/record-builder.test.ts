@@ -123,6 +123,23 @@ describe('RecordBuilder', () => {
     });
   });
 
+  it('takes text as bytes as it takes it as a string, whoever counts', () => {
+    const parts = ['a', ' wörd', '日本語', 'x'.repeat(700), '😀'];
+    for (const counts of [[], [1, 2, 3, 4, 5], [-1, -1, -1, 4, 5]]) {
+      for (const keepText of [false, true]) {
+        const [byString, byBytes] = [new RecordBuilder(PLAN, keepText), new RecordBuilder(PLAN, keepText)];
+        for (const [i, part] of parts.entries()) {
+          byString.addChunk(110 + i, part, counts[i] ?? -1);
+          const bytes = Buffer.from(`<${part}>`);
+          byBytes.addChunkBytes(110 + i, bytes, 1, bytes.length - 1, counts[i] ?? -1);
+        }
+        byString.done = true;
+        byBytes.done = true;
+        expect(byBytes.finish(131, 0)).toEqual(byString.finish(131, 0));
+      }
+    }
+  });
+
   it('survives the way to disk and back', () => {
     const b = builder();
     b.addChunk(110.12345, 'a', 1);

@@ -220,7 +220,7 @@ class RankProcess {
         model: run.model,
         fields: taken,
         templateShare: spec.prompts.islCounts === 'content' ? (supply.facts.template.tokens ?? 0) : 0,
-        onChunk: (_text, tokens) => this.#progress.tokens(tokens),
+        onTokens: (tokens) => this.#progress.tokens(tokens),
       });
     }
     this.#say({ kind: 'ready' });
