@@ -8,10 +8,21 @@ export interface MockProcess {
   stop(): Promise<void>;
 }
 
-/** Starts `bench mock` on a free port in a process of its own, so that it does not share the sender's core. */
-export async function startMockProcess(flags: string): Promise<MockProcess> {
-  const words = flags.split(/\s+/).filter((word) => word !== '');
-  const child = spawn(process.execPath, [process.argv[1]!, 'mock', '--port', '0', ...words], {
+/** Starts `bench mock` with the words of `--mock-flags`. */
+export function startMockProcess(flags: string): Promise<MockProcess> {
+  return launchMock(flags.split(/\s+/).filter((word) => word !== ''));
+}
+
+/**
+ * Starts `bench mock` on a free port in a process of its own, so that it does not share the sender's core.
+ * `before` is put before the command, to keep it on a core.
+ */
+export async function launchMock(
+  flags: readonly string[],
+  before: readonly string[] = [],
+): Promise<MockProcess> {
+  const command = [...before, process.execPath, process.argv[1]!, 'mock', '--port', '0', ...flags];
+  const child = spawn(command[0]!, command.slice(1), {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // A signal to the terminal's group must not take the server away while requests are let to end.
     detached: true,
