@@ -1,6 +1,7 @@
 import { aiperfClient } from './aiperf.ts';
 import { benchClient } from './bench-client.ts';
 import type { Client } from './client.ts';
+import { guidellmClient } from './guidellm.ts';
 import { sglangClient, sglangRustClient } from './sglang.ts';
 import { vllmClient } from './vllm.ts';
 
@@ -10,5 +11,6 @@ export const CLIENTS: readonly Client[] = [
   sglangClient,
   sglangRustClient,
   aiperfClient,
+  guidellmClient,
   vllmClient,
 ];
