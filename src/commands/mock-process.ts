@@ -5,6 +5,8 @@ const LISTENING = /listening on (\S+)/;
 
 export interface MockProcess {
   readonly url: string;
+  /** Its process, which leads a group of its own. */
+  readonly pid: number | undefined;
   stop(): Promise<void>;
 }
 
@@ -52,6 +54,7 @@ export async function launchMock(
   });
   return {
     url,
+    pid: child.pid,
     async stop() {
       child.kill('SIGTERM');
       await ended;

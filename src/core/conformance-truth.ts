@@ -99,7 +99,7 @@ export interface ServerCheck {
 }
 
 /** Half of the writes may be later than this, and one in a hundred than that. */
-const MOST_LATE_MS = { p50: 1, p99: 20 };
+const MOST_LATE_MS = { p50: 1, p99: 10 };
 
 /** Compares each write with the instant that the schedule wanted it at; answers with faults are left out. */
 export function checkServer({ eventsPerWrite }: Truth['head'], lines: readonly TruthLine[]): ServerCheck {

@@ -44,7 +44,7 @@ export interface Score {
   readonly passed: boolean;
 }
 
-/** `void`: the server fell behind its schedule, so the case says nothing; `none`: the client gave no result. */
+/** `void`: server or machine did not keep time, so the latencies say nothing of the client; `none`: the client gave no result. */
 export type CaseVerdict = 'pass' | 'fail' | 'void' | 'none';
 
 export interface CaseScore {
@@ -103,20 +103,28 @@ export interface CaseInput {
   /** Requests that the client was told to send. */
   readonly asked: number;
   readonly stamps: StampErrors | null;
+  /** Why the machine made the latencies worthless, in a sentence; null where nothing is known of that. */
+  readonly disturbed: string | null;
 }
 
 /** Holds what a client told against what the server did. Pure. */
-export function scoreCase({ truth, told, meanings, chosen, asked, stamps }: CaseInput): CaseScore {
+export function scoreCase(input: CaseInput): CaseScore {
+  const { truth, told, meanings, chosen, asked, stamps, disturbed } = input;
   const lines = chosenLines(truth, chosen);
   const whole = lines.filter(isWhole);
   const server = checkServer(truth.head, whole);
-  const scores = [
-    ...scoreCounts(lines, whole, told, asked),
-    ...TIMED_METRICS.flatMap((metric) => scoreLatency(metric, truth, whole, told, meanings)),
-  ];
-  if (server.behind !== null) return { verdict: 'void', reasons: [server.behind], server, scores, stamps };
-  const reasons = scores.filter(({ passed }) => !passed).map(reasonOf);
-  return { verdict: reasons.length === 0 ? 'pass' : 'fail', reasons, server, scores, stamps };
+  const counts = scoreCounts(lines, whole, told, asked);
+  const latencies = TIMED_METRICS.flatMap((metric) => scoreLatency(metric, truth, whole, told, meanings));
+  const verdictOf = (): Pick<CaseScore, 'verdict' | 'reasons'> => {
+    const wrong = counts.filter(({ passed }) => !passed).map(reasonOf);
+    const off = latencies.filter(({ passed }) => !passed).map(reasonOf);
+    // A count is right or wrong however busy the machine is; a latency may be right in spite of that.
+    const excuse = server.behind ?? (off.length > 0 ? disturbed : null);
+    if (excuse !== null) return { verdict: wrong.length > 0 ? 'fail' : 'void', reasons: [...wrong, excuse] };
+    const reasons = [...wrong, ...off];
+    return { verdict: reasons.length > 0 ? 'fail' : 'pass', reasons };
+  };
+  return { ...verdictOf(), server, scores: [...counts, ...latencies], stamps };
 }
 
 /** The score of a client that gave nothing to score; `reason` says why. */

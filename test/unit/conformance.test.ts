@@ -36,6 +36,7 @@ function score(told: Told, input: Partial<CaseInput> = {}) {
     chosen: { last: 10 },
     asked: 10,
     stamps: null,
+    disturbed: null,
     ...input,
   });
 }
@@ -188,6 +189,24 @@ describe('a server that fell behind its schedule', () => {
       expect(verdict).toBe('void');
       expect(reasons).toEqual([expect.stringContaining('fell behind its own schedule')]);
     }
+  });
+
+  it('excuses no count', () => {
+    const behind = pacedTruth({ ...PACE, lateMs: 40 });
+    const wrong = { ...lying('ttftMs', { mean: 900 }), outputTokens: 209 };
+    const { verdict, reasons } = score(wrong, { truth: behind });
+    expect(verdict).toBe('fail');
+    expect(reasons).toEqual(['outputTokens: told 209, it was 210', expect.stringContaining('fell behind')]);
+  });
+
+  it('need not be at fault: on a machine with other work a latency that is off says nothing', () => {
+    const disturbed = 'other work took 40 %';
+    expect(score(lying('ttftMs', { mean: 900 }), { disturbed })).toMatchObject({
+      verdict: 'void',
+      reasons: [disturbed],
+    });
+    expect(score(HONEST, { disturbed }).verdict).toBe('pass');
+    expect(score({ ...HONEST, good: 9 }, { disturbed }).verdict).toBe('fail');
   });
 
   it('is told by few writes that were very late, too', () => {

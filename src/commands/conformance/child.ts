@@ -11,6 +11,8 @@ export interface ChildOrder {
   readonly timeoutMs: number;
   /** Ends it, and all that it started. */
   readonly signal: AbortSignal;
+  /** Told of the process, which leads a group of its own. */
+  readonly started: (pid: number | undefined) => void;
 }
 
 /** Why a command did not end well, in a phrase; null when it did. */
@@ -21,6 +23,7 @@ export async function runChild({
   log,
   timeoutMs,
   signal,
+  started,
 }: ChildOrder): Promise<string | null> {
   signal.throwIfAborted();
   const file = openSync(log, 'w');
@@ -32,6 +35,7 @@ export async function runChild({
     detached: true,
   });
   closeSync(file);
+  started(child.pid);
   const kill = (): void => endGroup(child.pid);
   let late = false;
   const timer = setTimeout(() => {

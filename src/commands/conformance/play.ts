@@ -9,6 +9,8 @@ import type { Case } from './cases.ts';
 import { runChild } from './child.ts';
 import type { Client, Installed, Reading, Task } from './client.ts';
 import type { Cores } from './cores.ts';
+import { OtherWork } from './other-work.ts';
+import { warmServer } from './warm-server.ts';
 
 /** Some clients take most of a minute to start. */
 const LONGEST_MS = 300_000;
@@ -35,7 +37,11 @@ export async function play(client: Client, installed: Installed, of: Case, stage
   const server = await launchMock(['--truth', log, ...of.mock], cores.server);
   const task: Task = { url: server.url, of, dir, tokenizer };
   let failure: string | null;
+  let disturbed: string | null = null;
   try {
+    await warmServer(server.url, signal);
+    let clientPid: number | undefined;
+    const others = new OtherWork(() => [server.pid, clientPid]);
     failure = await runChild({
       words: [...(of.oneCore ? cores.oneForClient : cores.client), ...installed.words, ...client.args(task)],
       env: installed.env,
@@ -43,6 +49,11 @@ export async function play(client: Client, installed: Installed, of: Case, stage
       log: path.join(dir, 'client.log'),
       timeoutMs: LONGEST_MS,
       signal,
+      started: (pid) => {
+        clientPid = pid;
+      },
+    }).finally(() => {
+      disturbed = others.stop();
     });
   } finally {
     await server.stop();
@@ -53,7 +64,8 @@ export async function play(client: Client, installed: Installed, of: Case, stage
   const truth = readTruth(readFileSync(log, 'utf8'), log);
   const { told, chosen, stamped, remark } = reading;
   const stamps = stamped === null ? null : stampErrors(truth, stamped);
-  const score = scoreCase({ truth, told, meanings: client.meanings, chosen, asked: of.requests, stamps });
+  const { meanings } = client;
+  const score = scoreCase({ truth, told, meanings, chosen, asked: of.requests, stamps, disturbed });
   return { score, remark };
 }
 
