@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const ALONE = ['test/cli/truth.test.ts'];
+const ALONE = ['test/cli/truth.test.ts', 'test/cli/conformance.test.ts'];
 
 export default defineConfig({
   test: {

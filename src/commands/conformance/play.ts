@@ -37,9 +37,10 @@ export async function play(client: Client, installed: Installed, of: Case, stage
   const server = await launchMock(['--truth', log, ...of.mock], cores.server);
   const task: Task = { url: server.url, of, dir, tokenizer };
   let failure: string | null;
+  let ownRequests = 0;
   let disturbed: string | null = null;
   try {
-    await warmServer(server.url, signal);
+    ownRequests = await warmServer(server.url, signal);
     let clientPid: number | undefined;
     const others = new OtherWork(() => [server.pid, clientPid]);
     failure = await runChild({
@@ -61,7 +62,8 @@ export async function play(client: Client, installed: Installed, of: Case, stage
   const reading = readOf(client, task);
   if (typeof reading === 'string')
     return { score: unscored(`no result (${failure ?? reading})`), remark: null };
-  const truth = readTruth(readFileSync(log, 'utf8'), log);
+  const { head, lines } = readTruth(readFileSync(log, 'utf8'), log);
+  const truth = { head, lines: lines.slice(ownRequests) };
   const { told, chosen, stamped, remark } = reading;
   const stamps = stamped === null ? null : stampErrors(truth, stamped);
   const { meanings } = client;

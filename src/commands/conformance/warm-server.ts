@@ -4,12 +4,14 @@ const AT_ONCE = 32;
 const TOKENS = 12;
 
 /**
- * Makes a fresh mock server do what it will be measured at, so that no client gets a cold one. The requests
- * stand in its log before those of the client; no fault strikes them, and they take no part in the dice.
+ * Makes a fresh mock server do what it will be measured at, so that no client gets a cold one; the number of
+ * requests, which stand in its log before those of the client. No fault strikes them, and they take no part in
+ * the dice.
  */
-export async function warmServer(url: string, signal: AbortSignal): Promise<void> {
+export async function warmServer(url: string, signal: AbortSignal): Promise<number> {
   for (let round = 0; round < ROUNDS; round++)
     await Promise.all(Array.from({ length: AT_ONCE }, (_, i) => ask(url, `warm ${round} ${i} up`, signal)));
+  return ROUNDS * AT_ONCE;
 }
 
 async function ask(url: string, content: string, signal: AbortSignal): Promise<void> {
