@@ -52,6 +52,8 @@ export interface CaseScore {
   /** One sentence each; empty for a pass. */
   readonly reasons: readonly string[];
   readonly server: ServerCheck | null;
+  /** Share of all cores that other processes had meanwhile; null where that is not known. */
+  readonly otherWorkRatio: number | null;
   readonly scores: readonly Score[];
   /** Where the client's own instants are known. */
   readonly stamps: StampErrors | null;
@@ -95,6 +97,9 @@ export const TOLERANCES: Readonly<Record<TimedMetric, Readonly<Record<TimedStati
   e2eMs: { mean: { ms: 2, ratio: 0.02 }, p50: { ms: 2, ratio: 0.02 }, p99: { ms: 5, ratio: 0.05 } },
 };
 
+/** Beyond this nobody knows whose fault a late instant was. */
+const MOST_OTHER_WORK_RATIO = 0.1;
+
 export interface CaseInput {
   readonly truth: Truth;
   readonly told: Told;
@@ -103,13 +108,13 @@ export interface CaseInput {
   /** Requests that the client was told to send. */
   readonly asked: number;
   readonly stamps: StampErrors | null;
-  /** Why the machine made the latencies worthless, in a sentence; null where nothing is known of that. */
-  readonly disturbed: string | null;
+  /** Share of all cores that other processes had meanwhile; null where that is not known. */
+  readonly otherWorkRatio: number | null;
 }
 
 /** Holds what a client told against what the server did. Pure. */
 export function scoreCase(input: CaseInput): CaseScore {
-  const { truth, told, meanings, chosen, asked, stamps, disturbed } = input;
+  const { truth, told, meanings, chosen, asked, stamps, otherWorkRatio } = input;
   const lines = chosenLines(truth, chosen);
   const whole = lines.filter(isWhole);
   const server = checkServer(truth.head, whole);
@@ -119,17 +124,30 @@ export function scoreCase(input: CaseInput): CaseScore {
     const wrong = counts.filter(({ passed }) => !passed).map(reasonOf);
     const off = latencies.filter(({ passed }) => !passed).map(reasonOf);
     // A count is right or wrong however busy the machine is; a latency may be right in spite of that.
-    const excuse = server.behind ?? (off.length > 0 ? disturbed : null);
+    const excuse = server.behind ?? (off.length > 0 ? disturbance(otherWorkRatio) : null);
     if (excuse !== null) return { verdict: wrong.length > 0 ? 'fail' : 'void', reasons: [...wrong, excuse] };
     const reasons = [...wrong, ...off];
     return { verdict: reasons.length > 0 ? 'fail' : 'pass', reasons };
   };
-  return { ...verdictOf(), server, scores: [...counts, ...latencies], stamps };
+  return { ...verdictOf(), server, otherWorkRatio, scores: [...counts, ...latencies], stamps };
+}
+
+/** Why latencies that are off say nothing; null where the cores were free for server and client. */
+function disturbance(otherWorkRatio: number | null): string | null {
+  if (otherWorkRatio === null || otherWorkRatio <= MOST_OTHER_WORK_RATIO) return null;
+  return `other work took ${Math.round(100 * otherWorkRatio)} % of the cores meanwhile: this says nothing of the client`;
 }
 
 /** The score of a client that gave nothing to score; `reason` says why. */
 export function unscored(reason: string): CaseScore {
-  return { verdict: 'none', reasons: [reason], server: null, scores: [], stamps: null };
+  return {
+    verdict: 'none',
+    reasons: [reason],
+    server: null,
+    otherWorkRatio: null,
+    scores: [],
+    stamps: null,
+  };
 }
 
 function scoreCounts(

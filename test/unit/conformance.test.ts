@@ -36,7 +36,7 @@ function score(told: Told, input: Partial<CaseInput> = {}) {
     chosen: { last: 10 },
     asked: 10,
     stamps: null,
-    disturbed: null,
+    otherWorkRatio: null,
     ...input,
   });
 }
@@ -200,13 +200,15 @@ describe('a server that fell behind its schedule', () => {
   });
 
   it('need not be at fault: on a machine with other work a latency that is off says nothing', () => {
-    const disturbed = 'other work took 40 %';
-    expect(score(lying('ttftMs', { mean: 900 }), { disturbed })).toMatchObject({
+    const off = lying('ttftMs', { mean: 900 });
+    const busy = { otherWorkRatio: 0.4 };
+    expect(score(off, busy)).toMatchObject({
       verdict: 'void',
-      reasons: [disturbed],
+      reasons: [expect.stringContaining('other work took 40 % of the cores')],
     });
-    expect(score(HONEST, { disturbed }).verdict).toBe('pass');
-    expect(score({ ...HONEST, good: 9 }, { disturbed }).verdict).toBe('fail');
+    expect(score(HONEST, busy).verdict).toBe('pass');
+    expect(score({ ...HONEST, good: 9 }, busy).verdict).toBe('fail');
+    expect(score(off, { otherWorkRatio: 0.09 }).verdict).toBe('fail');
   });
 
   it('is told by few writes that were very late, too', () => {

@@ -2,11 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 /** CPU seconds of the process groups are collected this often: what ends between two looks is missed. */
 const EVERY_MS = 100;
-/** More than this share of all cores, used by others, and nobody knows whose fault a late instant was. */
-const MOST_RATIO = 0.1;
 const TICKS_PER_S = 100;
 
-/** What else ran on this machine's cores meanwhile; on systems without /proc nothing is seen. */
+/** What else runs on this machine's cores. */
 export class OtherWork {
   readonly #groups: () => readonly (number | undefined)[];
   readonly #timer: NodeJS.Timeout;
@@ -22,8 +20,8 @@ export class OtherWork {
     this.#timer = setInterval(() => this.#look(), EVERY_MS);
   }
 
-  /** Why the time since the start says nothing, in a sentence; null where the cores were ours. */
-  stop(): string | null {
+  /** Share of all cores that other processes had since the start, from 0; null where nobody says. */
+  stop(): number | null {
     this.#look();
     clearInterval(this.#timer);
     const now = busyTicks();
@@ -32,10 +30,7 @@ export class OtherWork {
     const busyS = (now.ticks - this.#busyTicks.ticks) / TICKS_PER_S;
     const groupsS = [...this.#ownTicks.values()].reduce((total, ticks) => total + ticks, 0) / TICKS_PER_S;
     const coreS = (now.cores * (performance.now() - this.#startedAtMs)) / 1_000;
-    const ratio = (busyS - groupsS - (user + system) / 1e6) / coreS;
-    return ratio > MOST_RATIO
-      ? `other work took ${Math.round(100 * ratio)} % of the cores meanwhile: this says nothing of the client`
-      : null;
+    return Math.max(0, busyS - groupsS - (user + system) / 1e6) / coreS;
   }
 
   #look(): void {

@@ -38,7 +38,7 @@ export async function play(client: Client, installed: Installed, of: Case, stage
   const task: Task = { url: server.url, of, dir, tokenizer };
   let failure: string | null;
   let ownRequests = 0;
-  let disturbed: string | null = null;
+  let otherWorkRatio: number | null = null;
   try {
     ownRequests = await warmServer(server.url, signal);
     let clientPid: number | undefined;
@@ -54,7 +54,7 @@ export async function play(client: Client, installed: Installed, of: Case, stage
         clientPid = pid;
       },
     }).finally(() => {
-      disturbed = others.stop();
+      otherWorkRatio = others.stop();
     });
   } finally {
     await server.stop();
@@ -67,7 +67,7 @@ export async function play(client: Client, installed: Installed, of: Case, stage
   const { told, chosen, stamped, remark } = reading;
   const stamps = stamped === null ? null : stampErrors(truth, stamped);
   const { meanings } = client;
-  const score = scoreCase({ truth, told, meanings, chosen, asked: of.requests, stamps, disturbed });
+  const score = scoreCase({ truth, told, meanings, chosen, asked: of.requests, stamps, otherWorkRatio });
   return { score, remark };
 }
 

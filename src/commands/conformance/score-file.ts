@@ -16,7 +16,7 @@ export function scoreFile(truthFile: string, resultFile: string): ConformanceRes
   const { told, chosen, stamped, remark } = reading;
   const stamps = stamped === null ? null : stampErrors(truth, stamped);
   const { meanings, name } = client;
-  const score = scoreCase({ truth, told, meanings, chosen, asked, stamps, disturbed: null });
+  const score = scoreCase({ truth, told, meanings, chosen, asked, stamps, otherWorkRatio: null });
   return {
     schema: CONFORMANCE_SCHEMA,
     host: null,
