@@ -9,6 +9,8 @@ export class OtherWork {
   readonly #groups: () => readonly (number | undefined)[];
   readonly #timer: NodeJS.Timeout;
   readonly #ownTicks = new Map<number, number>();
+  /** What those had used before that were there at the start. */
+  readonly #earlierTicks: number;
   readonly #startedAtMs = performance.now();
   readonly #busyTicks = busyTicks();
   readonly #own = process.cpuUsage();
@@ -17,6 +19,7 @@ export class OtherWork {
   constructor(groups: () => readonly (number | undefined)[]) {
     this.#groups = groups;
     this.#look();
+    this.#earlierTicks = this.#groupTicks();
     this.#timer = setInterval(() => this.#look(), EVERY_MS);
   }
 
@@ -28,9 +31,13 @@ export class OtherWork {
     if (now === null || this.#busyTicks === null) return null;
     const { user, system } = process.cpuUsage(this.#own);
     const busyS = (now.ticks - this.#busyTicks.ticks) / TICKS_PER_S;
-    const groupsS = [...this.#ownTicks.values()].reduce((total, ticks) => total + ticks, 0) / TICKS_PER_S;
+    const groupsS = (this.#groupTicks() - this.#earlierTicks) / TICKS_PER_S;
     const coreS = (now.cores * (performance.now() - this.#startedAtMs)) / 1_000;
     return Math.max(0, busyS - groupsS - (user + system) / 1e6) / coreS;
+  }
+
+  #groupTicks(): number {
+    return [...this.#ownTicks.values()].reduce((total, ticks) => total + ticks, 0);
   }
 
   #look(): void {
