@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const ALONE = ['test/cli/truth.test.ts', 'test/cli/validity.test.ts'];
+const ALONE = ['truth', 'validity', 'conformance'].map((name) => `test/cli/${name}.test.ts`);
 
 export default defineConfig({
   test: {

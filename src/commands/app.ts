@@ -83,7 +83,10 @@ async function makeParser(args: readonly string[], set: (code: ExitCode) => void
   }
   return parser
     .completion('completion', 'print a completion script for bash or zsh')
-    .demandCommand(1, 'say what to do: bench sweep, run, serving, stack, check, prompts, report or mock')
+    .demandCommand(
+      1,
+      'say what to do: bench sweep, run, serving, stack, check, prompts, report, mock or conformance',
+    )
     .strict()
     .recommendCommands()
     .version(VERSION)

@@ -5,6 +5,8 @@ const LISTENING = /listening on (\S+)/;
 
 export interface MockProcess {
   readonly url: string;
+  /** Its process, which leads a group of its own. */
+  readonly pid: number | undefined;
   stop(): Promise<void>;
 }
 
@@ -13,9 +15,16 @@ export function mockWords(flags: string): string[] {
   return flags.split(/\s+/).filter((word) => word !== '');
 }
 
-/** Starts `bench mock` on a free port in a process of its own, so that it does not share the sender's core. */
-export async function startMockProcess(words: readonly string[]): Promise<MockProcess> {
-  const child = spawn(process.execPath, [process.argv[1]!, 'mock', '--port', '0', ...words], {
+/**
+ * Starts `bench mock` on a free port in a process of its own, so that it does not share the sender's core.
+ * `before` is put before the command, to keep it on a core.
+ */
+export async function startMockProcess(
+  words: readonly string[],
+  before: readonly string[] = [],
+): Promise<MockProcess> {
+  const command = [...before, process.execPath, process.argv[1]!, 'mock', '--port', '0', ...words];
+  const child = spawn(command[0]!, command.slice(1), {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // A signal to the terminal's group must not take the server away while requests are let to end.
     detached: true,
@@ -45,6 +54,7 @@ export async function startMockProcess(words: readonly string[]): Promise<MockPr
   });
   return {
     url,
+    pid: child.pid,
     async stop() {
       child.kill('SIGTERM');
       await ended;

@@ -144,7 +144,8 @@ export const addReport: AddVerb = (y, { usage, about, declare, set }) =>
         inner.positional('dir', {
           type: 'string',
           demandOption: true,
-          describe: 'folder of a run, its report.json, or a result of sglang.bench_serving, vLLM or AIPerf',
+          describe:
+            'folder of a run, its report.json, or a result of sglang.bench_serving, vLLM, AIPerf or guidellm',
         }),
         REPORT_OPTIONS,
       )

@@ -37,6 +37,11 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     about: 'serve a simulated model with a known schedule',
     load: async () => (await import('./mock.ts')).addMock,
   },
+  conformance: {
+    usage: 'conformance',
+    about: "score a client's numbers against a server with a known schedule",
+    load: async () => (await import('./conformance/verb.ts')).addConformance,
+  },
   stack: {
     usage: 'stack',
     about: 'launch, prove ready, watch and tear down the stack under test',

@@ -10,7 +10,9 @@ export interface ImportKind extends Kind {
   readonly definitions: Readonly<Record<string, string>>;
   /** Whether this tool wrote the object. */
   owns(result: JsonObject): boolean;
-  /** The numbers of an object that it owns; nothing is computed that the file does not hold. */
+  /** The results in an object that it owns; left out where the object is one. */
+  split?(result: JsonObject): readonly JsonObject[];
+  /** The numbers of a result; nothing is computed that the file does not hold. */
   point(result: JsonObject): ForeignPoint;
   /** What a reader of these results has to know. */
   notes(results: readonly JsonObject[]): string[];

@@ -1,13 +1,14 @@
 import { usageError } from '../core/errors.ts';
 import type { ForeignRun } from '../core/foreign.ts';
 import { aiperfImport } from './aiperf.ts';
+import { guidellmImport } from './guidellm.ts';
 import type { ImportKind } from './import-kind.ts';
 import type { PlacedObject } from './json-objects.ts';
 import { sglangImport } from './sglang.ts';
 import { vllmImport } from './vllm.ts';
 
 /** All tools whose results are read. They are told apart by what is in the file, not by its name. */
-export const IMPORTERS: readonly ImportKind[] = [sglangImport, vllmImport, aiperfImport];
+export const IMPORTERS: readonly ImportKind[] = [sglangImport, vllmImport, aiperfImport, guidellmImport];
 
 /**
  * The results in a file of another tool, in that tool's definitions. Exit 2 when no tool is known by them,
@@ -29,7 +30,7 @@ export function importResults(objects: readonly PlacedObject[], source: string):
       'keep the results of each tool in a file of their own',
     );
   }
-  const results = objects.map(({ value }) => value);
+  const results = objects.flatMap(({ value }) => tool.split?.(value) ?? [value]);
   return {
     tool: tool.name,
     lookalike: tool.lookalike ?? null,

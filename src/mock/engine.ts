@@ -6,6 +6,8 @@ export interface Timing {
   readonly ttftMs: number | null;
   /** Time of a decode step in a batch of none. */
   readonly stepMs: number;
+  /** Fixed schedule: each request is later by its own share of a step, so that they do not all write at one instant. */
+  readonly spread: boolean;
   /** What each stream of the batch adds to a step. */
   readonly stepPerStreamMs: number;
   /** Time between the end of prefill and the first token that nothing queues for. */

@@ -104,7 +104,10 @@ export class Generator {
     if (response.destroyed) return;
     try {
       const fault = this.#faultOf(incoming);
-      if (this.#failsAtOnce(fault, response)) return;
+      if (this.#failsAtOnce(fault, response)) {
+        this.#tellRefusal(incoming, fault!.kind);
+        return;
+      }
       this.#generate(
         incoming,
         parseGeneration(incoming.api, incoming.body, this.#options, this.#tokenizer),
@@ -174,8 +177,9 @@ export class Generator {
       cachedTokens: plan.cachedTokens,
       outputTokens: plan.outputTokens,
       maxTokens: request.maxTokens,
-      emit: (tokens, last) => {
+      emit: (tokens, last, dueAtMs) => {
         if (over) return;
+        truth?.due(dueAtMs);
         this.#metrics.generationTokens += tokens;
         over = !answer.emit(tokens, last);
         if (over) truth?.end(fault?.kind ?? 'good');
@@ -193,6 +197,10 @@ export class Generator {
   #tellTruth({ requestId, arrivedAtMs }: Incoming, plan: AnswerPlan): TruthStream | null {
     const { promptTokens } = plan.request;
     return this.#truth?.begin({ requestId, responseId: plan.id, arrivedAtMs, promptTokens }) ?? null;
+  }
+
+  #tellRefusal({ requestId, arrivedAtMs }: Incoming, outcome: string): void {
+    this.#truth?.begin({ requestId, responseId: '', arrivedAtMs, promptTokens: 0 }).end(outcome);
   }
 
   #plan(request: GenerationRequest, response: ServerResponse, fault: Fault | null): AnswerPlan {

@@ -52,6 +52,7 @@ export const MOCK_DEFAULTS = {
   model: 'mock',
   seed: 1,
   step: '10ms',
+  spread: false,
   'step-per-stream': '0.02ms',
   'base-ttft': '20ms',
   'prefill-tokens-per-s': 200_000,
@@ -91,6 +92,12 @@ export const MOCK_FLAGS: readonly MockFlag[] = (
         'fixed schedule: step k of each answer is due at arrival + TTFT + k times --step, with no queues, no batch and no KV limit',
     },
     { name: 'step', type: 'string', about: 'time of a decode step' },
+    {
+      name: 'spread',
+      type: 'boolean',
+      about:
+        'with --ttft: make each answer later by its own share of a step, so that they do not all write at once',
+    },
     { name: 'step-per-stream', type: 'string', about: 'what each stream of the batch adds to a step' },
     { name: 'base-ttft', type: 'string', about: 'time between the end of prefill and the first token' },
     {
@@ -180,6 +187,7 @@ export function parseMockOptions(flags: Readonly<Record<string, unknown>>): Mock
     timing: {
       ttftMs: read.given('ttft') ? read.durationMs('ttft') : null,
       stepMs: read.durationMs('step'),
+      spread: read.flag('spread'),
       stepPerStreamMs: read.durationMs('step-per-stream'),
       baseTtftMs: read.durationMs('base-ttft'),
       prefillTokensPerS: read.number('prefill-tokens-per-s', 1, Number.MAX_VALUE),

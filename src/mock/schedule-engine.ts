@@ -8,7 +8,12 @@ import {
   type Work,
 } from './engine.ts';
 
+/** Its multiples fall evenly into a step, however many there are. */
+const GOLDEN_RATIO = 0.6180339887498949;
+
 interface Job extends Ticket {
+  /** Arrival, and the request's share of a step. */
+  readonly startAtMs: number;
   step: number;
   made: number;
   dueAtMs: number;
@@ -18,7 +23,8 @@ interface Job extends Ticket {
 
 /**
  * The fixed schedule: step k of a request is due at arrival + TTFT + k · step, whatever else runs. All
- * instants are absolute, so lateness never adds up. With jitter each gap is multiplied by its own ratio.
+ * instants are absolute, so lateness never adds up. With jitter each gap is multiplied by its own ratio;
+ * with `spread` the whole schedule of a request is later by its own share of a step.
  */
 export class ScheduleEngine implements Engine {
   readonly #timing: Timing & { readonly ttftMs: number };
@@ -42,13 +48,15 @@ export class ScheduleEngine implements Engine {
   }
 
   submit(work: Work): Ticket {
-    const { ttftMs, jitterRatio, seed } = this.#timing;
+    const { ttftMs, stepMs, jitterRatio, seed, spread } = this.#timing;
+    const share = spread ? (this.#submitted * GOLDEN_RATIO) % 1 : 0;
     const ratio = jitterSource(jitterRatio, 'schedule', seed, this.#submitted++);
     const job: Job = {
       work,
+      startAtMs: work.arrivedAtMs + share * stepMs,
       step: 0,
       made: 0,
-      dueAtMs: work.arrivedAtMs + ttftMs * ratio(),
+      dueAtMs: work.arrivedAtMs + share * stepMs + ttftMs * ratio(),
       ended: false,
       ratio,
     };
@@ -74,13 +82,12 @@ export class ScheduleEngine implements Engine {
   }
 
   #emit(job: Job): void {
-    const { work, dueAtMs } = job;
+    const { work, dueAtMs, startAtMs } = job;
     const { ttftMs, stepMs, tokensPerStep, jitterRatio } = this.#timing;
     const tokens = Math.min(tokensPerStep[job.step % tokensPerStep.length]!, work.outputTokens - job.made);
     job.made += tokens;
     job.step++;
-    job.dueAtMs =
-      jitterRatio === 0 ? work.arrivedAtMs + ttftMs + job.step * stepMs : dueAtMs + stepMs * job.ratio();
+    job.dueAtMs = jitterRatio === 0 ? startAtMs + ttftMs + job.step * stepMs : dueAtMs + stepMs * job.ratio();
     const last = job.made >= work.outputTokens;
     if (last) this.#end(job);
     work.emit(tokens, last, dueAtMs);

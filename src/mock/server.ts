@@ -6,6 +6,7 @@ import type { Api } from './generation-request.ts';
 import { Generator } from './generator.ts';
 import type { MockOptions } from './options.ts';
 import { send, sendError } from './reply.ts';
+import { BATCH_EVENTS } from './sse-writer.ts';
 import { processClock } from './ticker.ts';
 import type { MockTokenizer } from './tokenizer.ts';
 import { TruthLog } from './truth-log.ts';
@@ -31,7 +32,9 @@ const GENERATIONS: Readonly<Record<string, Api>> = {
 
 /** Starts the mock server. Throws a BenchError (exit 2) when it cannot listen where it should. */
 export async function startMock(options: MockOptions, tokenizer: MockTokenizer): Promise<MockServer> {
-  const truth = options.truthFile === null ? null : new TruthLog(options.truthFile);
+  const { truthFile, roleChunk, framing } = options;
+  const eventsPerWrite = framing === 'batch' ? BATCH_EVENTS : 1;
+  const truth = truthFile === null ? null : new TruthLog(truthFile, { eventsPerWrite, roleChunk });
   const generator = new Generator(options, tokenizer, processClock, truth);
   const server = createServer(
     { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true },

@@ -4,7 +4,7 @@ import type { Framing } from './options.ts';
 import type { TruthStream } from './truth-log.ts';
 
 /** Events of a write in the framing `batch`. */
-const BATCH_EVENTS = 4;
+export const BATCH_EVENTS = 4;
 
 /**
  * Writes events as the body of a response whose head is out. It frames HTTP chunks by itself and writes

@@ -2,10 +2,11 @@ import { createWriteStream, openSync, type WriteStream } from 'node:fs';
 import { errorText, usageError } from '../core/errors.ts';
 import { TRUTH_SCHEMA, type TruthHead, type TruthLine } from '../core/truth.ts';
 
-/** What is known of a request when its answer begins. */
+/** What is known of a request when its answer begins. A log tells all of them, those refused at once too. */
 export interface TruthRequest {
   /** The header x-request-id; null where the client sent none. */
   readonly requestId: string | null;
+  /** Empty where the answer has none. */
   readonly responseId: string;
   /** When its head had been read. */
   readonly arrivedAtMs: number;
@@ -20,8 +21,8 @@ export class TruthLog {
   readonly #file: WriteStream;
   readonly #originMs: number;
 
-  /** Replaces `file`. Exit 2 when it cannot be written. */
-  constructor(file: string) {
+  /** Replaces `file`; `facts` are those of the head. Exit 2 when it cannot be written. */
+  constructor(file: string, facts: Pick<TruthHead, 'eventsPerWrite' | 'roleChunk'>) {
     try {
       this.#file = createWriteStream(file, { fd: openSync(file, 'w') });
     } catch (error) {
@@ -31,7 +32,8 @@ export class TruthLog {
       );
     }
     this.#originMs = performance.now();
-    const head: TruthHead = { schema: TRUTH_SCHEMA, monotonicNs: process.hrtime.bigint().toString() };
+    const monotonicNs = process.hrtime.bigint().toString();
+    const head: TruthHead = { schema: TRUTH_SCHEMA, monotonicNs, ...facts };
     this.#file.write(`${JSON.stringify(head)}\n`);
   }
 
@@ -52,6 +54,7 @@ export class TruthStream {
   readonly #originMs: number;
   readonly #write: (line: TruthLine) => void;
   readonly #eventAtMs: number[] = [];
+  readonly #dueAtMs: number[] = [];
   readonly #tokens: number[] = [];
   #ended = false;
 
@@ -59,6 +62,11 @@ export class TruthStream {
     this.#request = request;
     this.#originMs = originMs;
     this.#write = write;
+  }
+
+  /** The schedule wanted the next event at this instant. */
+  due(atMs: number): void {
+    this.#dueAtMs.push(this.#toMs(atMs));
   }
 
   /** Events with so many tokens each are about to be handed to the socket, or the last of their bytes are. */
@@ -82,6 +90,7 @@ export class TruthStream {
       promptTokens,
       arrivedAtMs: this.#toMs(arrivedAtMs),
       eventAtMs: this.#eventAtMs,
+      dueAtMs: this.#dueAtMs,
       tokens: this.#tokens,
     });
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { IMPORTERS } from '../../src/importers/index.ts';
-import { AIPERF, changed, onlyPoint, read, sglangLine, VLLM } from '../fixtures/foreign.ts';
+import { AIPERF, changed, GUIDELLM, onlyPoint, read, sglangLine, VLLM } from '../fixtures/foreign.ts';
 
 describe('results of sglang.bench_serving', () => {
   it('have the numbers of each layout, under bench’s names', () => {
@@ -222,11 +222,48 @@ describe('results of AIPerf', () => {
   });
 });
 
+describe('results of guidellm', () => {
+  it('are of the requests that went well, seconds as ms', () => {
+    const run = read(JSON.stringify(GUIDELLM));
+    expect(run.points).toHaveLength(1);
+    const [point] = run.points;
+    expect(point).toMatchObject({
+      concurrency: 3,
+      requestRate: 'concurrent',
+      sent: 15,
+      good: 12,
+      failed: 1,
+      durationS: 0.6,
+      inputTokens: 756,
+      outputTokens: 192,
+      requestsPerS: 20.5,
+      outputTokensPerS: 320.1,
+      goodputPerS: null,
+    });
+    expect(point!.ttftMs).toMatchObject({ mean: 57.2, p50: 57.2, p99: 67.4, 'p99.9': 67.4, std: 1 });
+    expect(point!.itlMs).toMatchObject({ mean: 5.03 });
+    expect(point!.tpotMs).toMatchObject({ mean: 8.3 });
+    expect(point!.e2eMs['mean']).toBeCloseTo(132.7, 9);
+    expect(point!.e2eMs['p99']).toBeCloseTo(145.5, 9);
+  });
+
+  it('are one for each benchmark, and have no latency where nothing went well', () => {
+    const [benchmark] = GUIDELLM.benchmarks;
+    const nothing = { successful: { mean: 0, count: 0, percentiles: { p50: 0 } } };
+    const failed = { ...benchmark!, metrics: { ...benchmark!.metrics, time_to_first_token_ms: nothing } };
+    const run = read(JSON.stringify({ ...GUIDELLM, benchmarks: [benchmark, failed] }));
+    expect(run.points.map(({ ttftMs }) => ttftMs['mean'])).toEqual([57.2, undefined]);
+  });
+});
+
 describe('importResults', () => {
   it('knows the tools apart, and no other file', () => {
-    const tools = [sglangLine('2025-08'), JSON.stringify(VLLM), JSON.stringify(AIPERF)].map(
-      (text) => read(text).tool,
-    );
+    const tools = [
+      sglangLine('2025-08'),
+      JSON.stringify(VLLM),
+      JSON.stringify(AIPERF),
+      JSON.stringify(GUIDELLM),
+    ].map((text) => read(text).tool);
     expect(tools).toEqual(IMPORTERS.map(({ name }) => name));
     for (const text of ['', 'text', '{}', '{"completed": 3}', '{"benchmarks": []}'])
       expect(() => read(text)).toThrow(/^file is no report of bench/);

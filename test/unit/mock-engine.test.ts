@@ -6,6 +6,7 @@ import { createEngine } from '../../src/mock/engines.ts';
 const STACK: Timing = {
   ttftMs: null,
   stepMs: 10,
+  spread: false,
   stepPerStreamMs: 2,
   baseTtftMs: 5,
   prefillTokensPerS: 1_000,
@@ -75,6 +76,20 @@ describe('fixed schedule', () => {
     expect(bench.instants('b')).toEqual([212, 222, 232]);
     expect(bench.emitted.map((event) => event.atMs)).toEqual([205, 212, 215, 222, 225, 232, 235]);
     expect(bench.engine.nextAtMs).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('moves each request by its own share of a step where they are spread', () => {
+    const bench = new Bench({ ...FIXED, spread: true });
+    for (const name of ['a', 'b', 'c']) bench.submit(name, { at: 0, prompt: 1, output: 2 });
+    bench.runTo(1_000);
+    expect(bench.instants('a')).toEqual([200, 210]);
+    for (const [name, share] of [
+      ['b', 0.618034],
+      ['c', 0.236068],
+    ] as const) {
+      expect(bench.instants(name)[0]).toBeCloseTo(200 + 10 * share, 4);
+      expect(bench.instants(name)[1]).toBeCloseTo(210 + 10 * share, 4);
+    }
   });
 
   it('does not drift over a long answer', () => {

@@ -17,6 +17,7 @@ describe('parseMockOptions', () => {
     expect(options.timing).toEqual({
       ttftMs: null,
       stepMs: 10,
+      spread: false,
       stepPerStreamMs: 0.02,
       baseTtftMs: 20,
       prefillTokensPerS: 200_000,
