@@ -11,6 +11,7 @@ function line(requestId: string, eventAtMs: readonly number[]): TruthLine {
     promptTokens: 1,
     arrivedAtMs: 0,
     eventAtMs,
+    dueAtMs: eventAtMs,
     tokens: eventAtMs.map(() => 1),
   };
 }
