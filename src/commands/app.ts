@@ -120,7 +120,13 @@ function addOptions<T extends Record<string, Options>>(
         throw usageError(`--${name}: its value is missing`, `write --${name} VALUE`);
       if (args.includes(`--no-${name}`))
         throw usageError(`--no-${name}: --${name} is no switch`, 'leave it out');
-      if (Number.isNaN(argv[name])) throw usageError(`--${name}: not a number`, 'give a number');
+      if (Number.isNaN(argv[name])) {
+        const word = args.findLast((arg, i) => args[i - 1] === `--${name}` || arg.startsWith(`--${name}=`));
+        throw usageError(
+          `--${name}: "${word?.replace(`--${name}=`, '')}" is not a number`,
+          'give a number, as in 4000',
+        );
+      }
     }
     return true;
   };

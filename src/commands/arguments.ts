@@ -72,6 +72,11 @@ export function parseAccess(args: TargetArgs): TargetAccess {
 
 /** argv into the one spec, checked; what it says is trusted from here on. Exit 2 on bad values. */
 export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string): RunSpec {
+  if (args.shape !== undefined && (args.isl !== undefined || args.osl !== undefined))
+    throw usageError(
+      `--shape and ${args.isl === undefined ? '--osl' : '--isl'}: both say what is asked`,
+      'give --shape alone, or --isl and --osl',
+    );
   const shapes =
     args.shape !== undefined ? parseShapes(args.shape) : [checkShape(oneShape(args), '--isl/--osl')];
   if (args.requests !== undefined && args.duration !== undefined)

@@ -28,6 +28,7 @@ function goOn({ provenance, spec }: Report, directory: string): string {
   if (/^bench serving\b/.test(provenance.command)) return 'start it again: bench serving with the same flags';
   const again = [
     ...(/ --mock\b/.test(provenance.command) ? ['--mock with its flags'] : []),
+    ...(/ --stack(-run)?[ =]/.test(provenance.command) ? ['--stack or --stack-run'] : []),
     ...(spec.headerNames.length > 2 ? ['keys and headers'] : []),
     ...(JSON.stringify(spec.extraBody).includes(MASK) ? ['--extra-body'] : []),
   ];

@@ -125,7 +125,9 @@ describe('bench sweep --stack', () => {
     const { stack, out, dir } = await make(SLOW);
     const running = await startLong(stack, out);
     running.child.kill('SIGINT');
-    expect((await running.ended).code).toBe(130);
+    const ended = await running.ended;
+    expect(ended.code).toBe(130);
+    expect(ended.stdout.replace(/\s+/g, ' ')).toContain('(beside it give --stack or --stack-run again)');
     const { report } = readRun(out);
     expect(report.levels.map(({ status }) => status)).toEqual(['partial']);
     expect(report.stack!.failure).toBeNull();

@@ -57,6 +57,10 @@ describe('up --detach, status, logs, down', () => {
     for (const line of logs.stdout.trimEnd().split('\n'))
       expect(line).toMatch(/^(frontend-0|prefill-0 |decode-0 {2}) \| /);
     expect(logs.stdout).toMatch(/^prefill-0 {2}\| Model init total -- \d/m);
+    // The folder may be named as the other verbs name it.
+    expect((await bench(['stack', 'logs', 'run'], { cwd })).stdout).toContain(
+      'prefill-0  | Model init total',
+    );
     const one = await bench(['stack', 'logs', 'decode', '--run', 'run'], { cwd });
     expect(one.stdout).toMatch(/^decode-0 \| mpi_rank: 0$/m);
     expect(one.stdout).not.toContain('frontend-0');
@@ -120,6 +124,11 @@ describe('a launch that fails', () => {
     expect(ended.stderr).toContain(String(first.stack.port));
     expect(ended.stderr).toMatch(/^bench: preflight: /m);
     expect(stateIn(second)!.steps.map(({ state }) => state)).toEqual(['pending', 'pending', 'pending']);
+    const logs = await bench(['stack', 'logs', '--run', 'second'], first.stack);
+    expect([logs.code, logs.stdout]).toEqual([
+      0,
+      expect.stringMatching(/^no task wrote anything: preflight: /),
+    ]);
     expect((await bench(['stack', 'status', 'run'], first.stack)).stdout).toContain('ready');
     expect((await bench(['stack', 'down', 'run'], first.stack)).code).toBe(0);
   });

@@ -70,6 +70,13 @@ const CASES: readonly (readonly [name: string, args: () => string[], line: RegEx
   ['two levels for run', () => [...RUN, '--concurrency', '1,2'], /one point, not 2/, /bench sweep/],
   ['no unit', () => ['sweep', ...NOBODY, ...SHAPE, '--pause', '5'], /--pause: "5"/, /500ms/],
   ['no duration', () => [...RUN, '--timeout-first', '3x'], /--timeout-first: "3x"/, /500ms/],
+  [
+    'two ways to say the shape',
+    () => ['sweep', ...NOBODY, ...SHAPE, '--shape', '3x3'],
+    /--shape and --isl: both/,
+    /--shape alone/,
+  ],
+  ['a number that is none', () => [...RUN, '--gpus', '4k'], /--gpus: "4k" is not a number/, /give a number/],
   ['two bounds', () => [...RUN, '--requests', '3', '--duration', '1s'], /--requests and --duration/, /one/],
   ['no requests', () => [...RUN, '--requests', '0'], /--requests: 0/, /number/],
   ['a ratio above 1', () => [...RUN, '--range-ratio', '1.5'], /--range-ratio: 1.5/, /range/],

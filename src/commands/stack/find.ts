@@ -18,9 +18,10 @@ export function findStack(named: string | undefined, verb: string): string {
   }
   const live = listStacks().filter((dir) => tryReadState(dir)?.phase !== 'stopped');
   if (live.length === 1) return live[0]!;
+  const how = `bench stack ${verb} ${verb === 'logs' ? '--run ' : ''}DIR`;
   throw live.length === 0
-    ? usageError(`no stack under ${RESULTS}/ is up`, `name its folder: bench stack ${verb} DIR`)
-    : usageError(`several stacks are up: ${live.join(', ')}`, `name one: bench stack ${verb} DIR`);
+    ? usageError(`no stack under ${RESULTS}/ is up`, `name its folder: ${how}`)
+    : usageError(`several stacks are up: ${live.join(', ')}`, `name one: ${how}`);
 }
 
 /** Folders below `results/` that hold a stack, oldest first. */

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { EXIT, type ExitCode, usageError } from '../../core/errors.ts';
+import { whyText } from '../../stack/failure/why-text.ts';
 import { LogTail } from '../../stack/launch/log-tail.ts';
 import { findStack } from './find.ts';
 import { readState } from './follow.ts';
@@ -11,22 +12,24 @@ export const LOGS_OPTIONS = {
   srun: { type: 'boolean', default: false, describe: 'what srun itself said, too' },
 } as const;
 
-/** `bench stack logs [service]`: the output of the stack's tasks, each line with its step. */
+/** `bench stack logs [service]`: the output of the stack's tasks, each line with its step; or why there was none. */
 export async function runLogs(args: {
   service: string | undefined;
   run: string | undefined;
   follow: boolean;
   srun: boolean;
 }): Promise<ExitCode> {
-  const dir = findStack(args.run, 'logs');
+  // The other verbs take the folder as their word.
+  const folder = args.run === undefined && args.service !== undefined && existsSync(args.service);
+  const dir = findStack(folder ? args.service : args.run, 'logs');
+  const service = folder ? undefined : args.service;
   const state = readState(dir);
   const steps = state.steps.filter(
-    ({ id }) =>
-      args.service === undefined || id === args.service || id.replace(/-\d.*$/, '') === args.service,
+    ({ id }) => service === undefined || id === service || id.replace(/-\d.*$/, '') === service,
   );
-  if (steps.length === 0) {
+  if (service !== undefined && steps.length === 0) {
     throw usageError(
-      `no service "${args.service}" in ${dir}`,
+      `no service "${service}" in ${dir}`,
       `it has ${state.steps.map(({ id }) => id).join(', ') || 'no step yet'}`,
     );
   }
@@ -36,15 +39,18 @@ export async function runLogs(args: {
       ...(args.srun ? [[path.join(dir, 'logs', `${id}.srun.log`), `${id} srun`] as const] : []),
     ]),
   );
-  const width = Math.max(...[...names.values()].map((name) => name.length));
+  const width = Math.max(0, ...[...names.values()].map((name) => name.length));
   const print = (name: string, line: string): void => {
     process.stdout.write(`${name.padEnd(width)} | ${line}\n`);
   };
   if (!args.follow) {
-    for (const [file, name] of names) {
-      if (!existsSync(file)) continue;
-      for (const line of readFileSync(file, 'utf8').split('\n').slice(0, -1)) print(name, line);
-    }
+    const written = [...names].filter(([file]) => existsSync(file) && statSync(file).size > 0);
+    for (const [file, name] of written)
+      for (const line of readFileSync(file, 'utf8').replace(/\n$/, '').split('\n')) print(name, line);
+    if (written.length === 0)
+      process.stdout.write(
+        `no task wrote anything: ${state.why === null ? state.phase : whyText(state.why)}\n`,
+      );
     return EXIT.ok;
   }
   const tail = new LogTail(({ file, line }) => print(names.get(file)!, line));
