@@ -1,14 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** Judge times of two programs or of a server under load, or use the ports of the files in `datasets/`. */
-const ALONE = [
-  'bench-client',
-  'load-ranks',
-  'serving-original',
-  'stack-slurm',
-  'stack-slurm-batch',
-  'sweep-dynamo',
-].map((name) => `test/real/${name}.test.ts`);
+/** Judge times of two programs, or count on the time that a load takes. */
+const ALONE = ['load-ranks', 'serving-original', 'stack-slurm', 'stack-slurm-batch'].map(
+  (name) => `test/real/${name}.test.ts`,
+);
 const NOT_OURS = ['test/real/node_modules/**', 'test/real/.venv/**', 'test/real/.sglang/**'];
 
 /** The real-component suite: real servers, a real SLURM and real tokenizers. */
@@ -30,7 +25,7 @@ export default defineConfig({
           include: ['test/real/**/*.test.ts'],
           exclude: [...ALONE, ...NOT_OURS],
           // These wait for deadlines and grace periods most of the time.
-          maxWorkers: 3,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
