@@ -7,7 +7,7 @@ import { AIPERF, VLLM } from '../fixtures/foreign.ts';
 import { pacedTruth, truthText } from '../fixtures/truth.ts';
 
 describe('bench conformance', () => {
-  it('finds this program true, by the server’s own log', { timeout: 180_000 }, async () => {
+  it('finds this program true, by the server’s own log', { timeout: 240_000 }, async () => {
     const measure = async () => {
       const out = newOut();
       // Cases are tried again while the machine is busy: there is no limit to hold this to.
@@ -15,9 +15,11 @@ describe('bench conformance', () => {
         .ended;
       return { ended, out, result: JSON.parse(ended.stdout) as ConformanceResult };
     };
-    const first = await measure();
-    // A program that errs does so again.
-    const { ended, out, result } = first.ended.code === 1 ? await measure() : first;
+    // A program that errs does so each time; a machine with other work to do judges otherwise, or nothing (5).
+    let measured = await measure();
+    for (let tries = 1; tries < 3 && [1, 5].includes(measured.ended.code ?? 1); tries++)
+      measured = await measure();
+    const { ended, out, result } = measured;
 
     expect(ended.code, ended.stderr).toBe(0);
     expect(result.missing).toEqual([]);
