@@ -1,5 +1,5 @@
 import yargs, { type Argv, type InferredOptionTypes, type Options } from 'yargs';
-import { BenchError, EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
+import { BenchError, EXIT, type ExitCode, errorLines, errorText, usageError } from '../core/errors.ts';
 import { VERSION } from './about.ts';
 import { completionHelp } from './completion.ts';
 import { OWN_VERBS } from './own-verbs.ts';
@@ -48,7 +48,7 @@ async function startOwnVerb([verb, ...args]: readonly string[]): Promise<ExitCod
 /** Tells an error on stderr, a known one in a line and its hint, a bug with its stack; gives the exit code. */
 export function tell(error: unknown): ExitCode {
   if (error instanceof BenchError && error.exitCode !== EXIT.bug) {
-    process.stderr.write(`bench: ${error.message}${error.hint === null ? '' : `\n  ${error.hint}`}\n`);
+    process.stderr.write(errorLines(error));
     return error.exitCode;
   }
   const stack = error instanceof Error ? (error.stack ?? errorText(error)) : errorText(error);

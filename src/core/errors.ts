@@ -69,3 +69,8 @@ export function errorText(thrown: unknown): string {
   const text = thrown instanceof Error ? thrown.message || thrown.name : String(thrown);
   return text.replace(/\s*\n\s*/g, ' ').trim();
 }
+
+/** An error as it is told on stderr: a line, and its hint below it. */
+export function errorLines({ message, hint }: BenchError): string {
+  return `bench: ${message}\n${hint === null ? '' : `  ${hint}\n`}`;
+}

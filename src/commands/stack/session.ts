@@ -18,11 +18,7 @@ export interface StackSession {
   close(): Promise<void>;
 }
 
-export interface SessionArgs {
-  /** Stack file to launch. */
-  readonly stack: string | undefined;
-  /** Folder of a stack that is up. */
-  readonly stackRun: string | undefined;
+export interface LaunchArgs {
   readonly keep: boolean;
   readonly preflight: boolean;
   readonly quiet: boolean;
@@ -31,24 +27,25 @@ export interface SessionArgs {
   readonly points: readonly PointSpec[];
 }
 
-/** Launches the stack and waits until it is ready, or attaches to one. null when neither was asked for. */
-export async function openStack(args: SessionArgs): Promise<StackSession | null> {
-  if (args.stackRun !== undefined) {
-    const link = new StackLink(findStack(args.stackRun, 'status'));
-    return {
-      link,
-      async close() {
-        link.close();
-      },
-    };
-  }
-  if (args.stack === undefined) return null;
+/** Attaches to the stack in a folder, which is up. */
+export function attachStack(dir: string): StackSession {
+  const link = new StackLink(findStack(dir, 'status'));
+  return {
+    link,
+    async close() {
+      link.close();
+    },
+  };
+}
+
+/** Launches the stack of a file and waits until it is ready. */
+export async function launchStack(file: string, args: LaunchArgs): Promise<StackSession> {
   const view = new LiveView(process.stderr);
   const show = (state: Parameters<LiveView['show']>[0]): void => {
     if (!args.quiet) view.show(state);
   };
   const started = startStack(
-    newOrder(args.stack, freeFolder(args.directory), {
+    newOrder(file, freeFolder(args.directory), {
       lifeline: !args.keep,
       preflight: args.preflight,
       shapes: args.points.map(({ isl, osl, concurrency }) => ({ isl, osl, concurrency })),
