@@ -7,8 +7,8 @@ import type { RequestRecord } from '../core/record.ts';
 import type { LevelReport } from '../core/report.ts';
 import { newRequestIds } from '../core/request-ids.ts';
 import type { Prompt, RunSpec, TimeoutSpec } from '../core/spec.ts';
-import { stampErrors } from '../core/stamp-error.ts';
-import type { TruthHead, TruthLine } from '../core/truth.ts';
+import { clockShiftMs, stampErrors } from '../core/stamp-error.ts';
+import { readTruth } from '../core/truth.ts';
 import { parseTarget } from '../endpoints/target.ts';
 import { startClock } from '../host/clock.ts';
 import { Connection } from './connect.ts';
@@ -93,14 +93,9 @@ async function measureClient(
     } finally {
       await mock.stop();
     }
-    const [head, ...lines] = readFileSync(truth, 'utf8').trimEnd().split('\n');
-    const { monotonicNs } = JSON.parse(head!) as TruthHead;
-    const shiftMs = Number(BigInt(clock.origin.monotonicNs) - BigInt(monotonicNs)) / 1e6;
-    const stampErrorMs = stampErrors(
-      records,
-      lines.map((line) => JSON.parse(line) as TruthLine),
-      shiftMs,
-    );
+    const { head, lines } = readTruth(readFileSync(truth, 'utf8'), truth);
+    const shiftMs = clockShiftMs(clock.origin.monotonicNs, head.monotonicNs);
+    const stampErrorMs = stampErrors(records, lines, shiftMs);
     return stampErrorMs && { concurrency, ...paceOf(records), stampErrorMs };
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -1,3 +1,4 @@
+import type { Options } from 'yargs';
 import {
   LOAD_OPTIONS,
   OUTPUT_OPTIONS,
@@ -11,21 +12,24 @@ import {
 import { runMeasure } from './sweep.ts';
 import type { AddVerb } from './verb.ts';
 
+/** The options of both in the order of their help, with the verb's own among them. */
+const measureOptions = <T extends Record<string, Options>>(own: T) => ({
+  ...TARGET_OPTIONS,
+  ...PROMPT_OPTIONS,
+  ...LOAD_OPTIONS,
+  ...SPREAD_OPTIONS,
+  ...own,
+  ...OUTPUT_OPTIONS,
+  ...STACK_OPTIONS,
+});
+
 /** Puts `bench sweep` into the parser. */
 export const addSweep: AddVerb = (y, { usage, about, declare, set, argv: words }) =>
   y.command(
     usage,
     about,
     (inner) =>
-      declare(inner, {
-        ...TARGET_OPTIONS,
-        ...PROMPT_OPTIONS,
-        ...LOAD_OPTIONS,
-        ...SPREAD_OPTIONS,
-        ...SWEEP_OPTIONS,
-        ...OUTPUT_OPTIONS,
-        ...STACK_OPTIONS,
-      })
+      declare(inner, measureOptions(SWEEP_OPTIONS))
         .example('$0 sweep --isl 4000 --osl 1000', 'levels 1, 2, 4 … 128 against http://localhost:8000')
         .example(
           '$0 sweep --isl 4000 --osl 1000 --tokenizer /models/r1 --concurrency 1,8,64 --gpus 8',
@@ -49,15 +53,7 @@ export const addRun: AddVerb = (y, { usage, about, declare, set, argv: words }) 
     usage,
     about,
     (inner) =>
-      declare(inner, {
-        ...TARGET_OPTIONS,
-        ...PROMPT_OPTIONS,
-        ...LOAD_OPTIONS,
-        ...SPREAD_OPTIONS,
-        ...RUN_OPTIONS,
-        ...OUTPUT_OPTIONS,
-        ...STACK_OPTIONS,
-      })
+      declare(inner, measureOptions(RUN_OPTIONS))
         .example('$0 run --isl 1000 --osl 200 --concurrency 16 --requests 200', '200 requests, 16 at a time')
         .example('$0 run --isl 1000 --osl 200 --concurrency 16 --duration 2m', 'for two minutes'),
     async (argv) => {

@@ -1,17 +1,13 @@
+import type { Spread } from './audit-facts.ts';
 import { quantile } from './distribution.ts';
 import type { RequestRecord } from './record.ts';
+import { chunkErrorsMs, clockShiftMs } from './stamp-error.ts';
 import type { Truth } from './truth.ts';
 
 /** Records of a run and the CLOCK_MONOTONIC of its instant 0. */
 export interface StampedRun {
   readonly monotonicNs: string;
   readonly records: readonly RequestRecord[];
-}
-
-interface Spread {
-  readonly p50: number;
-  readonly p99: number;
-  readonly max: number;
 }
 
 /** How far a client's instants are from the server's, on the clock that both share. */
@@ -27,25 +23,22 @@ export interface StampErrors {
 }
 
 /** Compares each chunk of each good request with the write that it came from; null where there is none. */
-export function stampErrors(truth: Truth, run: StampedRun): StampErrors | null {
-  const offsetMs = Number(BigInt(run.monotonicNs) - BigInt(truth.head.monotonicNs)) / 1e6;
+export function compareStamps(truth: Truth, run: StampedRun): StampErrors | null {
+  const shiftMs = clockShiftMs(run.monotonicNs, truth.head.monotonicNs);
   const lines = new Map(truth.lines.map((line) => [line.requestId, line]));
   const errorMs: number[] = [];
   const arrivalMs: number[] = [];
   let unmatched = 0;
-  for (const { requestId, outcome, phase, sentAtMs, chunkUs } of run.records) {
-    if (phase !== 'measured' || outcome !== 'good') continue;
-    const line = lines.get(requestId);
-    if (line?.eventAtMs.length !== chunkUs.length) {
+  for (const record of run.records) {
+    if (record.phase !== 'measured' || record.outcome !== 'good') continue;
+    const line = lines.get(record.requestId);
+    const errors = chunkErrorsMs(record, line, shiftMs);
+    if (line === undefined || errors === null) {
       unmatched++;
       continue;
     }
-    let atMs = sentAtMs + offsetMs;
-    arrivalMs.push(line.arrivedAtMs - atMs);
-    for (const [i, gapUs] of chunkUs.entries()) {
-      atMs += gapUs / 1_000;
-      errorMs.push(atMs - line.eventAtMs[i]!);
-    }
+    arrivalMs.push(line.arrivedAtMs - (record.sentAtMs + shiftMs));
+    for (const ms of errors) errorMs.push(ms);
   }
   if (errorMs.length === 0) return null;
   return { chunks: errorMs.length, errorMs: spreadOf(errorMs), arrivalMs: spreadOf(arrivalMs), unmatched };

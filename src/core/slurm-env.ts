@@ -1,5 +1,5 @@
 /** Names that srun, sbatch and salloc leave in the environment of what they start, and that would steer the next srun. */
-const NAMES = new Set([
+export const SCRUBBED_NAMES: ReadonlySet<string> = new Set([
   'SLURM_NTASKS',
   'SLURM_NPROCS',
   'SLURM_TASKS_PER_NODE',
@@ -29,7 +29,7 @@ const NAMES = new Set([
 ]);
 
 /** Families of such names. */
-const PREFIXES = [
+export const SCRUBBED_PREFIXES: readonly string[] = [
   'SLURM_STEP_',
   'SLURM_STEPID',
   'SLURM_NTASKS_PER_',
@@ -48,5 +48,5 @@ const PREFIXES = [
  * of this one. What says where the cluster and the job are (SLURM_CONF, SLURM_JOB_ID) stays.
  */
 export function isScrubbed(name: string): boolean {
-  return NAMES.has(name) || PREFIXES.some((prefix) => name.startsWith(prefix));
+  return SCRUBBED_NAMES.has(name) || SCRUBBED_PREFIXES.some((prefix) => name.startsWith(prefix));
 }

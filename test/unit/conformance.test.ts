@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type CaseInput, type Score, scoreCase, type Told } from '../../src/core/conformance.ts';
-import { stampErrors } from '../../src/core/conformance-stamps.ts';
+import { compareStamps } from '../../src/core/conformance-stamps.ts';
 import { checkServer, chosenLines, type Meanings, trueStats } from '../../src/core/conformance-truth.ts';
 import { BenchError } from '../../src/core/errors.ts';
 import { readTruth, type Truth } from '../../src/core/truth.ts';
@@ -243,7 +243,7 @@ describe('the instants of a client', () => {
         sentAtMs: 5 + 7 * index - 0.5,
         gapsMs: [100.5 + lateUs / 1_000, 20, 20],
       });
-    const errors = stampErrors(truth, {
+    const errors = compareStamps(truth, {
       monotonicNs: '995000000',
       records: [record(0, 200), record(1, 400)],
     })!;
@@ -260,8 +260,8 @@ describe('the instants of a client', () => {
     const strange = makeRecord({ requestId: 'r7', gapsMs: [1, 2, 3] });
     const right = makeRecord({ requestId: 'r1', gapsMs: [1, 2, 3] });
     const run = { monotonicNs: '0', records: [two, strange, right] };
-    expect(stampErrors(truth, run)).toMatchObject({ chunks: 3, unmatched: 2 });
-    expect(stampErrors(truth, { ...run, records: [two] })).toBeNull();
+    expect(compareStamps(truth, run)).toMatchObject({ chunks: 3, unmatched: 2 });
+    expect(compareStamps(truth, { ...run, records: [two] })).toBeNull();
   });
 });
 

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Client } from './client.ts';
+import { type Client, flagWords } from './client.ts';
 import { foreignReading, readForeign } from './foreign-reading.ts';
 import { findProgram } from './installed.ts';
 
@@ -31,7 +31,7 @@ export const aiperfClient: Client = {
       ui: 'none',
     };
     return ['profile', '--streaming', '--use-server-token-count']
-      .concat(Object.entries(values).flatMap(([name, value]) => [`--${name}`, String(value)]))
+      .concat(flagWords(values))
       .concat('--extra-inputs', 'ignore_eos:true', '--extra-inputs', `min_tokens:${of.osl}`);
   },
   read: ({ dir, of }) =>

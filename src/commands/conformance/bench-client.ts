@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { recordFromJson } from '../../core/record.ts';
+import { RECORDS_FILE, readRecords } from '../../host/store.ts';
 import { readReport } from '../report.ts';
 import type { Client, Reading } from './client.ts';
 
@@ -33,10 +32,7 @@ export function readRunFolder(folder: string): Reading {
   if (level === undefined || others.length > 0)
     throw new Error(`${folder} has ${report.levels.length} levels, not one`);
   if (level.status !== 'complete') throw new Error(`${folder}: its level is ${level.status}`);
-  const records = readFileSync(path.join(folder, 'records.ndjson'), 'utf8')
-    .split('\n')
-    .slice(0, -1)
-    .map(recordFromJson);
+  const { records } = readRecords(path.join(folder, RECORDS_FILE));
   const measured = records.filter(({ phase }) => phase === 'measured');
   const { verdict, reasons } = level.validity;
   return {

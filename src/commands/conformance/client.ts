@@ -32,6 +32,11 @@ export interface Reading {
   readonly remark: string | null;
 }
 
+/** The values as `--name value` each. */
+export function flagWords(values: Readonly<Record<string, string | number>>): string[] {
+  return Object.entries(values).flatMap(([name, value]) => [`--${name}`, String(value)]);
+}
+
 /** A client that can be scored. */
 export interface Client extends Kind {
   /** Who its result files are of, by the name of their importer; null for bench's own. */

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Client } from './client.ts';
+import { type Client, flagWords } from './client.ts';
 import { foreignReading, readForeign } from './foreign-reading.ts';
 import { findProgram } from './installed.ts';
 
@@ -26,9 +26,7 @@ export const guidellmClient: Client = {
       data: `kind=synthetic_text,prompt_tokens=${of.isl},output_tokens=${of.osl}`,
       output: `kind=json,path=${path.join(dir, RESULT)}`,
     };
-    return ['run', '--disable-console'].concat(
-      Object.entries(values).flatMap(([name, value]) => [`--${name}`, value]),
-    );
+    return ['run', '--disable-console', ...flagWords(values)];
   },
   read: ({ dir, of }) => foreignReading(readForeign(path.join(dir, RESULT)).point, of.requests),
 };

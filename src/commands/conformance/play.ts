@@ -1,7 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { type CaseScore, scoreCase, unscored } from '../../core/conformance.ts';
-import { stampErrors } from '../../core/conformance-stamps.ts';
+import { type CaseScore, unscored } from '../../core/conformance.ts';
 import { errorText } from '../../core/errors.ts';
 import { readTruth } from '../../core/truth.ts';
 import { startMockProcess } from '../mock-process.ts';
@@ -10,6 +9,7 @@ import { runChild } from './child.ts';
 import type { Client, Installed, Reading, Task } from './client.ts';
 import type { Cores } from './cores.ts';
 import { OtherWork } from './other-work.ts';
+import { scoreReading } from './score-reading.ts';
 import { warmServer } from './warm-server.ts';
 
 /** Some clients take most of a minute to start. */
@@ -64,11 +64,7 @@ export async function play(client: Client, installed: Installed, of: Case, stage
     return { score: unscored(`no result (${failure ?? reading})`), remark: null };
   const { head, lines } = readTruth(readFileSync(log, 'utf8'), log);
   const truth = { head, lines: lines.slice(ownRequests) };
-  const { told, chosen, stamped, remark } = reading;
-  const stamps = stamped === null ? null : stampErrors(truth, stamped);
-  const { meanings } = client;
-  const score = scoreCase({ truth, told, meanings, chosen, asked: of.requests, stamps, otherWorkRatio });
-  return { score, remark };
+  return { score: scoreReading(client, reading, truth, of.requests, otherWorkRatio), remark: reading.remark };
 }
 
 /** What the client told, or why it cannot be read. */

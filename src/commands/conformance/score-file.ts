@@ -1,22 +1,21 @@
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { CONFORMANCE_SCHEMA, type ConformanceResult, scoreCase } from '../../core/conformance.ts';
-import { stampErrors } from '../../core/conformance-stamps.ts';
+import { CONFORMANCE_SCHEMA, type ConformanceResult } from '../../core/conformance.ts';
 import { BenchError, errorText, usageError } from '../../core/errors.ts';
 import { readTruth } from '../../core/truth.ts';
 import { benchClient, readRunFolder } from './bench-client.ts';
 import type { Client, Reading } from './client.ts';
 import { CLIENTS } from './clients.ts';
 import { foreignReading, readForeign } from './foreign-reading.ts';
+import { scoreReading } from './score-reading.ts';
 
 /** Scores a recorded result against the log of the server that it came from. Exit 2 for files that are none. */
 export function scoreFile(truthFile: string, resultFile: string): ConformanceResult {
   const truth = readTruth(readText('--truth', truthFile), truthFile);
   const { client, reading, asked } = readResult(resultFile);
-  const { told, chosen, stamped, remark } = reading;
-  const stamps = stamped === null ? null : stampErrors(truth, stamped);
   const { meanings, name } = client;
-  const score = scoreCase({ truth, told, meanings, chosen, asked, stamps, otherWorkRatio: null });
+  const score = scoreReading(client, reading, truth, asked, null);
+  const { remark } = reading;
   return {
     schema: CONFORMANCE_SCHEMA,
     host: null,

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import type { Client, Installed, Task } from './client.ts';
+import { type Client, flagWords, type Installed, type Task } from './client.ts';
 import { foreignReading, readForeign } from './foreign-reading.ts';
 import { findProgram, isThere } from './installed.ts';
 
@@ -103,9 +103,7 @@ function args({ url, of, dir, tokenizer }: Task): string[] {
     'max-concurrency': of.concurrency,
     'output-file': path.join(dir, RESULT),
   };
-  return Object.entries(values)
-    .flatMap(([name, value]) => [`--${name}`, String(value)])
-    .concat('--output-details');
+  return [...flagWords(values), '--output-details'];
 }
 
 function read({ dir, of }: Task) {

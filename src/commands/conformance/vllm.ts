@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Client } from './client.ts';
+import { type Client, flagWords } from './client.ts';
 import { foreignReading, readForeign } from './foreign-reading.ts';
 import { findProgram } from './installed.ts';
 
@@ -34,9 +34,7 @@ export const vllmClient: Client = {
       'result-dir': dir,
       'result-filename': RESULT,
     };
-    return ['bench', 'serve', '--ignore-eos', '--save-result', '--disable-tqdm'].concat(
-      Object.entries(values).flatMap(([name, value]) => [`--${name}`, String(value)]),
-    );
+    return ['bench', 'serve', '--ignore-eos', '--save-result', '--disable-tqdm', ...flagWords(values)];
   },
   read: ({ dir, of }) => foreignReading(readForeign(path.join(dir, RESULT)).point, of.requests),
 };

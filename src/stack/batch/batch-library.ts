@@ -1,3 +1,5 @@
+import { SCRUBBED_NAMES, SCRUBBED_PREFIXES } from '../../core/slurm-env.ts';
+
 /** Functions of the batch script: bash 4.4, curl, sed, grep and SLURM's own commands are all that it needs. */
 export const BATCH_LIBRARY = String.raw`
 declare -A PID READY
@@ -193,22 +195,18 @@ serve() {
 `.replaceAll('\\${', '${');
 
 /** Takes out what describes the batch step itself and would steer every srun below. */
-export const SCRUB = String.raw`
+export const SCRUB = `
 for name in $(compgen -e SLURM_); do
   case $name in
-    SLURM_NTASKS | SLURM_NPROCS | SLURM_TASKS_PER_NODE | SLURM_CPUS_PER_TASK | SLURM_PROCID | SLURM_LOCALID | \
-    SLURM_NODEID | SLURM_DISTRIBUTION | SLURM_LAUNCH_NODE_IPADDR | SLURM_TASK_PID | SLURM_GTIDS | \
-    SLURM_THREADS_PER_CORE | SLURM_CORE_SPEC | SLURM_EXPORT_ENV | SLURM_KILL_BAD_EXIT | SLURM_UMASK | \
-    SLURM_PTY_PORT | SLURM_PTY_WIN_COL | SLURM_PTY_WIN_ROW | SLURM_STEP_* | SLURM_STEPID* | \
-    SLURM_GPUS | SLURM_GPUS_PER_* | SLURM_CPUS_PER_GPU | SLURM_HINT | SLURM_EXCLUSIVE | SLURM_WAIT | \
-    SLURM_MPI_TYPE | SLURM_OVERCOMMIT | \
-    SLURM_NTASKS_PER_* | SLURM_MEM_PER_* | SLURM_SRUN_COMM_* | SLURM_CPU_BIND* | SLURM_CPU_FREQ_* | \
-    SLURM_MEM_BIND* | SLURM_GPU_BIND* | SLURM_TRES_PER_TASK*)
+    PATTERNS)
       unset -v "$name"
       ;;
   esac
 done
-`;
+`.replace(
+  'PATTERNS',
+  [...SCRUBBED_NAMES, ...SCRUBBED_PREFIXES.map((prefix) => `${prefix}*`)].join(' | \\\n    '),
+);
 
 /**
  * Functions that choose an address among lines of `interface address`, as a launch by bench does: that of the
