@@ -66,7 +66,8 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
     } catch (error) {
       if (interrupt.code !== null)
         throw new BenchError(interrupt.code, 'interrupted before anything was measured');
-      if (stack !== null && stack.lostReason !== null) throw new BenchError(EXIT.launch, stack.lostReason);
+      const lost = (await stack?.whyLost(VERDICT_WITHIN_MS)) ?? null;
+      if (lost !== null) throw new BenchError(EXIT.launch, lost);
       throw error;
     }
     return await runPoints(job, setup, tools);
@@ -168,7 +169,7 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
     stopped = failure.message;
     process.stderr.write(`bench: ${failure.message}${failure.hint === null ? '' : `\n  ${failure.hint}`}\n`);
   }
-  const lost = stack?.lostReason ?? null;
+  const lost = (await stack?.whyLost(VERDICT_WITHIN_MS)) ?? null;
   if (lost !== null) stopped = `the stack is gone: ${lost}`;
   const report =
     interrupt.code !== null

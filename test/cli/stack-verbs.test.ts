@@ -1,8 +1,10 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
+import { RUN_MARK } from '../../src/stack/launch/marked-processes.ts';
+import type { StackState } from '../../src/stack/launch/state.ts';
 import { bench, makeFolder, startBench, until } from '../fixtures/cli.ts';
-import { isAlive } from '../fixtures/processes.ts';
+import { isAlive, plantLeftOvers } from '../fixtures/processes.ts';
 import {
   leftOf,
   type Scripted,
@@ -205,6 +207,101 @@ describe('signals', () => {
     expect(await leftOf(dir, stack)).toEqual([]);
     expect(stateIn(dir)!.phase).toBe('stopped');
     expect(stateIn(dir)!.steps.map(({ state }) => state)).toEqual(['ended', 'ended', 'ended']);
+  });
+});
+
+describe('what cannot be ended', () => {
+  /** Starts a command that launches a stack, and plants processes in it once it is `phase`. */
+  async function planted(args: readonly string[], stack: Scripted, dir: string, phase: StackState['phase']) {
+    const running = startBench(args, stack);
+    const { run } = await untilPhase(dir, phase, running);
+    return { running, plant: plantLeftOvers(`${RUN_MARK}=${run}`) };
+  }
+
+  it('is told by up that is stopped before the stack is ready, also when it is to be quiet; down then ends it', async () => {
+    const { stack } = await make({ decode: { LOAD_S: '60' } });
+    const dir = path.join(stack.cwd, 'results', 'one');
+    const { running, plant } = await planted(
+      ['stack', 'up', stack.file, '--quiet', '--out', dir],
+      stack,
+      dir,
+      'starting',
+    );
+    try {
+      running.child.kill('SIGINT');
+      const ended = await running.ended;
+      expect(ended.code).toBe(130);
+      expect(ended.stderr).toMatch(/^bench: still there after teardown: process \d+/m);
+      expect(ended.stderr).toContain(`try again: bench stack down ${dir}`);
+      const status = await bench(['stack', 'status'], stack);
+      expect(status.stdout).toContain('not all of it has ended; clean up: bench stack down results/one');
+    } finally {
+      await plant.stop();
+    }
+    // Without its folder: it is the only one of which something is left.
+    const down = await bench(['stack', 'down'], stack);
+    expect(down).toMatchObject({ code: 0, stdout: expect.stringContaining('is down') });
+    expect(await leftOf(dir, stack)).toEqual([]);
+    expect((await bench(['stack', 'status'], stack)).stdout).not.toContain('not all of it');
+  });
+
+  it('is told by a held up that is stopped, and by down of a living supervisor: exit 4', async () => {
+    const { stack, dir } = await make();
+    const { running, plant } = await planted(
+      ['stack', 'up', stack.file, '--out', 'run'],
+      stack,
+      dir,
+      'ready',
+    );
+    try {
+      const down = await bench(['stack', 'down', 'run'], stack);
+      expect(down).toMatchObject({ code: 4, stdout: '' });
+      expect(down.stderr).toMatch(/^bench: still there after teardown: process \d+/m);
+      // The supervisor has tried, and down once more.
+      const events = readFileSync(path.join(dir, 'events.jsonl'), 'utf8');
+      expect(events).toMatch(
+        /"to":"stopped","evidence":"left: process(.|\n)*"evidence":"by bench stack down"/,
+      );
+      await running.ended;
+    } finally {
+      await plant.stop();
+    }
+    expect((await bench(['stack', 'down', 'run'], stack)).code).toBe(0);
+    expect(await leftOf(dir, stack)).toEqual([]);
+  });
+
+  it('is told by the sweep that launched it: exit 4, with all that was measured', async () => {
+    const { stack } = await make();
+    const dir = path.join(stack.cwd, 'out', 'stack');
+    const args = [
+      'sweep',
+      '--isl',
+      '8',
+      '--osl',
+      '2',
+      '--isl-counts',
+      'content',
+      '--concurrency',
+      '1',
+      '--requests',
+      '4',
+    ];
+    const { running, plant } = await planted(
+      [...args, '--stack', stack.file, '--out', 'out'],
+      stack,
+      dir,
+      'ready',
+    );
+    try {
+      const ended = await running.ended;
+      expect(ended.stderr).toMatch(/^bench: still there after teardown: process \d+/m);
+      expect(ended.code).toBe(4);
+      expect(ended.stdout).toContain('sweep  complete');
+    } finally {
+      await plant.stop();
+    }
+    expect((await bench(['stack', 'down', dir], stack)).code).toBe(0);
+    expect(await leftOf(dir, stack)).toEqual([]);
   });
 });
 

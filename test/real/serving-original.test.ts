@@ -189,6 +189,7 @@ describe.skipIf(missing !== null)('requests of bench serving --bug-compatible', 
     // Their tokenizers differ in the first token, in special tokens inside of prompts, and in how ids become text.
     { tokenizer: 'embedded', ratio: 0.5, dataset: 'random' },
     { tokenizer: 'deepseek_v3', ratio: 0.5, dataset: 'random' },
+    { tokenizer: 'llama3_2', ratio: 0.5, dataset: 'random' },
     { tokenizer: 'qwen3', ratio: 0, dataset: 'random' },
     { tokenizer: 'gpt4o', ratio: 0.29, dataset: 'random' },
     { tokenizer: 'deepseek_v3', ratio: 0.5, dataset: 'random-ids' },

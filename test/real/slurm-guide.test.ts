@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Cluster, slurmMissing, startCluster } from './slurm/cluster.ts';
+import { rootMissing } from './slurm/root.ts';
 
 const GUIDE = path.join(import.meta.dirname, '../fixtures/guide-srun.sh');
 /** What the guide has in itself. */
@@ -27,7 +28,7 @@ until [ -e /mnt/done ]; do sleep 0.1; done
 `;
 
 /** Mounts need root; all else would also do without. */
-const missing = slurmMissing() ?? (process.getuid?.() === 0 ? null : 'mounts inside of a step need root');
+const missing = slurmMissing() ?? rootMissing('mounts inside of a step');
 if (missing !== null) {
   if (process.env['CI']) throw new Error(`the real-component suite needs SLURM: ${missing}`);
   console.warn(`\n*** NOT RUN: the guide's srun commands on a real SLURM. ${missing} ***\n`);

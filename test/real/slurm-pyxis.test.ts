@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, slurmMissing, startCluster } from './slurm/cluster.ts';
+import { rootMissing } from './slurm/root.ts';
 
 const missing = slurmMissing();
 if (missing !== null) {
@@ -123,33 +124,36 @@ describe.skipIf(missing !== null)('the stand-in for pyxis', () => {
     expect(existsSync(path.join(work, 'launched'))).toBe(false);
   });
 
-  it.skipIf(process.getuid?.() !== 0)('makes mounts that the task alone sees', () => {
-    const source = path.join(work, 'source');
-    mkdirSync(source);
-    writeFileSync(path.join(source, 'file'), 'from the host');
-    const mounts = [
-      `${source}:/mnt`,
-      `${source}:/new-${process.pid}/deep:ro`,
-      `${source}/file:/usr/lib/new-${process.pid}`,
-      'tmpfs:/srv',
-    ].join(',');
-    const before = readFileSync('/proc/mounts', 'utf8');
-    const ran = srun([
-      ...['--container-image=image', `--container-mounts=${mounts}`, 'bash', '-c'],
-      `pwd; cat /mnt/file /new-${process.pid}/deep/file /usr/lib/new-${process.pid}; echo
+  it.skipIf(rootMissing('mounts of the stand-in for pyxis') !== null)(
+    'makes mounts that the task alone sees',
+    () => {
+      const source = path.join(work, 'source');
+      mkdirSync(source);
+      writeFileSync(path.join(source, 'file'), 'from the host');
+      const mounts = [
+        `${source}:/mnt`,
+        `${source}:/new-${process.pid}/deep:ro`,
+        `${source}/file:/usr/lib/new-${process.pid}`,
+        'tmpfs:/srv',
+      ].join(',');
+      const before = readFileSync('/proc/mounts', 'utf8');
+      const ran = srun([
+        ...['--container-image=image', `--container-mounts=${mounts}`, 'bash', '-c'],
+        `pwd; cat /mnt/file /new-${process.pid}/deep/file /usr/lib/new-${process.pid}; echo
        touch /mnt/written /srv/x ${work}/beside
        touch /new-${process.pid}/deep/x 2>&1 | grep -o 'Read-only file system'`,
-    ]);
-    expect(ran.stdout.trim().split('\n'), ran.stderr).toEqual([
-      '/',
-      'from the hostfrom the hostfrom the host',
-      'Read-only file system',
-    ]);
-    expect(['written', 'x'].map((name) => existsSync(path.join(source, name)))).toEqual([true, false]);
-    expect(existsSync(path.join(work, 'beside'))).toBe(true);
-    expect(
-      [`/new-${process.pid}`, `/usr/lib/new-${process.pid}`, '/srv/x'].filter((file) => existsSync(file)),
-    ).toEqual([]);
-    expect(readFileSync('/proc/mounts', 'utf8')).toBe(before);
-  });
+      ]);
+      expect(ran.stdout.trim().split('\n'), ran.stderr).toEqual([
+        '/',
+        'from the hostfrom the hostfrom the host',
+        'Read-only file system',
+      ]);
+      expect(['written', 'x'].map((name) => existsSync(path.join(source, name)))).toEqual([true, false]);
+      expect(existsSync(path.join(work, 'beside'))).toBe(true);
+      expect(
+        [`/new-${process.pid}`, `/usr/lib/new-${process.pid}`, '/srv/x'].filter((file) => existsSync(file)),
+      ).toEqual([]);
+      expect(readFileSync('/proc/mounts', 'utf8')).toBe(before);
+    },
+  );
 });

@@ -113,6 +113,60 @@ describe.skipIf(missing !== null)('whatever ends a stack', () => {
     expect((await bench(['stack', 'down', dir], rig.options)).code).toBe(0);
   });
 
+  describe('of which a sweep is sent from the head node', () => {
+    let dir: string;
+
+    beforeAll(async () => {
+      dir = newOut();
+      const up = await bench(['stack', 'up', file, '--detach', '--out', dir], rig.options);
+      expect(up.code, up.stderr).toBe(0);
+    });
+
+    afterAll(async () => {
+      if (dir !== undefined) await bench(['stack', 'down', dir], rig.options);
+    });
+
+    const loads = () => rig.cluster.steps().filter(({ name }) => name.endsWith('.load'));
+    /** Processes of the sweep here and on the node. */
+    const sweeping = () => rig.running().filter((line) => line.includes('--stack-run'));
+
+    it('kill -9 of the command here ends the requests there, keeps what was measured, and leaves the stack', async () => {
+      const { out, running } = startSweep(rig, [...LONG, '--stack-run', dir, '--load-on', 'head']);
+      const records = path.join(out, 'records.ndjson');
+      await vi.waitFor(() => {
+        expect(running.child.exitCode, running.output.stderr).toBeNull();
+        expect(countLines(records)).toBeGreaterThanOrEqual(400 + 2 * IN_FLIGHT);
+      }, PATIENCE);
+      expect(loads()).toHaveLength(1);
+      running.child.kill('SIGKILL');
+      await running.ended;
+      await vi.waitFor(() => expect([loads(), sweeping()]).toEqual([[], []]), PATIENCE);
+      const { report } = readRun(out);
+      expect(report.status).toBe('interrupted');
+      expect(report.levels.map(({ status, requests }) => [status, requests.failed])).toEqual([
+        ['complete', 0],
+        ['partial', 0],
+      ]);
+      expect(stateOf(dir).phase).toBe('ready');
+      expect(rig.cluster.steps()).toHaveLength(3);
+    });
+
+    it('Ctrl-C before the step is there ends it all the same, exit 130', async () => {
+      const { running } = startSweep(rig, [...LONG, '--stack-run', dir, '--load-on', 'head']);
+      await vi.waitFor(
+        () =>
+          expect(rig.running().some((line) => /^pid \d+: srun .*\.load\b/.test(line))).toBe(true),
+        { ...PATIENCE, interval: 10 },
+      );
+      running.child.kill('SIGINT');
+      const ended = await running.ended;
+      expect(ended.code, ended.stderr).toBe(130);
+      expect([loads(), sweeping()]).toEqual([[], []]);
+      expect(stateOf(dir).phase).toBe('ready');
+      expect(rig.cluster.steps()).toHaveLength(3);
+    });
+  });
+
   it(`${CYCLES} times up and down in a row leaves nothing at all`, async () => {
     for (let cycle = 0; cycle < CYCLES; cycle++) {
       const dir = newOut();

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { runDown } from '../../src/commands/stack/down.ts';
 import { findStack, listStacks } from '../../src/commands/stack/find.ts';
 import { leftBehind, supervisorLives } from '../../src/commands/stack/follow.ts';
@@ -36,6 +36,8 @@ function put(dir: string, over: Partial<StackState>): string {
   return dir;
 }
 
+afterEach(() => vi.restoreAllMocks());
+
 const aborted = (signal: AbortSignal): Promise<void> => until('the loss', () => signal.aborted);
 
 describe('a stack of which something was left', () => {
@@ -53,12 +55,40 @@ describe('a stack of which something was left', () => {
     expect([state.phase, state.left]).toEqual(['stopped', []]);
   });
 
-  it('is told with exit 4 and what to do', () => {
+  it('on another host is ended there, which is said', async () => {
+    const away = { ...LIVING, host: 'elsewhere' };
+    const alive = new Date().toISOString();
+    const lives = put(makeFolder(), { supervisor: away, mode: 'salloc', alive });
+    await expect(runDown({ dir: lives })).rejects.toMatchObject({
+      exitCode: 4,
+      message: `the supervisor of ${lives} runs on elsewhere, process ${process.pid}`,
+      hint: `run it there: bench stack down ${lives}`,
+    });
+    const dead = put(makeFolder(), { supervisor: away, mode: 'local', alive: '2026-01-01T00:00:00.000Z' });
+    await expect(runDown({ dir: dead })).rejects.toMatchObject({
+      exitCode: 4,
+      message: expect.stringContaining('ran on elsewhere'),
+    });
+  });
+
+  it("of another user's supervisor is not ended, and no word says that it was", async () => {
+    const dir = put(makeFolder(), {});
+    vi.spyOn(process, 'kill').mockImplementation(() => {
+      throw Object.assign(new Error('kill EPERM'), { code: 'EPERM' });
+    });
+    await expect(runDown({ dir })).rejects.toMatchObject({
+      exitCode: 4,
+      message: expect.stringContaining("is another user's"),
+    });
+  });
+
+  it('is told with exit 4 and what to do, as a shell takes it', () => {
     expect(leftBehind(['process 5 on n1', 'job 7 is still in the queue'], 'DIR')).toMatchObject({
       exitCode: 4,
       message: 'still there after teardown: process 5 on n1, job 7 is still in the queue',
       hint: 'try again: bench stack down DIR',
     });
+    expect(leftBehind(['process 5'], "my stack's").hint).toBe("try again: bench stack down 'my stack'\\''s'");
   });
 });
 
@@ -112,6 +142,18 @@ describe('the stack that a run measures', () => {
     await aborted(orphan.lost);
     expect(orphan.lostReason).toBe('the supervisor of the stack is gone');
     orphan.close();
+  });
+
+  it('gives the cause when that comes a moment after the loss', async () => {
+    const dir = put(makeFolder(), {});
+    const link = new StackLink(dir);
+    expect(await link.whyLost(0)).toBeNull();
+    put(dir, { phase: 'failing' });
+    await aborted(link.lost);
+    expect(link.lostReason).toBe('a service of the stack has failed');
+    setTimeout(() => put(dir, { phase: 'failed', why: plainWhy('crash', 'it broke') }), 300);
+    expect(await link.whyLost(10_000)).toContain('it broke');
+    link.close();
   });
 
   it('gives its verdict after the time it has when nothing is wrong', async () => {
@@ -314,10 +356,13 @@ describe('finding a stack', () => {
 
   it('else the only one that is not down', () => {
     expect(refusal(() => findStack(undefined, 'down')).hint).toBe('name its folder: bench stack down DIR');
-    put('results/1-old/stack', { phase: 'stopped' });
+    put('results/1-old/stack', { phase: 'stopped', left: [] });
+    put('results/0-left', { phase: 'stopped', left: ['process 5'] });
+    expect(findStack(undefined, 'down')).toBe('results/0-left');
+    put('results/0-left', { phase: 'stopped' });
     put('results/2-up', {});
     mkdirSync('results/3-other');
-    expect(listStacks()).toEqual(['results/1-old/stack', 'results/2-up']);
+    expect(listStacks()).toEqual(['results/0-left', 'results/1-old/stack', 'results/2-up']);
     expect(findStack(undefined, 'logs')).toBe('results/2-up');
     put('results/4-too/stack', { phase: 'starting' });
     expect(refusal(() => findStack(undefined, 'logs')).message).toBe(

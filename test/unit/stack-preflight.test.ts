@@ -64,6 +64,7 @@ const plan = (steps: readonly PlannedStep[], over: Partial<StackPlan> = {}): Sta
   steps,
   ready: [],
   readyTimeoutMs: 1,
+  readyIntervalMs: 1,
   watch: [],
   copies: [],
   cleanupGlobs: ['/dev/shm/moe_*'],

@@ -173,7 +173,7 @@ start_decode-0; wait`,
       'await frontend-0 600 0.5',
       'await prefill-0 300 0.5',
       'await decode-0 300 0.5',
-      'await stack 300 2',
+      'await stack 300 0.5',
     ]);
     expect(lines.filter((line) => /^ {2}(asked=|ask |finish )/.test(line))).toEqual([
       '  asked=$SECONDS',

@@ -93,6 +93,7 @@ export function localPlan(
     steps,
     ready: [],
     readyTimeoutMs: 60_000,
+    readyIntervalMs: 100,
     watch: [],
     copies: [],
     cleanupGlobs: [],

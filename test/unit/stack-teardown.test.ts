@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
   cleanupScript,
   markedProcesses,
@@ -185,6 +185,82 @@ describe('teardown of local processes', () => {
     for (const name of ['moe_1', 'moe_2', 'other']) writeFileSync(path.join(dir, name), '');
     await tear(run, [], new Map(), [`${dir}/moe_*`]);
     expect(['moe_1', 'moe_2', 'other'].filter((name) => existsSync(path.join(dir, name)))).toEqual(['other']);
+  });
+});
+
+describe('teardown in a job', () => {
+  /** Programs of SLURM that know job 7, which runs until it is cancelled; `srun` does what is told. */
+  function fakeSlurm(srun: string): { readonly dir: string; argv(): string[] } {
+    const dir = makeFolder();
+    const programs: Record<string, string> = {
+      squeue: `case "$*" in *-s*) ;; *--me*) ;; *) s=RUNNING; [ -e ${dir}/over ] && s=COMPLETED; echo "7|$s|None|n[1-3]|N/A" ;; esac`,
+      scancel: `touch ${dir}/over`,
+      sinfo: `printf '%s\\n' 'n1|mix' 'n2|mix' 'n3|down*'`,
+      srun: `printf '%s\\n' "$@" >${dir}/argv; ${srun}`,
+    };
+    for (const [name, script] of Object.entries(programs)) {
+      writeFileSync(path.join(dir, name), `#!/bin/bash\n${script}\n`);
+      chmodSync(path.join(dir, name), 0o755);
+    }
+    vi.stubEnv('PATH', `${dir}:${process.env['PATH']}`);
+    return { dir, argv: () => readFileSync(path.join(dir, 'argv'), 'utf8').split('\n') };
+  }
+
+  async function tearJob(ours: boolean, nodes: readonly string[] = ['n1', 'n2']): Promise<string[]> {
+    const run = newRun();
+    const steps = nodes.map((node, i) => localStep(`s-${i}`, [], '/x', { nodes: [node] }));
+    return await tearDown({
+      run,
+      plan: localPlan(run, steps, {
+        mode: ours ? 'salloc' : 'attach',
+        jobId: '7',
+        nodes: ['n1', 'n2', 'n3'],
+      }),
+      job: { id: '7', ours },
+      pids: new Map(),
+      env: process.env,
+      stopping: () => {},
+      ended: () => {},
+      note: () => {},
+    });
+  }
+
+  afterEach(() => vi.unstubAllEnvs());
+
+  it.each([true, false])('counts what its nodes could not end (job of ours: %s)', async (ours) => {
+    const { dir } = fakeSlurm('echo "left-over: 77 python3 -m engine on n2"');
+    expect(await tearJob(ours)).toEqual(['process 77 python3 -m engine on n2']);
+    expect(existsSync(path.join(dir, 'over'))).toBe(ours);
+  });
+
+  it.each([true, false])('counts nodes that it could not look at (job of ours: %s)', async (ours) => {
+    fakeSlurm('echo "srun: error: Unable to create step" >&2; exit 1');
+    expect(await tearJob(ours)).toEqual([
+      'the nodes could not be cleaned: srun: error: Unable to create step',
+    ]);
+  });
+
+  it('takes the end of a job in the meantime for the end of its processes', async () => {
+    const { dir } = fakeSlurm(
+      'touch "$(dirname "$0")/over"; echo "srun: Force Terminated job 7" >&2; exit 1',
+    );
+    expect(await tearJob(true)).toEqual([]);
+    expect(existsSync(path.join(dir, 'over'))).toBe(true);
+  });
+
+  it('looks only at nodes of the stack that have not failed', async () => {
+    const { argv } = fakeSlurm('');
+    expect(await tearJob(true, ['n2', 'n3', 'n2'])).toEqual([]);
+    expect(argv()).toEqual(expect.arrayContaining(['--jobid=7', '--overlap', '--nodes=1', '--nodelist=n2']));
+  });
+
+  it('that SLURM does not tell of is not over', async () => {
+    const { dir } = fakeSlurm('');
+    writeFileSync(
+      path.join(dir, 'squeue'),
+      `#!/bin/bash\ncase "$*" in *-s*|*--me*) exit 0 ;; esac\n[ -e ${dir}/asked ] && { echo "7|COMPLETED|None|n1|N/A"; exit; }\ntouch ${dir}/asked; echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1\n`,
+    );
+    expect(await tearJob(true)).toEqual(['the nodes could not be cleaned: SLURM does not answer']);
   });
 });
 

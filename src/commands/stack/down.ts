@@ -9,7 +9,7 @@ import { Recorder } from '../../stack/launch/recorder.ts';
 import { tearDown } from '../../stack/launch/teardown.ts';
 import type { StackPlan } from '../../stack/plan/planned.ts';
 import { findStack } from './find.ts';
-import { leftBehind, readState, stillThere, supervisorLives, watchState } from './follow.ts';
+import { isDown, leftBehind, readState, stackLine, supervisorLives, watchState } from './follow.ts';
 import { LiveView } from './live-view.ts';
 
 /** How long a supervisor that was asked to stop may take beyond the grace of its steps. */
@@ -24,22 +24,24 @@ export async function runDown(args: { dir: string | undefined }): Promise<ExitCo
   const first = readState(dir);
   const view = new LiveView(process.stderr);
   const looked = supervisorLives(first);
+  const { host, pid } = first.supervisor;
+  if (host !== os.hostname() && (looked || (first.mode === 'local' && !isDown(first)))) {
+    const what = looked ? `the supervisor of ${dir} runs` : `the processes of ${dir} ran`;
+    throw new BenchError(
+      EXIT.launch,
+      `${what} on ${host}, process ${pid}`,
+      `run it there: ${stackLine('down', dir)}`,
+    );
+  }
   if (looked) {
-    if (first.supervisor.host !== os.hostname()) {
-      throw new BenchError(
-        EXIT.launch,
-        `the supervisor of ${dir} runs on ${first.supervisor.host}, process ${first.supervisor.pid}`,
-        `run bench stack down there`,
-      );
-    }
-    askToStop(first.supervisor.pid);
+    askToStop(pid, dir);
     const unwatch = watchState(dir, 200, (state) => view.show(state));
     const giveUpMs = performance.now() + PATIENCE_MS + graceMs(dir);
     while (supervisorLives(readState(dir)) && performance.now() < giveUpMs) await sleep(100);
     unwatch();
   }
   let state = readState(dir);
-  if (!looked || state.phase !== 'stopped' || stillThere(state).length > 0) {
+  if (!looked || !isDown(state)) {
     const recorder = new Recorder(dir, state, writeAtomic);
     recorder.phase('stopping', 'by bench stack down');
     const left = await tearDown({
@@ -65,11 +67,18 @@ export async function runDown(args: { dir: string | undefined }): Promise<ExitCo
   return EXIT.ok;
 }
 
-function askToStop(pid: number): void {
+/** Asks a supervisor to tear down. Exit 4 when it is another user's. */
+function askToStop(pid: number, dir: string): void {
   try {
     process.kill(pid, 'SIGTERM');
-  } catch {
-    // It has ended in the meantime.
+  } catch (error) {
+    // Else it has ended in the meantime.
+    if ((error as NodeJS.ErrnoException).code === 'EPERM')
+      throw new BenchError(
+        EXIT.launch,
+        `the supervisor of ${dir}, process ${pid}, is another user's`,
+        'its user can stop it',
+      );
   }
 }
 

@@ -2,13 +2,13 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { usageError } from '../../core/errors.ts';
 import { STATE_FILE } from '../../stack/launch/recorder.ts';
-import { tryReadState } from './follow.ts';
+import { isDown, tryReadState } from './follow.ts';
 
 const RESULTS = 'results';
 
 /**
  * The folder of a stack: the one named (or its `stack/`, when a sweep's folder is named), else the only one
- * under `results/` that has not been torn down. Exit 2 when there is none, or several.
+ * under `results/` that has not been torn down wholly. Exit 2 when there is none, or several.
  */
 export function findStack(named: string | undefined, verb: string): string {
   if (named !== undefined) {
@@ -16,7 +16,10 @@ export function findStack(named: string | undefined, verb: string): string {
     if (found !== undefined) return found;
     throw usageError(`${named} holds no stack`, `see bench stack status, or bench stack ${verb} --help`);
   }
-  const live = listStacks().filter((dir) => tryReadState(dir)?.phase !== 'stopped');
+  const live = listStacks().filter((dir) => {
+    const state = tryReadState(dir);
+    return state === null || !isDown(state);
+  });
   if (live.length === 1) return live[0]!;
   const how = `bench stack ${verb} ${verb === 'logs' ? '--run ' : ''}DIR`;
   throw live.length === 0

@@ -1,10 +1,11 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { BenchError, EXIT, errorText, usageError } from '../../core/errors.ts';
+import { BenchError, EXIT, errorLines, errorText, usageError } from '../../core/errors.ts';
 import { startTicks } from '../../stack/launch/marked-processes.ts';
 import { STATE_FILE } from '../../stack/launch/recorder.ts';
 import type { StackState } from '../../stack/launch/state.ts';
+import { shellQuote } from '../../stack/plan/shell-quote.ts';
 
 /** A supervisor on another host that has shown no life for this long is taken for dead. */
 const DEAD_AFTER_MS = 30_000;
@@ -45,13 +46,30 @@ export function stillThere(state: StackState): readonly string[] {
   return state.left ?? [];
 }
 
+/** Whether the stack has been torn down and nothing of it was left. */
+export function isDown(state: StackState): boolean {
+  return state.phase === 'stopped' && stillThere(state).length === 0;
+}
+
+/** `bench stack VERB DIR` as a shell takes it. */
+export function stackLine(verb: string, dir: string): string {
+  return `bench stack ${verb} ${shellQuote(dir)}`;
+}
+
 /** Says (exit 4) what teardown could not end. */
 export function leftBehind(left: readonly string[], dir: string): BenchError {
   return new BenchError(
     EXIT.launch,
     `still there after teardown: ${left.join(', ')}`,
-    `try again: bench stack down ${dir}`,
+    `try again: ${stackLine('down', dir)}`,
   );
+}
+
+/** Says on stderr what teardown could not end, beside whatever else went wrong. */
+export function tellLeft(dir: string): void {
+  const state = tryReadState(dir);
+  const left = state === null ? [] : stillThere(state);
+  if (left.length > 0) process.stderr.write(errorLines(leftBehind(left, dir)));
 }
 
 /** Whether a stack is up in the sense that requests may be sent to it. */

@@ -3,7 +3,7 @@ import type { StackFacts } from '../../core/report.ts';
 import { whyLine } from '../../stack/failure/why-text.ts';
 import { sleep } from '../../stack/launch/allocation.ts';
 import type { StackState } from '../../stack/launch/state.ts';
-import { readState, serves, supervisorLives, watchState } from './follow.ts';
+import { readState, serves, stackLine, supervisorLives, watchState } from './follow.ts';
 
 const LOOK_EVERY_MS = 250;
 
@@ -25,7 +25,7 @@ export class StackLink {
       throw new BenchError(
         EXIT.launch,
         `the stack in ${dir} is not up: ${why === null ? phase : whyLine(why)}`,
-        `see bench stack status ${dir}`,
+        `see ${stackLine('status', dir)}`,
       );
     }
     this.#unwatch = watchState(dir, LOOK_EVERY_MS, (state) => {
@@ -62,6 +62,13 @@ export class StackLink {
       if (this.#reason !== null && (this.#state.why !== null || this.#state.phase !== 'failing')) return;
       await sleep(LOOK_EVERY_MS / 5);
     }
+  }
+
+  /** Why it was lost, null while it serves. Waits up to `withinMs` for the first cause when it has just failed. */
+  async whyLost(withinMs: number): Promise<string | null> {
+    if (this.#reason === null) return null;
+    await this.verdict(withinMs);
+    return this.lostReason;
   }
 
   /** Milliseconds until the allocation ends; null when that is not known. */

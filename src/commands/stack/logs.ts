@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { createInterface } from 'node:readline/promises';
 import { EXIT, type ExitCode, usageError } from '../../core/errors.ts';
 import { whyText } from '../../stack/failure/why-text.ts';
 import { LogTail } from '../../stack/launch/log-tail.ts';
@@ -46,7 +47,8 @@ export async function runLogs(args: {
   if (!args.follow) {
     const written = [...names].filter(([file]) => existsSync(file) && statSync(file).size > 0);
     for (const [file, name] of written)
-      for (const line of readFileSync(file, 'utf8').replace(/\n$/, '').split('\n')) print(name, line);
+      for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity }))
+        print(name, line);
     if (written.length === 0)
       process.stdout.write(
         `no task wrote anything: ${state.why === null ? state.phase : whyText(state.why)}\n`,

@@ -3,8 +3,9 @@ import path from 'node:path';
 import { BenchError } from '../../core/errors.ts';
 import type { PointSpec } from '../../core/spec.ts';
 import { whyText } from '../../stack/failure/why-text.ts';
+import { shellQuote } from '../../stack/plan/shell-quote.ts';
 import { findStack } from './find.ts';
-import { leftBehind, stillThere } from './follow.ts';
+import { leftBehind, stackLine, stillThere, tellLeft } from './follow.ts';
 import { StackLink } from './link.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';
@@ -69,11 +70,12 @@ export async function launchStack(file: string, args: LaunchArgs): Promise<Stack
         }
         started.release();
         process.stderr.write(
-          `the stack stays up: bench sweep --stack-run ${started.dir}, bench stack down ${started.dir}\n`,
+          `the stack stays up: bench sweep --stack-run ${shellQuote(started.dir)}, ${stackLine('down', started.dir)}\n`,
         );
       },
     };
   } catch (error) {
+    tellLeft(started.dir);
     if (stop.code !== null) throw new BenchError(stop.code, 'stopped while the stack was coming up');
     throw error;
   } finally {

@@ -8,7 +8,7 @@ import { keptText } from '../../stack/file/redaction.ts';
 import { STATE_FILE } from '../../stack/launch/recorder.ts';
 import type { StackState } from '../../stack/launch/state.ts';
 import { OWN_VERBS } from '../own-verbs.ts';
-import { supervisorLives, tryReadState, watchState } from './follow.ts';
+import { stackLine, supervisorLives, tryReadState, watchState } from './follow.ts';
 
 export const ORDER_FILE = 'order.json';
 const SUPERVISOR_LOG = 'supervisor.log';
@@ -131,11 +131,7 @@ function follow(
 /** The failure of a stack as an error (exit 4) with its first cause and where to read on. */
 export function failedStack(state: StackState, dir: string): BenchError {
   if (state.why === null) return supervisorDied(dir);
-  return new BenchError(
-    EXIT.launch,
-    whyText(state.why),
-    `all of it is in ${dir}: bench stack logs --run ${dir}`,
-  );
+  return new BenchError(EXIT.launch, whyText(state.why), `all of it is in ${dir}: ${stackLine('logs', dir)}`);
 }
 
 function supervisorDied(dir: string): BenchError {
@@ -144,7 +140,7 @@ function supervisorDied(dir: string): BenchError {
   return new BenchError(
     EXIT.launch,
     `the supervisor of ${dir} ended without a word${said === '' ? '' : `: ${said}`}`,
-    `clean up: bench stack down ${dir}`,
+    `clean up: ${stackLine('down', dir)}`,
   );
 }
 

@@ -1,7 +1,7 @@
 import { EXIT, type ExitCode } from '../../core/errors.ts';
 import { whyText } from '../../stack/failure/why-text.ts';
 import { findStack, listStacks } from './find.ts';
-import { readState, supervisorLives, tryReadState } from './follow.ts';
+import { isDown, readState, stackLine, stillThere, supervisorLives, tryReadState } from './follow.ts';
 import { stateLines } from './live-view.ts';
 
 export const STATUS_OPTIONS = {
@@ -25,8 +25,10 @@ export function runStatus(args: { dir: string | undefined; json: boolean }): Exi
     if (state.url !== null) process.stdout.write(`url: ${state.url}  model: ${state.servedModel}\n`);
     for (const warning of state.warnings) process.stdout.write(`warning: ${warning}\n`);
     if (state.why !== null) process.stdout.write(`${whyText(state.why)}\n`);
-    if (state.phase !== 'stopped' && !supervisorLives(state))
-      process.stdout.write(`the supervisor is gone; clean up: bench stack down ${dir}\n`);
+    if (!isDown(state) && !supervisorLives(state)) {
+      const what = state.phase === 'stopped' ? 'not all of it has ended' : 'the supervisor is gone';
+      process.stdout.write(`${what}; clean up: ${stackLine('down', dir)}\n`);
+    }
   }
   return state.why === null ? EXIT.ok : EXIT.launch;
 }
@@ -35,5 +37,6 @@ function briefly(dir: string): string {
   const state = tryReadState(dir);
   if (state === null) return 'no state';
   const gone = state.phase !== 'stopped' && !supervisorLives(state) ? ', its supervisor is gone' : '';
-  return `${state.name}  ${state.phase}${state.why === null ? '' : ` (${state.why.failureClass})`}${gone}`;
+  const left = stillThere(state).length > 0 ? ', not all of it has ended' : '';
+  return `${state.name}  ${state.phase}${state.why === null ? '' : ` (${state.why.failureClass})`}${gone}${left}`;
 }

@@ -1,7 +1,8 @@
 import path from 'node:path';
 import { EXIT, type ExitCode } from '../../core/errors.ts';
 import type { StackState } from '../../stack/launch/state.ts';
-import { leftBehind, readState, stillThere, watchState } from './follow.ts';
+import { shellQuote } from '../../stack/plan/shell-quote.ts';
+import { leftBehind, readState, stackLine, stillThere, tellLeft, watchState } from './follow.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';
 import { failedStack, startStack } from './start.ts';
@@ -43,6 +44,7 @@ export async function runUp(args: {
     try {
       state = await started.untilUp(show, stop.signal);
     } catch (error) {
+      tellLeft(dir);
       if (stop.code !== null) return stop.code;
       throw error;
     }
@@ -50,7 +52,7 @@ export async function runUp(args: {
     const job = state.job === null ? '' : `job:   ${state.job.id} on ${state.job.nodes.join(', ')}\n`;
     process.stdout.write(
       `url:   ${state.url}\nmodel: ${state.servedModel}\n${job}ready: after ${state.startupS['stack.ready']} s\n` +
-        `next:  bench sweep --isl 4000 --osl 1000 --stack-run ${dir}\n       bench stack down ${dir}\n`,
+        `next:  bench sweep --isl 4000 --osl 1000 --stack-run ${shellQuote(dir)}\n       ${stackLine('down', dir)}\n`,
     );
     if (args.detach) {
       started.release();
@@ -60,6 +62,7 @@ export async function runUp(args: {
     const end = await untilFailedOrStopped(order.dir, started.ended, stop.signal);
     if (end !== 'stopped') {
       const last = await started.stop(show);
+      tellLeft(dir);
       throw failedStack(last, dir);
     }
     const left = stillThere(await started.stop(show));

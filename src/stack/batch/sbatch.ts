@@ -89,7 +89,7 @@ export function renderSbatch(stack: Stack): string {
     "trap 'exit 130' INT",
     `say "run $RUN in $RUN_DIR on \${NODES[*]}"`,
     ...[...new Set([...plan.steps.flatMap((step) => launchLines(step, plan)), ...plan.steps.map(awaitLine)])],
-    `await stack ${seconds(plan.readyTimeoutMs)} 2`,
+    `await stack ${seconds(plan.readyTimeoutMs)} ${waitS(plan.readyIntervalMs)}`,
     `export BENCH_URL=${quote(plan.url)} BENCH_MODEL=${quote(plan.servedModel)}`,
     'say "READY: $BENCH_MODEL at $BENCH_URL"',
     'serve "$@"',
@@ -277,7 +277,12 @@ function launchLines(step: PlannedStep, plan: StackPlan): string[] {
 }
 
 function awaitLine({ id, readyTimeoutMs, probeIntervalMs }: PlannedStep): string {
-  return `await ${id} ${seconds(readyTimeoutMs)} ${Math.max(probeIntervalMs / 1_000, 0.2)}`;
+  return `await ${id} ${seconds(readyTimeoutMs)} ${waitS(probeIntervalMs)}`;
+}
+
+/** Between two tries; each starts programs. */
+function waitS(intervalMs: number): number {
+  return Math.max(intervalMs / 1_000, 0.2);
 }
 
 /** Ends on each node what has the mark of the run and removes its files; without the mark, so as not to end itself. */

@@ -75,7 +75,6 @@ export function expandStack(
       all: ready?.all ?? stackReady.all,
       timeout: ready?.timeout ?? stackReady.timeout,
       interval: ready?.interval ?? stackReady.interval,
-      stall_timeout: ready?.stall_timeout ?? '15m',
     },
     teardown: { cleanup_globs: file.teardown?.cleanup_globs ?? expansion.cleanupGlobs },
     nodesNeeded: mode === 'local' ? 1 : needNodes(services),

@@ -101,12 +101,12 @@ const probe = object({
   error: 'a probe has one of the keys log, tcp, http, instances, model, canary, exec',
 });
 
-const ready = object({
+const stackReady = {
   all: z.array(probe).optional(),
   timeout: duration.optional(),
   interval: duration.optional(),
-  stall_timeout: duration.optional(),
-});
+};
+const ready = object({ ...stackReady, stall_timeout: duration.optional() });
 
 const srun = object({
   mpi: z.enum(['pmix', 'pmi2', 'none']).optional(),
@@ -279,7 +279,7 @@ export const stackSchema = object({
     z.string().regex(/^[a-z][a-z0-9-]*$/, 'is no name of a service: use a-z, 0-9 and "-"'),
     service,
   ),
-  stack_ready: ready.optional(),
+  stack_ready: object(stackReady).optional(),
   teardown: object({
     cleanup_globs: z
       .array(

@@ -1,10 +1,16 @@
 import type { Role } from '../plan/planned.ts';
 import type { PlacementFile, ProbeFile, ServiceFile, SrunFile, StackFile } from './schema.ts';
 
-export interface ReadyRule {
+/** When the stack as a whole counts as ready. */
+export interface StackReadyRule {
   readonly all: readonly ProbeFile[];
   readonly timeout: string;
   readonly interval: string;
+}
+
+/** When a service counts as ready. */
+export interface ReadyRule extends StackReadyRule {
+  /** How long its logs may be silent before it is ready. */
   readonly stall_timeout: string;
 }
 
@@ -50,7 +56,7 @@ export interface Stack {
   };
   /** In the order of start. */
   readonly services: Readonly<Record<string, Service>>;
-  readonly stack_ready: ReadyRule;
+  readonly stack_ready: StackReadyRule;
   readonly teardown: { readonly cleanup_globs: readonly string[] };
   /** Nodes that the placement needs. */
   readonly nodesNeeded: number;

@@ -16,8 +16,6 @@ import type { StepEnd } from './step-process.ts';
 import { GIVEN_MORE, type LineListener, StepWatch } from './step-watch.ts';
 
 const TICK_MS = 100;
-/** Between two tries of the stack's own probes. */
-const READY_EVERY_MS = 500;
 /** While the stack serves. */
 const WATCH_EVERY_MS = 5_000;
 const QUEUE_EVERY_MS = 3_000;
@@ -137,7 +135,7 @@ export class Launch {
         if (open === null && !this.#failing) return;
         this.#recorder.set({ waitingFor: open === null ? [] : [open.said] });
         this.#recorder.flush();
-        nextMs = performance.now() + READY_EVERY_MS;
+        nextMs = performance.now() + this.#plan.readyIntervalMs;
       }
       if (!this.#failing) await this.#giveUpIfOverdue(signal);
     }
@@ -216,9 +214,17 @@ export class Launch {
       this.#failing = true;
       this.#recorder.phase('failing');
       if (finding === 'failing') continue;
-      await this.#tail.poll();
-      throw new StackFailure(await this.#withNode(await this.#firstCause()));
+      const why = await this.brokeBefore();
+      if (why !== null) throw new StackFailure(why);
     }
+  }
+
+  /** The first cause of what had broken before the stack was asked to stop, once what explains it has come; null when nothing had. */
+  async brokeBefore(): Promise<Why | null> {
+    if (!this.#failing) return null;
+    while (this.#finder.look(performance.now()) === 'failing') await sleep(TICK_MS);
+    await this.#tail.poll();
+    return await this.#withNode(await this.#firstCause());
   }
 
   async #firstCause(): Promise<Why> {

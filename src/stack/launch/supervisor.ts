@@ -68,6 +68,7 @@ export async function superviseStack(
   } catch (error) {
     if (!signal.aborted && !disk.signal.aborted) supervision.fail(whyOf(error));
   }
+  await supervision.failIfBroken();
   if (disk.signal.aborted && recorder.state.why === null) supervision.fail(whyUnwritten(recorder, job.dir));
   await supervision.end();
   clearInterval(alive);
@@ -178,6 +179,12 @@ class Supervision {
     } catch (error) {
       this.#recorder.note('stack', `not kept: ${errorText(error)}`);
     }
+  }
+
+  /** A failure that the wish to stop overtook is told nevertheless. */
+  async failIfBroken(): Promise<void> {
+    const why = this.#recorder.state.why === null ? await this.#launch?.brokeBefore() : null;
+    if (why) this.fail(why);
   }
 
   fail(why: Why): void {

@@ -1,7 +1,16 @@
 import type { PlannedStep, StackPlan } from '../plan/planned.ts';
 import { endJob, jobComment, sleep } from './allocation.ts';
 import { cleanupScript, LEFT_WORD, markedProcesses, processGroup } from './marked-processes.ts';
-import { cancel, jobFacts, jobsWithComment, runCommand, signalStep, stepsOf } from './slurm.ts';
+import {
+  cancel,
+  failedNodes,
+  isOver,
+  jobFacts,
+  jobsWithComment,
+  runCommand,
+  signalStep,
+  stepsOf,
+} from './slurm.ts';
 import { signalGroup } from './step-process.ts';
 
 const POLL_MS = 100;
@@ -42,8 +51,8 @@ export async function tearDown(job: TeardownJob): Promise<string[]> {
   if (job.plan === null || job.plan.mode !== 'local') {
     for (const id of await jobsWithComment(jobComment(job.run))) ours.add(id);
   }
-  // With a job of ours all of its processes end; in another's they would stay.
-  const stuck = job.job?.ours === false ? onNodes : [];
+  // What outlived KILL outlives the job too, and after its end nobody can look there any more.
+  const stuck = [...onNodes];
   for (const id of ours) if (!(await endJob(id))) stuck.push(`job ${id} is still in the queue`);
   await endMarked(job.run);
   const steps = live === null ? [] : (await live.alive(job.plan!.steps)).map((step) => `step ${step.id}`);
@@ -166,12 +175,16 @@ async function endMarked(run: string): Promise<void> {
 }
 
 /**
- * A step on each node that had one of ours ends what no step holds any more, and removes files; without a
- * running job there is none. Gives what it could not end, in words.
+ * A step on each node that had one of ours and that has not failed ends what no step holds any more, and removes files;
+ * without a running job there is none. Gives what it could not end, in words.
  */
 async function cleanNodes(plan: StackPlan, jobId: string, job: TeardownJob): Promise<string[]> {
-  const facts = await jobFacts(jobId).catch(() => null);
-  const nodes = [...new Set(plan.steps.flatMap((step) => step.nodes))];
+  const facts = await jobFacts(jobId).catch(() => undefined);
+  if (facts === undefined) return uncleaned('SLURM does not answer', job);
+  const failed = await failedNodes(plan.nodes);
+  const nodes = [...new Set(plan.steps.flatMap((step) => step.nodes))].filter(
+    (node) => !failed.includes(node),
+  );
   if (facts?.state !== 'RUNNING' || nodes.length === 0) return [];
   const count = nodes.length;
   const { code, stdout, stderr } = await runCommand(
@@ -194,9 +207,16 @@ async function cleanNodes(plan: StackPlan, jobId: string, job: TeardownJob): Pro
   );
   const left = leftOvers(stdout);
   if (code === 0) return left;
-  const failed = `the nodes could not be cleaned: ${stderr.trim().split('\n').at(-1) ?? ''}`;
-  job.note(failed);
-  return [...left, failed];
+  // A job that has ended meanwhile has taken its processes along.
+  const now = await jobFacts(jobId).catch(() => undefined);
+  if (now === null || (now !== undefined && isOver(now.state))) return left;
+  return [...left, ...uncleaned(stderr.trim().split('\n').at(-1) ?? '', job)];
+}
+
+function uncleaned(why: string, job: TeardownJob): string[] {
+  const told = `the nodes could not be cleaned: ${why}`;
+  job.note(told);
+  return [told];
 }
 
 /** The processes that the cleaning program could not end, as it printed them. */

@@ -1,6 +1,6 @@
 import { parseDurationMs } from '../../core/units.ts';
 import type { ProbeFile } from '../file/schema.ts';
-import type { ReadyRule } from '../file/stack.ts';
+import type { StackReadyRule } from '../file/stack.ts';
 import type { Probe } from './planned.ts';
 
 /** What a probe of the file needs to become one of the plan. */
@@ -69,10 +69,9 @@ export function tcpProbe(address: string): Probe {
 }
 
 /** Durations of a rule in milliseconds. */
-export function timesOf(rule: ReadyRule): { timeoutMs: number; intervalMs: number; stallMs: number } {
+export function timesOf(rule: StackReadyRule): { timeoutMs: number; intervalMs: number } {
   return {
     timeoutMs: parseDurationMs(rule.timeout, 'timeout'),
     intervalMs: parseDurationMs(rule.interval, 'interval'),
-    stallMs: parseDurationMs(rule.stall_timeout, 'stall_timeout'),
   };
 }

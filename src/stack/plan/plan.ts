@@ -91,6 +91,7 @@ class Planner {
     };
     const steps = this.#spots.map((spot) => this.#step(spot));
     const ready = stack_ready.all.map((probe) => planProbe(probe, scope));
+    const stackTimes = timesOf(stack_ready);
     const critical = steps.filter((step) => step.critical).flatMap((step) => step.ready);
     return {
       schema: 1,
@@ -106,7 +107,8 @@ class Planner {
       gpus: countGpus(this.#stack),
       steps,
       ready,
-      readyTimeoutMs: timesOf(stack_ready).timeoutMs,
+      readyTimeoutMs: stackTimes.timeoutMs,
+      readyIntervalMs: stackTimes.intervalMs,
       watch: [...this.#infraWatch(), ...servingProbes([...ready, ...critical], this.#url)],
       copies: this.#copies(),
       cleanupGlobs: teardown.cleanup_globs.map(stackFill),
@@ -260,7 +262,7 @@ class Planner {
       loadedPattern: service.loaded_log ?? null,
       readyTimeoutMs: times.timeoutMs,
       importTimeoutMs: this.#local || this.#containerOf(service) === null ? null : IMPORT_TIMEOUT_MS,
-      stallMs: times.stallMs,
+      stallMs: parseDurationMs(service.ready.stall_timeout, 'stall_timeout'),
       probeIntervalMs: times.intervalMs,
       failOn: service.fail_on.map((rule) => ({
         pattern: rule.log,

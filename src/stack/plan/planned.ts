@@ -126,6 +126,8 @@ export interface StackPlan {
   /** Beyond every step's own readiness. */
   readonly ready: readonly Probe[];
   readonly readyTimeoutMs: number;
+  /** Between two tries of `ready`. */
+  readonly readyIntervalMs: number;
   /** Tried again and again while the stack serves; one that fails for long makes the stack fail. */
   readonly watch: readonly Probe[];
   /** Engine configurations, as the host sees them; copied into the run before the launch. */

@@ -12,7 +12,7 @@ export const CUSTOM: Preset = {
       stackReady: {
         all: [{ model: { listed: true } }, { canary: {} }],
         timeout: '60m',
-        interval: '2s',
+        interval: '500ms',
       },
       cleanupGlobs: [],
       remarks: [],

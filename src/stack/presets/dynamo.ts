@@ -100,7 +100,7 @@ export function expandDynamo(input: PresetInput, engine: Engine): Expansion {
     stackReady: {
       all: stackProbes(input, engine, planes),
       timeout: engine.timing.timeout,
-      interval: engine.timing.interval,
+      interval: '500ms',
     },
     cleanupGlobs: [...engine.cleanupGlobs, ...(local ? [] : ['${run.scratch}'])],
     remarks: [...planeFindings(input, planes), ...(engine.check?.(input, planes) ?? [])],
