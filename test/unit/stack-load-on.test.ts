@@ -1,0 +1,44 @@
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, expect, it, vi } from 'vitest';
+import { StackLink } from '../../src/commands/stack/link.ts';
+import { sendFrom } from '../../src/commands/stack/load-on.ts';
+import { writeAtomic } from '../../src/host/store.ts';
+import { startTicks } from '../../src/stack/launch/marked-processes.ts';
+import { STATE_FILE } from '../../src/stack/launch/recorder.ts';
+import { makeFolder, stackState, until } from './stack-steps.ts';
+
+afterEach(() => vi.unstubAllEnvs());
+
+it.each([
+  ['SIGINT', 'INT', 130],
+  ['SIGTERM', 'TERM', 143],
+] as const)('a step of load that SLURM does not know yet gets its %s once it does', async (signal, sent, code) => {
+  const dir = makeFolder();
+  const at = (name: string): string => path.join(dir, name);
+  const state = stackState({
+    phase: 'ready',
+    mode: 'salloc',
+    job: { id: '7', ours: true, nodes: ['n1'], endsAt: null },
+  });
+  const supervisor = { ...state.supervisor, pid: process.pid, startTicks: startTicks(process.pid)! };
+  writeAtomic(at(STATE_FILE), JSON.stringify({ ...state, supervisor }));
+  const programs = {
+    // The third look finds it.
+    squeue: `echo look >>${at('looks')}; [ $(wc -l <${at('looks')}) -lt 3 ] || echo '7.4|bench-1.load'`,
+    scancel: `echo "$*" >${at('cancelled')}`,
+    srun: `touch ${at('started')}; until [ -e ${at('cancelled')} ]; do sleep 0.05; done; exit 0`,
+  };
+  for (const [name, script] of Object.entries(programs)) {
+    writeFileSync(at(name), `#!/bin/bash\n${script}\n`);
+    chmodSync(at(name), 0o755);
+  }
+  vi.stubEnv('PATH', `${dir}:${process.env['PATH']}`);
+  const link = new StackLink(dir);
+  const ended = sendFrom('head', link, ['sweep'], at('out'));
+  await until('the step', () => existsSync(at('started')));
+  process.emit(signal);
+  expect(await ended).toBe(code);
+  expect(readFileSync(at('cancelled'), 'utf8')).toBe(`--ctld --signal=${sent} 7.4\n`);
+  link.close();
+});
