@@ -70,10 +70,11 @@ listening() {
   ports=" $(printf '%04X ' "$@")"
   for f in /proc/net/tcp /proc/net/tcp6; do
     [ -r $f ] || continue
-    while read -r _ local _ state _ _ _ _ _ inode _; do
+    # Only those that listen: a shell reads such a file byte by byte, and a busy node has many thousands of lines.
+    grep -i ' [0-9a-f:]* 0A ' $f | while read -r _ local _ state _ _ _ _ _ inode _; do
       port=\${local##*:}
       case $state$ports in 0A*" $port "*) say listen "$((0x$port))" "\${local%:*}" "$(holder "$inode")" ;; esac
-    done <$f
+    done
   done
 }
 say node "\${SLURMD_NODENAME:-$(uname -n)}"
