@@ -4,15 +4,25 @@ import type { PointSpec, RunSpec } from '../core/spec.ts';
 import { iteratePrompts } from '../datasets/index.ts';
 import { ENDPOINTS } from '../endpoints/index.ts';
 import { SERVERS, UNKNOWN_SERVER_FIELDS } from '../endpoints/servers.ts';
+import { shellQuote } from '../stack/plan/shell-quote.ts';
 import type { TargetAccess } from './arguments.ts';
 import type { LoadPlan } from './load-plan.ts';
+import type { MeasureArgs } from './options.ts';
 import { prepareJob } from './prompt-supply.ts';
 import { srunCommand } from './ranks/srun-channel.ts';
 
 const SHOWN_PROMPT_CHARACTERS = 160;
 
-/** What a run would do, and one request as it would be sent to a server that nobody has probed. Sends nothing; secrets are left out. */
-export async function showPlan(spec: RunSpec, access: TargetAccess, load: LoadPlan | null): Promise<string> {
+/**
+ * What a run would do, and one request as it would be sent to a server that nobody has probed. `where` names a stack
+ * whose address is known later. Sends nothing; secrets are left out.
+ */
+export async function showPlan(
+  spec: RunSpec,
+  access: TargetAccess,
+  load: LoadPlan | null,
+  where: string | null,
+): Promise<string> {
   const points = spec.points.slice(spec.skip);
   const lines = points.map((point) => {
     const load =
@@ -30,7 +40,7 @@ export async function showPlan(spec: RunSpec, access: TargetAccess, load: LoadPl
       `${name}: ${name.toLowerCase() === 'content-type' || name.toLowerCase() === 'accept' ? value : '***'}`,
   );
   return [
-    `plan: ${points.length} ${points.length === 1 ? 'point' : 'points'} against ${spec.urls.join(', ')}`,
+    `plan: ${points.length} ${points.length === 1 ? 'point' : 'points'} against ${where ?? spec.urls.join(', ')}`,
     ...lines,
     ...(load === null ? [] : showLoad(load, points, spec.name)),
     `prompts: ${spec.prompts.text}, tokenizer ${spec.prompts.tokenizer}, seed ${spec.prompts.seed}, salt ${spec.prompts.salt}`,
@@ -41,6 +51,22 @@ export async function showPlan(spec: RunSpec, access: TargetAccess, load: LoadPl
     `${before}${sample}${after}`,
     '',
   ].join('\n');
+}
+
+/** In a plan, the stack that a run would launch or attach to; null without one. Exit 2 when its file is wrong or there is none. */
+export async function stackTold(
+  args: Pick<MeasureArgs, 'stack' | 'stack-run' | 'out'>,
+): Promise<string | null> {
+  if (args.stack !== undefined) {
+    const { newOrder } = await import('./stack/order.ts');
+    newOrder(args.stack, args.out ?? 'results', {});
+    return `the stack that ${args.stack} launches (bench stack plan ${shellQuote(args.stack)} shows it)`;
+  }
+  if (args['stack-run'] === undefined) return null;
+  const { attachStack } = await import('./stack/session.ts');
+  const { link, close } = attachStack(args['stack-run']);
+  await close();
+  return `${link.state.url ?? 'no frontend'}, the stack in ${args['stack-run']}`;
 }
 
 /** Who sends what: how each point is shared out, and the command that starts the load generators. */

@@ -9,7 +9,7 @@ import { RunStore } from '../host/store.ts';
 import type { StackState } from '../stack/launch/state.ts';
 import { VERSION } from './about.ts';
 import { newSalt, parseAccess, parseSpec } from './arguments.ts';
-import { showPlan } from './dry-run.ts';
+import { showPlan, stackTold } from './dry-run.ts';
 import { exportDirectory, parseExports } from './exports.ts';
 import { checkFileLimit } from './level.ts';
 import { parseLoad, planLoad } from './load-plan.ts';
@@ -75,7 +75,10 @@ async function measure(
   if (verb === 'run' && first.points.length > 1)
     throw usageError(`bench run measures one point, not ${first.points.length}`, 'use bench sweep');
   if (args['dry-run']) {
-    process.stdout.write(await showPlan(first, parseAccess(target), planLoad(first, args, process.env)));
+    const where = await stackTold(args);
+    process.stdout.write(
+      await showPlan(first, parseAccess(target), planLoad(first, args, process.env), where),
+    );
     return EXIT.ok;
   }
   // Load generators check their own shares.

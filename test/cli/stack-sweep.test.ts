@@ -178,6 +178,21 @@ describe('a stack that outlives its sweep', () => {
   });
 });
 
+describe('--dry-run of a stack', () => {
+  it('names it, launches nothing, and refuses a wrong file', async () => {
+    const { stack } = await make();
+    const plan = await bench([...SHORT, '--stack', stack.file, '--dry-run'], stack);
+    expect(plan).toMatchObject({ code: 0, stderr: '' });
+    expect(plan.stdout).toContain(
+      `against the stack that ${stack.file} launches (bench stack plan ${stack.file} shows it)`,
+    );
+    expect(existsSync(path.join(stack.cwd, 'results'))).toBe(false);
+    writeFileSync(stack.file, 'schema: 1\nservices: {}\n');
+    expect((await bench([...SHORT, '--stack', stack.file, '--dry-run'], stack)).code).toBe(2);
+    expect((await bench([...SHORT, '--stack-run', 'nowhere', '--dry-run'], stack)).code).toBe(2);
+  });
+});
+
 describe('flags that do not go together', () => {
   it.each([
     [['--stack', 's.yaml', '--url', 'http://x'], '--url and --stack'],

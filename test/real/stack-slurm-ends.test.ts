@@ -154,8 +154,7 @@ describe.skipIf(missing !== null)('whatever ends a stack', () => {
     it('Ctrl-C before the step is there ends it all the same, exit 130', async () => {
       const { running } = startSweep(rig, [...LONG, '--stack-run', dir, '--load-on', 'head']);
       await vi.waitFor(
-        () =>
-          expect(rig.running().some((line) => /^pid \d+: srun .*\.load\b/.test(line))).toBe(true),
+        () => expect(rig.running().some((line) => /^pid \d+: srun .*\.load\b/.test(line))).toBe(true),
         { ...PATIENCE, interval: 10 },
       );
       running.child.kill('SIGINT');
