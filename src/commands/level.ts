@@ -16,6 +16,7 @@ import type { ConnectionTally } from '../endpoints/wire.ts';
 import { Auditor } from '../host/audit.ts';
 import { ChunkShelf } from '../host/chunk-shelf.ts';
 import { openFileLimit } from '../host/environment.ts';
+import { LoopTurns } from '../host/loop-turns.ts';
 import type { StampProbe } from '../host/stamp-probe.ts';
 import type { RunStore } from '../host/store.ts';
 import type { StopSignals } from './interrupt.ts';
@@ -24,6 +25,8 @@ import type { ServerWitness } from './witness.ts';
 
 /** Files that the process needs open beside its connections. */
 const SPARE_FILES = 64;
+/** Records that are written between two looks at the network. */
+const RECORDS_PER_TURN = 4;
 /** Output tokens that a warm-up request asks for at most. */
 const WARMUP_OSL = 32;
 
@@ -165,7 +168,8 @@ class LevelLog {
   readonly #host: LevelHost;
   /** Takes the chunks of what is written; null keeps them in memory. */
   readonly #shelf: ChunkShelf | null;
-  #unwritten: RequestRecord[] = [];
+  /** Of `finished`, how many are on disk. */
+  #written = 0;
   #flushing: NodeJS.Immediate | null = null;
 
   constructor(host: LevelHost, shelf: ChunkShelf | null) {
@@ -178,21 +182,28 @@ class LevelLog {
     this.finished.push(request);
     this.#host.progress.ended(request.record);
     this.#host.hooks?.ended(request);
-    // Written between two turns of the loop, so that the next send does not wait for the disk.
-    this.#unwritten.push(request.record);
-    this.#flushing ??= setImmediate(() => this.flush());
+    // Written between two turns of the loop, so that neither a send nor a time stamp waits for the disk.
+    this.#flushing ??= setImmediate(this.#flushSome);
   }
 
+  /** Writes all that has ended. */
   flush(): void {
     if (this.#flushing !== null) clearImmediate(this.#flushing);
     this.#flushing = null;
-    this.#host.store.append(this.#unwritten);
+    this.#write(this.finished.length);
+  }
+
+  readonly #flushSome = (): void => {
+    this.#write(Math.min(this.#written + RECORDS_PER_TURN, this.finished.length));
+    this.#flushing = this.#written < this.finished.length ? setImmediate(this.#flushSome) : null;
+  };
+
+  #write(end: number): void {
     const shelf = this.#shelf;
-    for (
-      let i = this.finished.length - this.#unwritten.length;
-      shelf !== null && i < this.finished.length;
-      i++
-    ) {
+    const start = this.#written;
+    this.#host.store.append(this.finished.slice(start, end).map(({ record }) => record));
+    this.#written = end;
+    for (let i = start; shelf !== null && i < end; i++) {
       const { record, text, uncounted } = this.finished[i]!;
       this.finished[i] = {
         record: shelf.record(record),
@@ -200,7 +211,6 @@ class LevelLog {
         uncounted,
       };
     }
-    this.#unwritten = [];
   }
 
   records(phase: Phase): RequestRecord[] {
@@ -247,7 +257,9 @@ async function driveMeasured(point: PointSpec, host: LevelHost, log: LevelLog): 
 
 function driveHost(host: LevelHost, log: LevelLog): DriveHost {
   const { gate } = host;
+  const turns = new LoopTurns();
   return {
+    turn: () => turns.next(),
     clock: host.clock,
     prompts: {
       take: (index, phase, n) => shortenWarmup(host.prompts.take(index, phase, n), phase),

@@ -22,6 +22,11 @@ export interface DriveHost {
    * it that is at once. Must resolve soon after the signal aborts.
    */
   drained?(): Promise<void>;
+  /**
+   * Resolves when the next request may be made ready and sent. Requests that are due together are sent one by one, with
+   * room between them for what arrives; without it nothing comes between them.
+   */
+  turn?(): Promise<void>;
 }
 
 /** What one phase of a point sends. */
@@ -80,6 +85,7 @@ export async function drive(
   };
 
   const one = async (): Promise<void> => {
+    if (host.turn !== undefined) await host.turn();
     const phase = nextPhase();
     if (phase === null) return;
     const index = sentOf[phase]++;

@@ -122,7 +122,7 @@ const empty = await runCli(ONE_REQUEST, 0);
 /** @type {{ scene: Scene, readings: Reading[] }[]} */
 const results = [];
 for (const scene of SCENES.filter((one) => wanted.includes(one.name))) {
-  const readings = [await runReader(scene), await runCli(scene, empty.processCpuS)];
+  const readings = [await runReader(scene), await runBare(scene), await runCli(scene, empty.processCpuS)];
   if (scene.rivalRequests > 0) for (const rival of rivals) readings.push(await runRival(rival, scene));
   results.push({ scene, readings: readings.map(({ processCpuS: _, ...reading }) => reading) });
 }
@@ -196,6 +196,33 @@ async function runReader(scene) {
   const tokens = scene.requests * scene.tokens;
   return {
     client: 'C epoll reader, no JSON',
+    eventsPerS: tokens / elapsedS,
+    cpuUsPerEvent: (cpuS * 1e6) / tokens,
+    processCpuUsPerEvent: null,
+    rssMaxBytes: null,
+    ...used,
+  };
+}
+
+/**
+ * @param {Scene} scene
+ * @returns {Promise<Reading & { processCpuS: number }>}
+ */
+async function runBare(scene) {
+  const { out, ...used } = await measure(
+    scene,
+    'bare',
+    (port) => [
+      process.execPath,
+      path.join(here, 'bare-reader.mjs'),
+      ...[port, scene.streams, scene.requests, scene.tokens].map(String),
+    ],
+    () => null,
+  );
+  const { elapsedS, cpuS } = JSON.parse(out);
+  const tokens = scene.requests * scene.tokens;
+  return {
+    client: 'bare Node socket, no HTTP',
     eventsPerS: tokens / elapsedS,
     cpuUsPerEvent: (cpuS * 1e6) / tokens,
     processCpuUsPerEvent: null,
@@ -322,7 +349,7 @@ function print() {
     ]);
     for (const reading of readings) {
       if (reading.missing !== '') {
-        console.log(`${reading.client.padEnd(24)}   not installed (${reading.missing}; ${INSTALL})`);
+        console.log(`${reading.client.padEnd(26)}   not installed (${reading.missing}; ${INSTALL})`);
         continue;
       }
       row([
@@ -349,7 +376,7 @@ function print() {
 
 /** @param {readonly string[]} cells */
 function row(cells) {
-  console.log(cells.map((cell, i) => (i === 0 ? cell.padEnd(24) : cell.padStart(13))).join(''));
+  console.log(cells.map((cell, i) => (i === 0 ? cell.padEnd(26) : cell.padStart(13))).join(''));
 }
 
 /** @param {number | null} value */

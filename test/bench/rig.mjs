@@ -39,7 +39,17 @@ export const pinned = cores.length >= 2 && spawnSync('taskset', ['--version']).s
  * @returns {string[]}
  */
 export function onCore(core, command) {
-  return pinned ? ['taskset', '-c', String(cores[core]), ...command] : [...command];
+  return onCores([/** @type {number} */ (cores[core])], command);
+}
+
+/**
+ * The command, pinned to some of `cores` where that can be.
+ * @param {readonly number[]} some
+ * @param {readonly string[]} command
+ * @returns {string[]}
+ */
+export function onCores(some, command) {
+  return pinned ? ['taskset', '-c', some.join(','), ...command] : [...command];
 }
 
 /**
@@ -48,10 +58,11 @@ export function onCore(core, command) {
  * @param {string} program
  * @param {readonly string[]} options
  * @param {(port: string) => Promise<T>} use
+ * @param {number | undefined} core
  * @returns {Promise<T>}
  */
-export async function withServer(program, options, use) {
-  const [command, ...args] = onCore(0, [program, ...options]);
+export async function withServer(program, options, use, core = cores[0]) {
+  const [command, ...args] = onCores([/** @type {number} */ (core)], [program, ...options]);
   const server = spawn(/** @type {string} */ (command), args, {
     detached: true,
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -9,14 +9,14 @@
 const RSS_MAX_BYTES = 180e6;
 
 /**
- * Judges a scene by its readings: the C reader, this client, sglang's Rust client, sglang's Python client. A comparison
+ * Judges a scene by its readings: the C reader, bare Node sockets, this client, sglang's Rust client, sglang's Python client. A comparison
  * with a client that is not installed is left out.
  * @param {{ name: string }} scene
  * @param {readonly import('./client.mjs').Reading[]} readings
  * @returns {Verdict[]}
  */
 export function verdicts(scene, readings) {
-  const [reader, ours, rust, python] = readings;
+  const [reader, , ours, rust, python] = readings;
   /** @type {(what: string, share: number | null, holds: 'at most' | 'at least', limit: number) => Verdict[]} */
   const judge = (what, share, holds, limit) =>
     share === null

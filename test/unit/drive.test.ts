@@ -25,6 +25,7 @@ async function run(
   serviceMs: (n: number) => number,
   abortAtMs?: number,
   drained?: (clock: VirtualClock) => Promise<void>,
+  turn?: (clock: VirtualClock) => Promise<void>,
 ): Promise<{ trace: Trace; clock: VirtualClock }> {
   const clock = new VirtualClock();
   const trace: Trace = { plans: [], ended: [], sentAtMs: [], most: 0 };
@@ -62,6 +63,7 @@ async function run(
       });
     },
     ...(drained === undefined ? {} : { drained: () => drained(clock) }),
+    ...(turn === undefined ? {} : { turn: () => turn(clock) }),
   };
   if (abortAtMs !== undefined) clock.at(abortAtMs, () => stop.abort());
   const whole: PhaseLoad = {
@@ -107,6 +109,22 @@ describe('drive', () => {
     const { trace } = await run(2, { count: 100 }, () => 100, 150);
     expect(trace.plans).toHaveLength(4);
     expect(trace.ended).toHaveLength(4);
+  });
+
+  it('sends one by one what is due together when its host says so, and tells the lag', async () => {
+    const oneByOne = (): ((clock: VirtualClock) => Promise<void>) => {
+      let freeAtMs = 0;
+      return (clock) => {
+        freeAtMs = Math.max(freeAtMs, clock.now()) + 1;
+        return clock.sleepUntil(freeAtMs);
+      };
+    };
+    const { trace } = await run(3, { count: 6 }, () => 100, undefined, undefined, oneByOne());
+    expect(trace.sentAtMs).toEqual([1, 2, 3, 102, 103, 104]);
+    expect(trace.plans.map(({ dueAtMs }) => dueAtMs)).toEqual([0, 0, 0, 101, 102, 103]);
+    // Who waits for a turn when all is to stop sends nothing.
+    const stopped = await run(3, {}, () => 100, 1.5, undefined, oneByOne());
+    expect(stopped.trace.sentAtMs).toEqual([1]);
   });
 
   it('holds the load with unmeasured requests until the last measured one has ended', async () => {
