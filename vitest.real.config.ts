@@ -25,7 +25,7 @@ export default defineConfig({
           include: ['test/real/**/*.test.ts'],
           exclude: [...ALONE, ...NOT_OURS],
           // These wait for deadlines and grace periods most of the time.
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

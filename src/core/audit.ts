@@ -7,8 +7,8 @@ import type { LevelReport, Witness } from './report.ts';
  * holds the verdict against a server that logs its own writes. Over eight runs of it or of parts of it, on a machine busy with
  * other things, none of 204 bad levels was called valid, and 10 of 30 good ones were not. With 0.05 for stamps and 0.07
  * for wake-ups one bad level was missed (its error was 6 % of the gap), with 0.1 for wake-ups six (up to 9 %).
- * A later run on a quiet machine, which had no part in the choice, missed one of 23 (7 %) and called 4 of 6 good ones
- * not valid.
+ * Two later runs on quiet machines had no part in the choice: one missed one of 23 (7 %) and called 4 of 6 good ones not
+ * valid, the other missed none of 26 and called one of 3 not valid.
  */
 export const LIMITS = {
   /** Of the mean gap: how late a second process saw our stamps at p99. Mostly 0.7 to 2 times the true error. */
