@@ -53,20 +53,34 @@ export async function showPlan(
   ].join('\n');
 }
 
-/** In a plan, the stack that a run would launch or attach to; null without one. Exit 2 when its file is wrong or there is none. */
+/** In a plan, the stack that a run would launch or attach to. */
+export interface ToldStack {
+  readonly where: string;
+  /** What stands for the number of its job where there is none yet; null without a job. */
+  readonly job: string | null;
+  readonly model: string | null;
+}
+
+/** null without a stack. Exit 2 when its file is wrong or there is none, 4 when the one to attach to is not up. */
 export async function stackTold(
   args: Pick<MeasureArgs, 'stack' | 'stack-run' | 'out'>,
-): Promise<string | null> {
+): Promise<ToldStack | null> {
   if (args.stack !== undefined) {
     const { newOrder } = await import('./stack/order.ts');
     newOrder(args.stack, args.out ?? 'results', {});
-    return `the stack that ${args.stack} launches (bench stack plan ${shellQuote(args.stack)} shows it)`;
+    const where = `the stack that ${args.stack} launches (bench stack plan ${shellQuote(args.stack)} shows it)`;
+    return { where, job: 'JOB', model: null };
   }
   if (args['stack-run'] === undefined) return null;
   const { attachStack } = await import('./stack/session.ts');
   const { link, close } = attachStack(args['stack-run']);
   await close();
-  return `${link.state.url ?? 'no frontend'}, the stack in ${args['stack-run']}`;
+  const { url, job, servedModel } = link.state;
+  return {
+    where: `${url ?? 'no frontend'}, the stack in ${args['stack-run']}`,
+    job: job?.id ?? null,
+    model: servedModel,
+  };
 }
 
 /** Who sends what: how each point is shared out, and the command that starts the load generators. */

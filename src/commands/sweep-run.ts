@@ -23,6 +23,8 @@ import { ServerWitness } from './witness.ts';
 
 /** How long to wait for the stack's own word on why requests failed. */
 const VERDICT_WITHIN_MS = 5_000;
+/** How soon a failure of the stack is seen here at the latest. */
+const SEEN_WITHIN_MS = 1_000;
 
 export interface SweepResult {
   readonly report: Report;
@@ -66,6 +68,7 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
     } catch (error) {
       if (interrupt.code !== null)
         throw new BenchError(interrupt.code, 'interrupted before anything was measured');
+      await stack?.verdict(SEEN_WITHIN_MS);
       const lost = (await stack?.whyLost(VERDICT_WITHIN_MS)) ?? null;
       if (lost !== null) throw new BenchError(EXIT.launch, lost);
       throw error;

@@ -75,10 +75,11 @@ async function measure(
   if (verb === 'run' && first.points.length > 1)
     throw usageError(`bench run measures one point, not ${first.points.length}`, 'use bench sweep');
   if (args['dry-run']) {
-    const where = await stackTold(args);
-    process.stdout.write(
-      await showPlan(first, parseAccess(target), planLoad(first, args, process.env), where),
-    );
+    const told = await stackTold(args);
+    const env = told?.job ? { ...process.env, SLURM_JOB_ID: told.job } : process.env;
+    const spec = { ...first, model: first.model ?? told?.model ?? null };
+    const plan = await showPlan(spec, parseAccess(target), planLoad(first, args, env), told?.where ?? null);
+    process.stdout.write(plan);
     return EXIT.ok;
   }
   // Load generators check their own shares.

@@ -187,6 +187,9 @@ describe('--dry-run of a stack', () => {
       `against the stack that ${stack.file} launches (bench stack plan ${stack.file} shows it)`,
     );
     expect(existsSync(path.join(stack.cwd, 'results'))).toBe(false);
+    // Its job has no number yet.
+    const spread = await bench([...SHORT, '--stack', stack.file, '--load-nodes', '2', '--dry-run'], stack);
+    expect(spread).toMatchObject({ code: 0, stdout: expect.stringContaining('on 2 nodes of job JOB') });
     writeFileSync(stack.file, 'schema: 1\nservices: {}\n');
     expect((await bench([...SHORT, '--stack', stack.file, '--dry-run'], stack)).code).toBe(2);
     expect((await bench([...SHORT, '--stack-run', 'nowhere', '--dry-run'], stack)).code).toBe(2);

@@ -71,6 +71,20 @@ async function launch(
   return { why, state: recorder.state, events: readFileSync(path.join(dir, EVENTS_FILE), 'utf8') };
 }
 
+describe('the whole', () => {
+  it('is asked again after the interval that its file says', async () => {
+    const dir = makeFolder();
+    const step = bash('a-0', dir, 'echo up; sleep 0.3; echo late; sleep 60', {
+      ready: [logged('a-0', '^up')],
+    });
+    const startMs = performance.now();
+    // The first look comes too early.
+    const { why } = await launch(dir, [step], { ready: [logged('a-0', '^late')], readyIntervalMs: 2_500 });
+    expect(why).toBeNull();
+    expect(performance.now() - startMs).toBeGreaterThan(2_500);
+  });
+});
+
 describe('the deadline of a launch', () => {
   /** Writes a line five times a second, and "up" after 1.6 s. */
   const loading = 'for i in {1..8}; do echo "loading $i"; sleep 0.2; done; echo up; sleep 60';

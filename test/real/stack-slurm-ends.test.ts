@@ -138,6 +138,7 @@ describe.skipIf(missing !== null)('whatever ends a stack', () => {
         expect(countLines(records)).toBeGreaterThanOrEqual(400 + 2 * IN_FLIGHT);
       }, PATIENCE);
       expect(loads()).toHaveLength(1);
+      expect(sweeping().length).toBeGreaterThanOrEqual(2);
       running.child.kill('SIGKILL');
       await running.ended;
       await vi.waitFor(() => expect([loads(), sweeping()]).toEqual([[], []]), PATIENCE);

@@ -50,7 +50,7 @@ describe('a stack of which something was left', () => {
       job: null,
       left: ['process 5'],
     });
-    expect(await runDown({ dir })).toBe(0);
+    expect(await runDown({ dir, forget: false })).toBe(0);
     const state = JSON.parse(readFileSync(path.join(dir, STATE_FILE), 'utf8')) as StackState;
     expect([state.phase, state.left]).toEqual(['stopped', []]);
   });
@@ -59,13 +59,13 @@ describe('a stack of which something was left', () => {
     const away = { ...LIVING, host: 'elsewhere' };
     const alive = new Date().toISOString();
     const lives = put(makeFolder(), { supervisor: away, mode: 'salloc', alive });
-    await expect(runDown({ dir: lives })).rejects.toMatchObject({
+    await expect(runDown({ dir: lives, forget: false })).rejects.toMatchObject({
       exitCode: 4,
       message: `the supervisor of ${lives} runs on elsewhere, process ${process.pid}`,
       hint: `run it there: bench stack down ${lives}`,
     });
     const dead = put(makeFolder(), { supervisor: away, mode: 'local', alive: '2026-01-01T00:00:00.000Z' });
-    await expect(runDown({ dir: dead })).rejects.toMatchObject({
+    await expect(runDown({ dir: dead, forget: false })).rejects.toMatchObject({
       exitCode: 4,
       message: expect.stringContaining('ran on elsewhere'),
     });
@@ -76,7 +76,7 @@ describe('a stack of which something was left', () => {
     vi.spyOn(process, 'kill').mockImplementation(() => {
       throw Object.assign(new Error('kill EPERM'), { code: 'EPERM' });
     });
-    await expect(runDown({ dir })).rejects.toMatchObject({
+    await expect(runDown({ dir, forget: false })).rejects.toMatchObject({
       exitCode: 4,
       message: expect.stringContaining("is another user's"),
     });
@@ -213,7 +213,14 @@ describe('the stack that a run measures', () => {
 
 describe('a level that would outlast the allocation', () => {
   const level = (concurrency: number, durationS: number, sent = concurrency * 4): LevelReport =>
-    ({ concurrency, isl: 1000, osl: 100, durationS, requests: { sent } }) as unknown as LevelReport;
+    ({
+      concurrency,
+      isl: 1000,
+      osl: 100,
+      durationS,
+      requests: { sent },
+      e2eMs: {},
+    }) as unknown as LevelReport;
   const point = (over: Partial<PointSpec>): PointSpec =>
     ({ isl: 1000, osl: 100, concurrency: 16, requests: 64, durationMs: null, ...over }) as PointSpec;
   const MINUTE = 60_000;
@@ -231,6 +238,13 @@ describe('a level that would outlast the allocation', () => {
     expect(whySkipped([], point({ requests: null, durationMs: 5 * MINUTE }), 6 * MINUTE)).toBeNull();
     expect(whySkipped([], point({ requests: null, durationMs: 5 * MINUTE }), 5 * MINUTE)).toMatch(
       /^time: it needs/,
+    );
+    // A warm-up before it and a drain behind it, as long as the longest request so far.
+    const done = [{ ...level(4, 60), e2eMs: { max: 45_000 } } as LevelReport];
+    const timed = point({ requests: null, durationMs: 5 * MINUTE });
+    expect(whySkipped(done, timed, 7.5 * MINUTE)).toBeNull();
+    expect(whySkipped(done, timed, 7.5 * MINUTE - 1)).toBe(
+      'time: it needs about 6 m 30 s, the allocation ends in 7 m 30 s',
     );
   });
 

@@ -135,6 +135,12 @@ describe('a reference that nothing fills in', () => {
     expect(plan.steps[0]?.env['A']).toBe('${head.ipp}');
   });
 
+  it('of the whole has no limit of silence, which nothing would read', () => {
+    expect(refusalOf(`${HEAD}${SERVICES}stack_ready: {stall_timeout: 5m}\n`)[0]).toMatch(
+      /^s\.yaml:9:15: unknown key "stall_timeout"/,
+    );
+  });
+
   it('is one where only a service has the value', () => {
     expect(
       refusalOf(`${HEAD}${SERVICES}stack_ready:\n  all: [{http: {url: "http://\${node.name}/"}}]\n`)[0],

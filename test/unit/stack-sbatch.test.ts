@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { isScrubbed } from '../../src/core/slurm-env.ts';
 import { ADDRESS_LIBRARY, BATCH_LIBRARY, SCRUB } from '../../src/stack/batch/batch-library.ts';
@@ -6,7 +7,7 @@ import { renderSbatch } from '../../src/stack/batch/sbatch.ts';
 import { chooseAddress } from '../../src/stack/launch/head-address.ts';
 import { planScript } from '../../src/stack/plan/plan-text.ts';
 import { shellLine, shellQuote } from '../../src/stack/plan/shell-quote.ts';
-import { planOf, read, readShipped } from './stack-files.ts';
+import { ENV, planOf, read, readShipped, shipped } from './stack-files.ts';
 
 const SLURM_FILES = ['dsr1-fp4-gb200-1p1d.yaml', 'dsr1-fp4-gb200-2p4d.yaml', 'mocker-slurm.yaml'];
 
@@ -175,6 +176,9 @@ start_decode-0; wait`,
       'await decode-0 300 0.5',
       'await stack 300 0.5',
     ]);
+    const text = readFileSync(shipped('mocker-slurm.yaml'), 'utf8');
+    const slow = read(`${text}stack_ready: {timeout: 3m, interval: 3s}\n`, ENV);
+    expect(renderSbatch(slow).split('\n')).toContain('await stack 180 3');
     expect(lines.filter((line) => /^ {2}(asked=|ask |finish )/.test(line))).toEqual([
       '  asked=$SECONDS',
       '  ask decode-0 TERM',

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { runDown } from '../../src/commands/stack/down.ts';
 import {
   cleanupScript,
   markedProcesses,
@@ -10,11 +11,12 @@ import {
   RUN_MARK,
   startTicks,
 } from '../../src/stack/launch/marked-processes.ts';
+import { STATE_FILE } from '../../src/stack/launch/recorder.ts';
 import { type StepProcess, startStep } from '../../src/stack/launch/step-process.ts';
 import { layersOf, leftOvers, tearDown } from '../../src/stack/launch/teardown.ts';
 import type { PlannedStep } from '../../src/stack/plan/planned.ts';
 import { isAlive } from '../fixtures/processes.ts';
-import { localPlan, localStep, makeFolder, startProcess, until } from './stack-steps.ts';
+import { localPlan, localStep, makeFolder, stackState, startProcess, until } from './stack-steps.ts';
 
 /** Waits for ever with a child that it started, and writes `up` when its signals are set. */
 const WAIT = (trap: string): string[] => [
@@ -248,10 +250,43 @@ describe('teardown in a job', () => {
     expect(existsSync(path.join(dir, 'over'))).toBe(true);
   });
 
-  it('looks only at nodes of the stack that have not failed', async () => {
+  it('looks only at nodes of the stack that answer, and names those that do not', async () => {
     const { argv } = fakeSlurm('');
-    expect(await tearJob(true, ['n2', 'n3', 'n2'])).toEqual([]);
+    // Of the third nobody can say what still runs there.
+    expect(await tearJob(true, ['n2', 'n3', 'n2'])).toEqual(['whatever still runs on n3']);
     expect(argv()).toEqual(expect.arrayContaining(['--jobid=7', '--overlap', '--nodes=1', '--nodelist=n2']));
+  });
+
+  it('is not told to be whole by a second look that cannot see, until somebody has looked', async () => {
+    const { dir } = fakeSlurm('echo "left-over: 77 python3 -m engine on n2"');
+    const run = newRun();
+    const steps = [localStep('s-0', [], '/x', { nodes: ['n2'] })];
+    const folder = makeFolder();
+    writeFileSync(
+      path.join(folder, 'resolved.json'),
+      JSON.stringify(localPlan(run, steps, { mode: 'salloc' })),
+    );
+    const job = { id: '7', ours: true, nodes: ['n2'], endsAt: null };
+    const state = stackState({ run, phase: 'ready', mode: 'salloc', job });
+    writeFileSync(path.join(folder, STATE_FILE), JSON.stringify(state));
+    const down = (forget = false) => runDown({ dir: folder, forget });
+    await expect(down()).rejects.toMatchObject({
+      exitCode: 4,
+      message: expect.stringContaining('still there after teardown: process 77'),
+    });
+    // The job is over now: no step can look on its nodes.
+    rmSync(path.join(dir, 'argv'));
+    const unseen = {
+      exitCode: 4,
+      message: expect.stringMatching(
+        /^job 7 has ended, so bench cannot see .*: process 77 python3 -m engine on n2$/,
+      ),
+    };
+    await expect(down()).rejects.toMatchObject(unseen);
+    await expect(down()).rejects.toMatchObject(unseen);
+    expect(existsSync(path.join(dir, 'argv'))).toBe(false);
+    expect(await down(true)).toBe(0);
+    expect(await down()).toBe(0);
   });
 
   it('that SLURM does not tell of is not over', async () => {

@@ -1,15 +1,25 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { BenchError, EXIT, type ExitCode } from '../../core/errors.ts';
 import { writeAtomic } from '../../host/store.ts';
 import { sleep } from '../../stack/launch/allocation.ts';
 import { commandEnvironment } from '../../stack/launch/command-environment.ts';
-import { Recorder } from '../../stack/launch/recorder.ts';
-import { tearDown } from '../../stack/launch/teardown.ts';
+import { Recorder, STATE_FILE } from '../../stack/launch/recorder.ts';
+import { isOver, jobFacts } from '../../stack/launch/slurm.ts';
+import type { StackState } from '../../stack/launch/state.ts';
+import { isOnNodes, tearDown } from '../../stack/launch/teardown.ts';
 import type { StackPlan } from '../../stack/plan/planned.ts';
 import { findStack } from './find.ts';
-import { isDown, leftBehind, readState, stackLine, supervisorLives, watchState } from './follow.ts';
+import {
+  isDown,
+  leftBehind,
+  readState,
+  stackLine,
+  stillThere,
+  supervisorLives,
+  watchState,
+} from './follow.ts';
 import { LiveView } from './live-view.ts';
 
 /** How long a supervisor that was asked to stop may take beyond the grace of its steps. */
@@ -17,13 +27,15 @@ const PATIENCE_MS = 120_000;
 
 /**
  * `bench stack down [DIR]`: ends a stack and all that is left of it. A living supervisor does it; of a dead one
- * the folder, SLURM and the processes' marks tell what there is. Exit 0 when nothing is left, else 4.
+ * the folder, SLURM and the processes' marks tell what there is. Exit 0 when nothing is left, else 4. `forget`: what was
+ * left on nodes where nobody can look any more is taken for gone.
  */
-export async function runDown(args: { dir: string | undefined }): Promise<ExitCode> {
+export async function runDown(args: { dir: string | undefined; forget: boolean }): Promise<ExitCode> {
   const dir = findStack(args.dir, 'down');
   const first = readState(dir);
   const view = new LiveView(process.stderr);
   const looked = supervisorLives(first);
+  if (!looked) refuseForeign(dir);
   const { host, pid } = first.supervisor;
   if (host !== os.hostname() && (looked || (first.mode === 'local' && !isDown(first)))) {
     const what = looked ? `the supervisor of ${dir} runs` : `the processes of ${dir} ran`;
@@ -42,9 +54,10 @@ export async function runDown(args: { dir: string | undefined }): Promise<ExitCo
   }
   let state = readState(dir);
   if (!looked || !isDown(state)) {
+    const unseen = args.forget || !(await jobIsOver(state)) ? [] : stillThere(state).filter(isOnNodes);
     const recorder = new Recorder(dir, state, writeAtomic);
     recorder.phase('stopping', 'by bench stack down');
-    const left = await tearDown({
+    const seen = await tearDown({
       run: state.run,
       plan: readPlan(dir),
       job: state.job === null ? null : { id: state.job.id, ours: state.job.ours },
@@ -54,10 +67,11 @@ export async function runDown(args: { dir: string | undefined }): Promise<ExitCo
       ended: (step) => recorder.step(step, 'ended', null),
       note: (text) => recorder.note('stack', text),
     });
+    const left = [...unseen, ...seen];
     recorder.set({ left });
     if (left.length > 0) {
-      recorder.flush();
-      throw leftBehind(left, dir);
+      recorder.phase('stopped', `left: ${left.join(', ')}`);
+      throw seen.length > 0 ? leftBehind(left, dir) : unseenAfter(unseen, state, dir);
     }
     recorder.phase('stopped', 'nothing is left');
     view.show(recorder.state);
@@ -65,6 +79,37 @@ export async function runDown(args: { dir: string | undefined }): Promise<ExitCo
   }
   process.stdout.write(`stack ${state.name} is down: no step, no job of ours, no process is left\n`);
   return EXIT.ok;
+}
+
+export const DOWN_OPTIONS = {
+  forget: {
+    type: 'boolean',
+    default: false,
+    describe: 'take what was left on the nodes of a job that has ended for gone: somebody has looked there',
+  },
+} as const;
+
+/** Whether the stack's nodes have been given back, so that no step can look there. */
+async function jobIsOver({ job }: StackState): Promise<boolean> {
+  if (job === null) return false;
+  const facts = await jobFacts(job.id).catch(() => undefined);
+  return facts === null || (facts !== undefined && isOver(facts.state));
+}
+
+function unseenAfter(unseen: readonly string[], { job }: StackState, dir: string): BenchError {
+  return new BenchError(
+    EXIT.launch,
+    `job ${job?.id} has ended, so bench cannot see whether this is still there: ${unseen.join(', ')}`,
+    `look on the node, then say: ${stackLine('down', dir)} --forget`,
+  );
+}
+
+/** Exit 4 for what another user started: it cannot be seen and not be ended. */
+function refuseForeign(dir: string): void {
+  const owner = statSync(path.join(dir, STATE_FILE)).uid;
+  const self = process.getuid?.() ?? owner;
+  if (owner !== self && self !== 0)
+    throw new BenchError(EXIT.launch, `the stack in ${dir} is of user ${owner}`, 'its user can end it');
 }
 
 /** Asks a supervisor to tear down. Exit 4 when it is another user's. */

@@ -1,7 +1,7 @@
 import type { Argv } from 'yargs';
 import type { AddVerb, VerbTools } from '../verb.ts';
 import { CHECK_OPTIONS, runStackCheck } from './check.ts';
-import { runDown } from './down.ts';
+import { DOWN_OPTIONS, runDown } from './down.ts';
 import { LOGS_OPTIONS, runLogs } from './logs.ts';
 import { PLAN_OPTIONS, runPlan } from './plan.ts';
 import { RENDER_OPTIONS, runRender } from './render.ts';
@@ -70,11 +70,10 @@ function stackCommands(y: Argv, { declare, set }: VerbTools): Argv {
       'down [dir]',
       'tear a stack down, whatever became of its supervisor',
       (inner) =>
-        inner
-          .positional('dir', DIR)
+        declare(inner.positional('dir', DIR), DOWN_OPTIONS)
           .example('$0 stack down', 'the only stack that is up under results/')
           .example('$0 stack down DIR', "also after kill -9 of bench or of the stack's supervisor"),
-      async (argv) => set(await runDown({ dir: textOf(argv['dir']) })),
+      async (argv) => set(await runDown({ ...argv, dir: textOf(argv['dir']) })),
     )
     .command(
       'render <file>',

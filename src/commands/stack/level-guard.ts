@@ -8,7 +8,8 @@ const RESERVE_MS = 60_000;
 
 /**
  * Why a level is not started: by the levels before it, it would outlast the allocation. null when it fits,
- * and when nothing is known of the allocation's end.
+ * and when nothing is known of the allocation's end. A level of a fixed duration has a warm-up before it and a drain
+ * behind it, each taken to be as long as the longest request of the level before.
  */
 export function whySkipped(
   done: readonly LevelReport[],
@@ -22,7 +23,7 @@ export function whySkipped(
   );
   const predictedMs =
     point.requests === null
-      ? point.durationMs
+      ? (point.durationMs ?? 0) + 2 * (done.at(-1)?.e2eMs.max ?? 0)
       : predictLevelMs(measured, { ...point, requests: point.requests });
   if (fits(predictedMs, leftMs, RESERVE_MS)) return null;
   const needs = predictedMs === null ? '' : `it needs about ${formatDuration(predictedMs)}, `;

@@ -1,6 +1,5 @@
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { EXIT, type ExitCode, usageError } from '../../core/errors.ts';
 import { whyText } from '../../stack/failure/why-text.ts';
 import { LogTail } from '../../stack/launch/log-tail.ts';
@@ -12,6 +11,17 @@ export const LOGS_OPTIONS = {
   follow: { type: 'boolean', default: false, alias: 'f', describe: 'go on until the stack is down' },
   srun: { type: 'boolean', default: false, describe: 'what srun itself said, too' },
 } as const;
+
+/** Lines of a file, one after the other: a log may be larger than memory. Only a line feed ends a line. */
+async function* linesOf(file: string): AsyncGenerator<string> {
+  let rest = '';
+  for await (const text of createReadStream(file, 'utf8')) {
+    const lines = (rest + String(text)).split('\n');
+    rest = lines.pop()!;
+    yield* lines;
+  }
+  if (rest !== '') yield rest;
+}
 
 /** `bench stack logs [service]`: the output of the stack's tasks, each line with its step; or why there was none. */
 export async function runLogs(args: {
@@ -46,9 +56,7 @@ export async function runLogs(args: {
   };
   if (!args.follow) {
     const written = [...names].filter(([file]) => existsSync(file) && statSync(file).size > 0);
-    for (const [file, name] of written)
-      for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity }))
-        print(name, line);
+    for (const [file, name] of written) for await (const line of linesOf(file)) print(name, line);
     if (written.length === 0)
       process.stdout.write(
         `no task wrote anything: ${state.why === null ? state.phase : whyText(state.why)}\n`,

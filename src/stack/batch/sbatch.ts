@@ -290,8 +290,8 @@ function cleanUp(plan: StackPlan, count: number): string[] {
   const script = quote(cleanupScript(plan.run, plan.cleanupGlobs));
   return [
     'clean_up() {',
-    `  env -u ${RUN_MARK} timeout ${CLEAN_UP_S} srun --overlap --nodes=${count} --ntasks=${count} --ntasks-per-node=1 \\`,
-    `    -J "$RUN.clean" --input=none bash -c ${script} >/dev/null 2>&1`,
+    `  env -u ${RUN_MARK} timeout ${CLEAN_UP_S} srun --overlap --nodes=${count} --ntasks=${count} --ntasks-per-node=1 --kill-on-bad-exit=1 \\`,
+    `    --nodelist="$(IFS=,; echo "\${NODES[*]:0:${count}}")" -J "$RUN.clean" --input=none bash -c ${script} >/dev/null 2>&1`,
     // A job that is being cancelled takes no more steps; this script runs on the head.
     `  env -u ${RUN_MARK} bash -c ${script}`,
     '}',

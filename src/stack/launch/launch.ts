@@ -221,7 +221,7 @@ export class Launch {
 
   /** The first cause of what had broken before the stack was asked to stop, once what explains it has come; null when nothing had. */
   async brokeBefore(): Promise<Why | null> {
-    if (!this.#failing) return null;
+    if (!this.#failing && this.#finder.look(performance.now()) === 'quiet') return null;
     while (this.#finder.look(performance.now()) === 'failing') await sleep(TICK_MS);
     await this.#tail.poll();
     return await this.#withNode(await this.#firstCause());

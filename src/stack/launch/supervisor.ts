@@ -68,7 +68,7 @@ export async function superviseStack(
   } catch (error) {
     if (!signal.aborted && !disk.signal.aborted) supervision.fail(whyOf(error));
   }
-  await supervision.failIfBroken();
+  await supervision.failIfBroken().catch((error: unknown) => supervision.fail(whyOf(error)));
   if (disk.signal.aborted && recorder.state.why === null) supervision.fail(whyUnwritten(recorder, job.dir));
   await supervision.end();
   clearInterval(alive);

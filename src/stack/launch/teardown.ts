@@ -175,17 +175,18 @@ async function endMarked(run: string): Promise<void> {
 }
 
 /**
- * A step on each node that had one of ours and that has not failed ends what no step holds any more, and removes files;
- * without a running job there is none. Gives what it could not end, in words.
+ * A step on each node that had one of ours ends what no step holds any more, and removes files; without a running job
+ * there is none. Gives what it could not end, in words, and the nodes that do not answer.
  */
 async function cleanNodes(plan: StackPlan, jobId: string, job: TeardownJob): Promise<string[]> {
   const facts = await jobFacts(jobId).catch(() => undefined);
-  if (facts === undefined) return uncleaned('SLURM does not answer', job);
-  const failed = await failedNodes(plan.nodes);
-  const nodes = [...new Set(plan.steps.flatMap((step) => step.nodes))].filter(
-    (node) => !failed.includes(node),
-  );
-  if (facts?.state !== 'RUNNING' || nodes.length === 0) return [];
+  if (facts === undefined) return uncleaned('the nodes could not be cleaned: SLURM does not answer', job);
+  if (facts?.state !== 'RUNNING') return [];
+  const ours = [...new Set(plan.steps.flatMap((step) => step.nodes))];
+  const silent = (await failedNodes(plan.nodes)).filter((node) => ours.includes(node));
+  const unknown = silent.flatMap((node) => uncleaned(`whatever still runs on ${node}`, job));
+  const nodes = ours.filter((node) => !silent.includes(node));
+  if (nodes.length === 0) return unknown;
   const count = nodes.length;
   const { code, stdout, stderr } = await runCommand(
     [
@@ -195,6 +196,7 @@ async function cleanNodes(plan: StackPlan, jobId: string, job: TeardownJob): Pro
       `--nodes=${count}`,
       `--ntasks=${count}`,
       '--ntasks-per-node=1',
+      '--kill-on-bad-exit=1',
       `--nodelist=${nodes.join(',')}`,
       '--input=none',
       '-J',
@@ -205,18 +207,23 @@ async function cleanNodes(plan: StackPlan, jobId: string, job: TeardownJob): Pro
     ],
     { env: job.env, timeoutMs: CLEANUP_TIMEOUT_MS },
   );
-  const left = leftOvers(stdout);
+  const left = [...unknown, ...leftOvers(stdout)];
   if (code === 0) return left;
   // A job that has ended meanwhile has taken its processes along.
   const now = await jobFacts(jobId).catch(() => undefined);
   if (now === null || (now !== undefined && isOver(now.state))) return left;
-  return [...left, ...uncleaned(stderr.trim().split('\n').at(-1) ?? '', job)];
+  const said = stderr.trim().split('\n').at(-1) ?? '';
+  return [...left, ...uncleaned(`the nodes could not be cleaned: ${said}`, job)];
 }
 
-function uncleaned(why: string, job: TeardownJob): string[] {
-  const told = `the nodes could not be cleaned: ${why}`;
-  job.note(told);
+function uncleaned(told: string, job: TeardownJob): string[] {
+  job.note(`not known: ${told}`);
   return [told];
+}
+
+/** Whether something that was left is on a node of a job, or may be: after the job's end nobody can look for it. */
+export function isOnNodes(left: string): boolean {
+  return / on \S+$|^the nodes could not be cleaned/.test(left);
 }
 
 /** The processes that the cleaning program could not end, as it printed them. */
