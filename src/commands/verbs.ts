@@ -32,6 +32,11 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     about: "show the results of a run again, or another tool's; export a run",
     load: async () => (await import('./report.ts')).addReport,
   },
+  compare: {
+    usage: 'compare <baseline> <candidate>',
+    about: 'tell by repeats what changed between two sides, with bounds',
+    load: async () => (await import('./compare.ts')).addCompare,
+  },
   mock: {
     usage: 'mock',
     about: 'serve a simulated model with a known schedule',

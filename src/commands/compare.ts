@@ -1,0 +1,107 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import type { InferredOptionTypes, Options } from 'yargs';
+import { COMPARED, compareRuns, MARGIN_RATIO } from '../core/compare.ts';
+import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
+import type { Report } from '../core/report.ts';
+import { renderComparison } from '../exporters/comparison-table.ts';
+import { pageStyle } from './page.ts';
+import { readReport } from './report.ts';
+import type { AddVerb } from './verb.ts';
+
+const COMPARE_OPTIONS = {
+  base: { type: 'array', string: true, default: [], describe: 'further repeats of the baseline' },
+  cand: { type: 'array', string: true, default: [], describe: 'further repeats of the candidate' },
+  metric: {
+    type: 'array',
+    string: true,
+    default: [...COMPARED],
+    describe: 'metrics to compare, by their names in summary.csv',
+  },
+  margin: {
+    type: 'string',
+    default: `${MARGIN_RATIO * 100}%`,
+    describe: 'changes below this are of no interest',
+  },
+  anyway: {
+    type: 'boolean',
+    default: false,
+    describe: 'compare runs of other shapes, prompt texts or definitions, too',
+  },
+  format: { choices: ['table', 'json'], default: 'table', describe: 'what to print on stdout' },
+} as const satisfies Record<string, Options>;
+
+type CompareArgs = InferredOptionTypes<typeof COMPARE_OPTIONS> & { baseline: string; candidate: string };
+
+/**
+ * `bench compare BASE CAND`: how each metric changed, and whether the repeats tell. Exit 1 when a metric is worse over all
+ * levels, 2 when the runs cannot be compared, else 0.
+ */
+export function runCompare(args: CompareArgs): ExitCode {
+  const sideOf = (place: string, more: readonly string[]): Report[] => [place, ...more].flatMap(readRepeats);
+  const comparison = compareRuns(sideOf(args.baseline, args.base), sideOf(args.candidate, args.cand), {
+    metrics: args.metric,
+    marginRatio: parseMargin(args.margin),
+    anyway: args.anyway,
+  });
+  process.stdout.write(
+    args.format === 'json'
+      ? `${JSON.stringify(comparison, null, 2)}\n`
+      : renderComparison(comparison, pageStyle()),
+  );
+  const worse = comparison.changes.some(({ level, verdict }) => level === null && verdict === 'worse');
+  return worse ? EXIT.verdict : EXIT.ok;
+}
+
+/** The run of a folder or file, or all runs that a folder holds, by name. Exit 2 when there is none. */
+export function readRepeats(place: string): Report[] {
+  if (statSync(place, { throwIfNoEntry: false })?.isDirectory() !== true) return [readReport(place)];
+  const holds = (dir: string): boolean => existsSync(path.join(dir, 'report.json'));
+  if (holds(place)) return [readReport(place)];
+  const inside = readdirSync(place)
+    .sort()
+    .map((name) => path.join(place, name))
+    .filter(holds);
+  if (inside.length === 0) throw usageError(`${place} holds no run`, 'name a run, or a folder of runs');
+  return inside.map(readReport);
+}
+
+/** A share of `--margin`: `2%` or `0.02`. Exit 2 outside of 0 to 100 %. */
+function parseMargin(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(text.trim());
+  const ratio = match === null ? Number.NaN : Number(match[1]) / (match[2] === '%' ? 100 : 1);
+  if (ratio >= 0 && ratio < 1) return ratio;
+  throw usageError(`--margin: "${text}" is no share`, 'write it as 2% or 0.02');
+}
+
+/** Puts `bench compare` into the parser. */
+export const addCompare: AddVerb = (y, { usage, about, declare, set }) =>
+  y.command(
+    usage,
+    about,
+    (inner) =>
+      declare(
+        inner
+          .positional('baseline', {
+            type: 'string',
+            demandOption: true,
+            describe: 'a run, or a folder that holds its repeats',
+          })
+          .positional('candidate', { type: 'string', demandOption: true, describe: 'likewise' }),
+        COMPARE_OPTIONS,
+      )
+        .example('$0 compare results/before results/after', 'two folders with five repeats each')
+        .example(
+          '$0 compare a1 b1 --base a2 --base a3 --base a4 --cand b2 --cand b3 --cand b4',
+          'single runs as repeats',
+        )
+        .example('$0 compare before after --metric ttftMs.p50 --margin 5%', 'one metric'),
+    async (argv) =>
+      set(
+        runCompare({
+          ...argv,
+          baseline: String(argv['baseline']),
+          candidate: String(argv['candidate']),
+        }),
+      ),
+  );

@@ -1,0 +1,119 @@
+import type { Change, Comparison } from '../core/compare.ts';
+import { figure, grouped, percent } from './figures.ts';
+import { asDrawn, harmless, type PageStyle, paint, wrap } from './page-style.ts';
+import { type Column, fittedTable, NOTHING } from './text-table.ts';
+
+const INDENT = 16;
+
+/** The page of a comparison: what changed over all levels, then level by level, what differs, and what the words mean. */
+export function renderComparison(comparison: Comparison, style: PageStyle): string {
+  const { changes, repeats, marginRatio, differences, overruled } = comparison;
+  const told = changes.filter(({ base, cand }) => base.length + cand.length > 0);
+  const perLevel = told.filter(({ level }) => level !== null);
+  const moved = perLevel.filter(({ verdict }) => verdict === 'better' || verdict === 'worse');
+  const shown = [...told.filter(({ level }) => level === null), ...moved];
+  const table = fittedTable(columnsOf(shown, style), style);
+  const head = `  ${paint(style, 'bold', 'compare')}  baseline of ${runs(repeats.base)}, candidate of ${runs(repeats.cand)}, margin ${percent(marginRatio)}`;
+  const hang = (label: string, text: string): string[] => hanging(label, text, style);
+  const notes = [
+    ...overruled.flatMap((what) => hang('! not alike', what)),
+    ...[...new Set(shown.flatMap(({ reason }) => reason ?? []))].flatMap((why) => hang('cannot tell', why)),
+    ...hang(
+      'levels',
+      `${moved.length === 0 ? 'none' : grouped(moved.length)} of ${grouped(perLevel.length)} single changes stand out; all are in --format json`,
+    ),
+    ...(table.dropped.length === 0
+      ? []
+      : hang('left out', `${table.dropped.join(', ')}, for the width; see --format json`)),
+    ...hang(
+      'one variable',
+      comparison.singleVariable ? 'yes: at most one thing differs' : 'no: several things differ',
+    ),
+    ...differences.flatMap(({ fact, base, cand, incidental }) =>
+      hang(
+        'differs',
+        `${fact}${incidental ? ' (where or when)' : ''}: ${base.join(', ')} → ${cand.join(', ')}`,
+      ),
+    ),
+    ...hang('change', 'geometric mean of the candidate’s repeats ÷ that of the baseline’s − 1'),
+    ...hang('bounds', 'Welch’s t on the logs of the repeats; each bound holds 95 times in 100'),
+    ...hang('would show', 'the smallest change for the worse that so many repeats show 90 times in 100'),
+    ...hang(
+      'worse',
+      'its bound says that there is a change and its estimate is beyond the margin; same: both bounds are within it',
+    ),
+  ];
+  return asDrawn(
+    style,
+    `${[[head], table.lines.filter((line) => line.trim() !== ''), notes].map((part) => part.join('\n')).join('\n\n')}\n`,
+  );
+}
+
+function columnsOf(changes: readonly Change[], style: PageStyle): Column[] {
+  const plain = (
+    head: string,
+    name: string,
+    cell: (change: Change) => string,
+    rank: number,
+    left = false,
+  ): Column => ({
+    group: '',
+    head,
+    name,
+    cells: changes.map(cell),
+    rank,
+    left,
+  });
+  const mean = (values: readonly number[]): string =>
+    values.length === 0
+      ? NOTHING
+      : figure(Math.exp(values.reduce((total, value) => total + Math.log(value), 0) / values.length));
+  return [
+    plain('level', 'level', levelName, 0, true),
+    plain('metric', 'metric', ({ metric }) => metric, 0, true),
+    plain('baseline', 'baseline', ({ base }) => mean(base), 2),
+    plain('candidate', 'candidate', ({ cand }) => mean(cand), 2),
+    plain('change', 'change', ({ changeRatio }) => signed(changeRatio), 0),
+    plain(
+      'bounds',
+      'bounds',
+      ({ lowRatio, highRatio }) =>
+        lowRatio === null ? NOTHING : `${signed(lowRatio)} … ${signed(highRatio)}`,
+      1,
+    ),
+    plain(
+      'would show',
+      'smallest change that would show',
+      ({ smallestRatio }) => (smallestRatio === null ? NOTHING : percent(smallestRatio)),
+      3,
+    ),
+    plain(
+      'verdict',
+      'verdict',
+      ({ verdict }) => (verdict === 'worse' ? paint(style, 'red', verdict) : verdict),
+      0,
+      true,
+    ),
+  ];
+}
+
+function levelName({ level }: Change): string {
+  if (level === null) return 'all levels';
+  return `${grouped(level.isl)}×${grouped(level.osl)} C=${grouped(level.concurrency)}`;
+}
+
+/** A change with its sign: `+5.2 %`. */
+function signed(ratio: number | null): string {
+  if (ratio === null) return NOTHING;
+  const hundredths = ratio * 100;
+  return `${hundredths < 0 ? '−' : '+'}${Math.abs(hundredths).toFixed(1)} %`;
+}
+
+function runs(count: number): string {
+  return `${grouped(count)} ${count === 1 ? 'run' : 'runs'}`;
+}
+
+function hanging(label: string, text: string, style: PageStyle): string[] {
+  const lines = wrap(harmless(text), Math.max(30, style.width - INDENT - 2));
+  return lines.map((line, nth) => `  ${(nth === 0 ? label : '').padEnd(INDENT - 2)}${line}`);
+}

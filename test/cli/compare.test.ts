@@ -1,0 +1,69 @@
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, it } from 'vitest';
+import type { Report } from '../../src/core/report.ts';
+import { bench, makeFolder, parseReport } from '../fixtures/cli.ts';
+
+const SAMPLE = path.resolve('results/sample');
+const NO_RUN = path.resolve('src');
+
+/** A folder of runs like the one that comes with bench, their TTFT p50 times these. */
+function side(factors: readonly number[]): string {
+  const folder = makeFolder();
+  const report = parseReport(readFileSync(path.join(SAMPLE, 'report.json'), 'utf8'));
+  for (const [nth, factor] of factors.entries()) {
+    const changed: Report = {
+      ...report,
+      levels: report.levels.map((level) => ({
+        ...level,
+        ttftMs: { ...level.ttftMs, p50: level.ttftMs.p50! * factor },
+      })),
+    };
+    mkdirSync(path.join(folder, `r${nth}`));
+    writeFileSync(path.join(folder, `r${nth}`, 'report.json'), JSON.stringify(changed));
+  }
+  return folder;
+}
+
+const NOISE = [1, 1.01, 0.99, 1.005];
+
+it('says of folders of repeats what changed, exit 1 when something is worse', async () => {
+  const base = side(NOISE);
+  const slower = side(NOISE.map((factor) => factor * 1.2));
+  const ended = await bench(['compare', base, slower, '--metric', 'ttftMs.p50']);
+  expect(ended).toMatchObject({ code: 1, stderr: '' });
+  expect(ended.stdout).toMatch(/all levels +ttftMs\.p50 .*\+20\.0 %.* worse/);
+  const back = await bench(['compare', slower, base, '--metric', 'ttftMs.p50', '--format', 'json']);
+  expect(back.code).toBe(0);
+  expect(JSON.parse(back.stdout)).toMatchObject({
+    repeats: { base: 4, cand: 4 },
+    singleVariable: true,
+    changes: expect.arrayContaining([expect.objectContaining({ level: null, verdict: 'better' })]),
+  });
+});
+
+it('takes single runs as repeats, and cannot tell from one a side', async () => {
+  const one = await bench(['compare', SAMPLE, path.join(SAMPLE, 'report.json')]);
+  expect(one.code).toBe(0);
+  expect(one.stdout).toContain('at least 4 repeats a side are needed, there are 1 and 1');
+  expect(one.stdout).not.toMatch(/ (worse|better|same)$/m);
+  const folder = makeFolder();
+  for (const name of ['a', 'b', 'c', 'd']) cpSync(SAMPLE, path.join(folder, name), { recursive: true });
+  const four = ['a', 'b', 'c', 'd'].map((name) => path.join(folder, name));
+  const more = four.slice(1).flatMap((dir) => ['--base', dir, '--cand', dir]);
+  const many = await bench(['compare', four[0]!, SAMPLE, ...more, '--metric', 'e2eMs.p50']);
+  expect(many.code).toBe(0);
+  expect(many.stdout).toMatch(/all levels +e2eMs\.p50 .* same$/m);
+});
+
+it.each([
+  [[SAMPLE, 'nowhere'], 'cannot read nowhere'],
+  [[SAMPLE, NO_RUN], 'src holds no run'],
+  [[SAMPLE], 'Not enough non-option arguments'],
+  [[SAMPLE, SAMPLE, '--metric', 'ttft'], '"ttft" has no better and no worse'],
+  [[SAMPLE, SAMPLE, '--margin', 'much'], '--margin: "much" is no share'],
+])('%j is refused', async (args, word) => {
+  const ended = await bench(['compare', ...args]);
+  expect(ended).toMatchObject({ code: 2, stdout: '' });
+  expect(ended.stderr).toContain(word);
+});
