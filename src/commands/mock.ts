@@ -14,13 +14,16 @@ export const MOCK_OPTIONS: Record<string, Options> = Object.fromEntries(
 
 /** `bench mock`: serves until a signal ends it. */
 export async function runMock(args: Record<string, unknown>): Promise<ExitCode> {
-  const server = await startMock(parseMockOptions(args), await openEmbeddedCounter());
-  process.stdout.write(`mock server listening on ${server.url}\n`);
-  await new Promise<void>((resolve) => {
+  // Listened for from the start: what started it may be gone before there is a server.
+  const told = new Promise<void>((resolve) => {
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve());
     // A parent that is gone, however it went, closes the channel.
     if (process.connected) process.once('disconnect', () => resolve());
+    else if (process.send !== undefined) resolve();
   });
+  const server = await startMock(parseMockOptions(args), await openEmbeddedCounter());
+  process.stdout.write(`mock server listening on ${server.url}\n`);
+  await told;
   await server.close();
   // An open channel to the parent would keep this process alive.
   if (process.connected) process.disconnect();

@@ -1,9 +1,12 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   bench,
   countLines,
+  MAIN,
   makeFolder,
   newOut,
   parseReport,
@@ -202,5 +205,16 @@ describe('a disk that takes no more', () => {
     expect(records.length).toBeGreaterThan(0);
     expect(records.length).toBeLessThan(24);
     for (const record of records) expect(record.outcome).toBe('good');
+  });
+});
+
+describe('a mock server', () => {
+  it('ends with the process that started it, also when that is gone before it listens', async () => {
+    const child = spawn(process.execPath, [MAIN, 'mock', '--port', '0'], {
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    child.disconnect();
+    const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(30_000) });
+    expect(code).toBe(0);
   });
 });
