@@ -1,4 +1,4 @@
-import type { Stats } from './report.ts';
+import type { Stats } from './stats.ts';
 
 /** Three points of a distribution, in the unit of the name that it stands under. */
 export interface Spread {

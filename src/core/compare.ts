@@ -2,7 +2,8 @@ import { sum } from './distribution.ts';
 import { usageError } from './errors.ts';
 import { metricValue } from './metric-ids.ts';
 import { differences, type FactDifference, obstaclesTo } from './provenance-differences.ts';
-import { ENOUGH_SAMPLES, type LevelReport, type Report } from './report.ts';
+import type { LevelReport, Report } from './report.ts';
+import { ENOUGH_SAMPLES } from './stats.ts';
 import { LEAST_REPEATS, type WelchChange, welchChange } from './welch.ts';
 
 /** Metrics that are compared unless others are named. */

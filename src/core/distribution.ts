@@ -1,5 +1,5 @@
 import { build, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
-import { ENOUGH_SAMPLES, type PercentileName, type Stats } from './report.ts';
+import { ENOUGH_SAMPLES, type PercentileName, type Stats } from './stats.ts';
 
 const QUANTILES: readonly (readonly [PercentileName, number])[] = [
   ['p50', 0.5],

@@ -1,4 +1,5 @@
-import type { LevelReport, PercentileName, Report, Stats } from '../core/report.ts';
+import type { LevelReport, Report } from '../core/report.ts';
+import type { PercentileName, Stats } from '../core/stats.ts';
 import { columnFigures, grouped, latencyUnit } from './figures.ts';
 import { hasShapes, shapeName, showsTokenItl } from './level-names.ts';
 import { type PageStyle, paint } from './page-style.ts';

@@ -1,4 +1,5 @@
-import { ENOUGH_SAMPLES, type Report } from '../core/report.ts';
+import type { Report } from '../core/report.ts';
+import { ENOUGH_SAMPLES } from '../core/stats.ts';
 import { formatDuration } from '../core/units.ts';
 import { grouped } from './figures.ts';
 import { hasShapes } from './level-names.ts';
