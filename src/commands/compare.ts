@@ -37,7 +37,7 @@ type CompareArgs = InferredOptionTypes<typeof COMPARE_OPTIONS> & { baseline: str
  * `bench compare BASE CAND`: how each metric changed, and whether the repeats tell. Exit 1 when a metric is worse over all
  * levels, 2 when the runs cannot be compared, else 0.
  */
-export function runCompare(args: CompareArgs): ExitCode {
+function runCompare(args: CompareArgs): ExitCode {
   const sideOf = (place: string, more: readonly string[]): Report[] => [place, ...more].flatMap(readRepeats);
   const comparison = compareRuns(sideOf(args.baseline, args.base), sideOf(args.candidate, args.cand), {
     metrics: args.metric,
@@ -54,7 +54,7 @@ export function runCompare(args: CompareArgs): ExitCode {
 }
 
 /** The run of a folder or file, or all runs that a folder holds, by name. Exit 2 when there is none. */
-export function readRepeats(place: string): Report[] {
+function readRepeats(place: string): Report[] {
   if (statSync(place, { throwIfNoEntry: false })?.isDirectory() !== true) return [readReport(place)];
   const holds = (dir: string): boolean => existsSync(path.join(dir, 'report.json'));
   if (holds(place)) return [readReport(place)];

@@ -3,7 +3,15 @@ import os from 'node:os';
 import path from 'node:path';
 import { DEFINITIONS } from '../core/definitions.ts';
 import { sum } from '../core/distribution.ts';
-import { BenchError, EXIT, type ExitCode, errorText, usageError, worstExit } from '../core/errors.ts';
+import {
+  BenchError,
+  EXIT,
+  type ExitCode,
+  errorLines,
+  errorText,
+  usageError,
+  worstExit,
+} from '../core/errors.ts';
 import type { LevelReport, PromptFacts, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
 import { publicSpec } from '../core/secrets.ts';
@@ -170,7 +178,7 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
   }
   if (failure !== null) {
     stopped = failure.message;
-    process.stderr.write(`bench: ${failure.message}${failure.hint === null ? '' : `\n  ${failure.hint}`}\n`);
+    process.stderr.write(errorLines(failure));
   }
   const lost = (await stack?.whyLost(VERDICT_WITHIN_MS)) ?? null;
   if (lost !== null) stopped = `the stack is gone: ${lost}`;

@@ -1,4 +1,4 @@
-import { sum } from './distribution.ts';
+import { geometricMean, sum } from './distribution.ts';
 import { usageError } from './errors.ts';
 import { metricValue } from './metric-ids.ts';
 import { differences, type FactDifference, obstaclesTo } from './provenance-differences.ts';
@@ -139,14 +139,13 @@ interface AtLevel {
 function changeAt(metric: string, key: LevelKey, sides: Sides, options: CompareOptions): AtLevel {
   const base = sides.base.map((report) => levelOf(report, key)!);
   const cand = sides.cand.map((report) => levelOf(report, key)!);
+  const values = { base: valuesOf(metric, base), cand: valuesOf(metric, cand) };
   const obstacle =
     notWhole(base, 'baseline') ??
     notWhole(cand, 'candidate') ??
     tooThin(metric, base, cand) ??
-    ([base, cand].some((levels) => valuesOf(metric, levels).length < levels.length)
-      ? 'a repeat has no value'
-      : null);
-  const change = judged(metric, key, valuesOf(metric, base), valuesOf(metric, cand), obstacle, options);
+    (values.base.length < base.length || values.cand.length < cand.length ? 'a repeat has no value' : null);
+  const change = judged(metric, key, values.base, values.cand, obstacle, options);
   return { change, obstacle };
 }
 
@@ -180,7 +179,7 @@ function overLevels(metric: string, levels: readonly AtLevel[], options: Compare
   const over = (side: 'base' | 'cand'): number[] => {
     const repeats = Math.min(...levels.map(({ change }) => change[side].length));
     return Array.from({ length: repeats }, (_, nth) =>
-      Math.exp(sum(levels.map(({ change }) => Math.log(change[side][nth]!))) / levels.length),
+      geometricMean(levels.map(({ change }) => change[side][nth]!)),
     );
   };
   return judged(metric, null, over('base'), over('cand'), obstacle, options);
@@ -226,8 +225,8 @@ function worsening(log: number, metric: string): number {
 /** The change where a side has one value alone. */
 function logOfMeans(base: readonly number[], cand: readonly number[]): number | null {
   if (base.length === 0 || cand.length === 0) return null;
-  const [a, b] = [base, cand].map((values) => sum(values.map(Math.log)) / values.length) as [number, number];
-  return Number.isFinite(b - a) ? b - a : null;
+  const log = Math.log(geometricMean(cand) / geometricMean(base));
+  return Number.isFinite(log) ? log : null;
 }
 
 /** `worse` only when a bound says that there is a change and the estimate that it matters; `same` when both bounds are within the margin. */

@@ -145,6 +145,11 @@ export function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
+/** The geometric mean of positive values; NaN for none. */
+export function geometricMean(values: readonly number[]): number {
+  return Math.exp(sum(values.map(Math.log)) / values.length);
+}
+
 /** The least of the values, Infinity for none. Unlike `Math.min(...values)` it takes any number of them. */
 export function least(values: readonly number[]): number {
   return values.reduce((low, value) => (value < low ? value : low), Number.POSITIVE_INFINITY);

@@ -4,9 +4,9 @@ import { studentQuantile } from './student-t.ts';
 /** Fewer repeats a side say too little of how runs differ among themselves. */
 export const LEAST_REPEATS = 4;
 /** Of each bound: the interval between both holds the truth 90 times in 100. */
-export const BOUND_LEVEL = 0.95;
+const BOUND_LEVEL = 0.95;
 /** With which probability the smallest change that is told would have been seen. */
-export const POWER = 0.9;
+const POWER = 0.9;
 
 /** A change of logs between two samples of repeats. */
 export interface WelchChange {

@@ -1,9 +1,11 @@
 import type { Change, Comparison } from '../core/compare.ts';
+import { geometricMean } from '../core/distribution.ts';
 import { figure, grouped, percent } from './figures.ts';
-import { asDrawn, harmless, type PageStyle, paint, wrap } from './page-style.ts';
+import { asDrawn, hanging, harmless, type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING } from './text-table.ts';
 
-const INDENT = 16;
+/** Where a note's text begins, and the least room for it. */
+const NOTES = { indent: 16, least: 30 };
 
 /** The page of a comparison: what changed over all levels, then level by level, what differs, and what the words mean. */
 export function renderComparison(comparison: Comparison, style: PageStyle): string {
@@ -14,7 +16,7 @@ export function renderComparison(comparison: Comparison, style: PageStyle): stri
   const shown = [...told.filter(({ level }) => level === null), ...moved];
   const table = fittedTable(columnsOf(shown, style), style);
   const head = `  ${paint(style, 'bold', 'compare')}  baseline of ${runs(repeats.base)}, candidate of ${runs(repeats.cand)}, margin ${percent(marginRatio)}`;
-  const hang = (label: string, text: string): string[] => hanging(label, text, style);
+  const hang = (label: string, text: string): string[] => hanging(label, harmless(text), NOTES, style);
   const notes = [
     ...overruled.flatMap((what) => hang('! not alike', what)),
     ...[...new Set(shown.flatMap(({ reason }) => reason ?? []))].flatMap((why) => hang('cannot tell', why)),
@@ -65,9 +67,7 @@ function columnsOf(changes: readonly Change[], style: PageStyle): Column[] {
     left,
   });
   const mean = (values: readonly number[]): string =>
-    values.length === 0
-      ? NOTHING
-      : figure(Math.exp(values.reduce((total, value) => total + Math.log(value), 0) / values.length));
+    values.length === 0 ? NOTHING : figure(geometricMean(values));
   return [
     plain('level', 'level', levelName, 0, true),
     plain('metric', 'metric', ({ metric }) => metric, 0, true),
@@ -111,9 +111,4 @@ function signed(ratio: number | null): string {
 
 function runs(count: number): string {
   return `${grouped(count)} ${count === 1 ? 'run' : 'runs'}`;
-}
-
-function hanging(label: string, text: string, style: PageStyle): string[] {
-  const lines = wrap(harmless(text), Math.max(30, style.width - INDENT - 2));
-  return lines.map((line, nth) => `  ${(nth === 0 ? label : '').padEnd(INDENT - 2)}${line}`);
 }

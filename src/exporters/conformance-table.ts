@@ -1,7 +1,7 @@
 import type { ConformanceResult, Score, ScoredCase } from '../core/conformance.ts';
 import { MEANINGS, TIMED_METRICS, type TimedMetric } from '../core/conformance-truth.ts';
 import { fixed } from './figures.ts';
-import { asDrawn, harmless, type PageStyle, paint, wrap } from './page-style.ts';
+import { asDrawn, hanging, harmless, type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING } from './text-table.ts';
 
 const NAMES: Readonly<Record<TimedMetric, string>> = {
@@ -11,14 +11,13 @@ const NAMES: Readonly<Record<TimedMetric, string>> = {
   tpotMs: 'TPOT',
   e2eMs: 'E2E',
 };
-/** Columns before a note's text. */
-const INDENT = 12;
-const LEAST_TEXT = 40;
+/** Where a note's text begins, and the least room for it. */
+const NOTES = { indent: 14, least: 40 };
 
 /** The page of `bench conformance`: a row per client and case, then what failed, and what each client means. */
 export function renderConformance(result: ConformanceResult, style: PageStyle): string {
   const { lines, dropped } = fittedTable(columnsOf(result.cases), style);
-  const note = (word: string, text: string): string[] => hanging(word, harmless(text), style);
+  const note = (word: string, text: string): string[] => hanging(word, harmless(text), NOTES, style);
   const parts = [
     result.clients.map(({ name }) => headline(name, result.cases, style)),
     lines,
@@ -142,11 +141,4 @@ function meaningsOf({ clients }: ConformanceResult): string[] {
       return `${NAMES[metric]}${whose}: ${MEANINGS[meaning]}`;
     });
   });
-}
-
-/** A word and its text, broken to the width. */
-function hanging(word: string, text: string, style: PageStyle): string[] {
-  return wrap(text, Math.max(LEAST_TEXT, style.width - INDENT - 2)).map(
-    (line, row) => paint(style, 'dim', `  ${(row === 0 ? word : '').padEnd(INDENT)}`) + line,
-  );
 }

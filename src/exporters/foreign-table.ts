@@ -1,6 +1,6 @@
 import { FOREIGN_METRICS, type ForeignMetric, type ForeignPoint, type ForeignRun } from '../core/foreign.ts';
 import { columnFigures, grouped, latencyUnit } from './figures.ts';
-import { asDrawn, harmless, type PageStyle, paint, wrap } from './page-style.ts';
+import { asDrawn, hanging, harmless, type PageStyle, paint, wrap } from './page-style.ts';
 import { type Column, fittedTable, NOTHING } from './text-table.ts';
 
 const NAMES: Readonly<Record<ForeignMetric, string>> = {
@@ -10,9 +10,8 @@ const NAMES: Readonly<Record<ForeignMetric, string>> = {
   e2eMs: 'E2E',
 };
 const STATISTICS = ['mean', 'p50', 'p99'] as const;
-/** Columns before a definition's text. */
-const INDENT = 20;
-const LEAST_TEXT = 30;
+/** Where a definition's text begins, and the least room for it. */
+const NOTES = { indent: 20, least: 30 };
 
 /** The page of another tool's results: a row per result by concurrency, what to know of them, and what each number means there. */
 export function renderForeign(run: ForeignRun, style: PageStyle): string {
@@ -30,8 +29,12 @@ export function renderForeign(run: ForeignRun, style: PageStyle): string {
     table.dropped.length === 0
       ? []
       : [`left out for the width: ${table.dropped.join(', ')}; see --format json`];
-  const notes = [...run.notes.map(harmless), ...dropped].flatMap((note) => hanging('note', note, style));
-  const meanings = Object.entries(run.definitions).flatMap(([field, text]) => hanging(field, text, style));
+  const notes = [...run.notes.map(harmless), ...dropped].flatMap((note) =>
+    hanging('note', note, NOTES, style),
+  );
+  const meanings = Object.entries(run.definitions).flatMap(([field, text]) =>
+    hanging(field, text, NOTES, style),
+  );
   const heading =
     lookalike === null
       ? `What the numbers mean in ${tool}, which is not what they mean in bench:`
@@ -140,11 +143,4 @@ function rate(head: string, values: readonly (number | null)[], rank: number): C
     cells: values.map((value) => (value === null ? NOTHING : format(value))),
     rank,
   };
-}
-
-/** A word and its text, broken to the width. */
-function hanging(word: string, text: string, style: PageStyle): string[] {
-  return wrap(text, Math.max(LEAST_TEXT, style.width - INDENT)).map(
-    (line, row) => paint(style, 'dim', `  ${(row === 0 ? word : '').padEnd(INDENT - 2)}`) + line,
-  );
 }

@@ -75,3 +75,15 @@ export function wrap(text: string, width: number): string[] {
   lines.push(line);
   return lines;
 }
+
+/** A dim word and its text, broken to the width: the text begins at column `indent` and has at least `least` columns. */
+export function hanging(
+  word: string,
+  text: string,
+  { indent, least }: { readonly indent: number; readonly least: number },
+  style: PageStyle,
+): string[] {
+  return wrap(text, Math.max(least, style.width - indent)).map(
+    (line, row) => paint(style, 'dim', `  ${(row === 0 ? word : '').padEnd(indent - 2)}`) + line,
+  );
+}

@@ -193,14 +193,24 @@ async function runReader(scene) {
   const { events, elapsedS, cpuS } = JSON.parse(out);
   // Each stream ends with three events that carry no token.
   expectEqual(events, scene.requests * (scene.tokens + 3), `${scene.name}: events of the C reader`);
+  return { ...readingOf('C epoll reader, no JSON', scene, elapsedS, cpuS), ...used };
+}
+
+/**
+ * What a client told of a scene that has nothing but events to tell.
+ * @param {string} client
+ * @param {Scene} scene
+ * @param {number} elapsedS
+ * @param {number} cpuS
+ */
+function readingOf(client, scene, elapsedS, cpuS) {
   const tokens = scene.requests * scene.tokens;
   return {
-    client: 'C epoll reader, no JSON',
+    client,
     eventsPerS: tokens / elapsedS,
     cpuUsPerEvent: (cpuS * 1e6) / tokens,
     processCpuUsPerEvent: null,
     rssMaxBytes: null,
-    ...used,
   };
 }
 
@@ -220,15 +230,7 @@ async function runBare(scene) {
     () => null,
   );
   const { elapsedS, cpuS } = JSON.parse(out);
-  const tokens = scene.requests * scene.tokens;
-  return {
-    client: 'bare Node socket, no HTTP',
-    eventsPerS: tokens / elapsedS,
-    cpuUsPerEvent: (cpuS * 1e6) / tokens,
-    processCpuUsPerEvent: null,
-    rssMaxBytes: null,
-    ...used,
-  };
+  return { ...readingOf('bare Node socket, no HTTP', scene, elapsedS, cpuS), ...used };
 }
 
 /**

@@ -7,7 +7,7 @@ import { STATE_FILE } from '../../src/stack/launch/recorder.ts';
 import type { StackState } from '../../src/stack/launch/state.ts';
 import { superviseStack } from '../../src/stack/launch/supervisor.ts';
 import type { PlannedStep } from '../../src/stack/plan/planned.ts';
-import { localPlan, localStep, makeFolder, until } from '../unit/stack-steps.ts';
+import { LOCAL_DEPS, localJob, localPlan, localStep, makeFolder, until } from '../unit/stack-steps.ts';
 
 let nth = 0;
 
@@ -21,33 +21,7 @@ async function stopAt(
   const run = `supervisor-test-${process.pid}-${nth++}`;
   const plan = localPlan(run, steps(dir), { runDir: dir });
   const stop = new AbortController();
-  const supervised = superviseStack(
-    {
-      run,
-      name: 'test',
-      dir,
-      allocation: {
-        mode: 'local',
-        argv: null,
-        jobId: null,
-        nodeCount: 1,
-        pendingTimeoutMs: 1,
-        cancelOnExit: false,
-        jobName: run,
-      },
-      plan: () => Promise.resolve(plan),
-      preflight: () => Promise.resolve({ warnings: [], versions: {}, drivers: {}, image: null }),
-      checkOnly: false,
-    },
-    {
-      env: process.env,
-      writeAtomic,
-      canary: () => Promise.resolve({ holds: true, said: 'tokens' }),
-      redacted: (kept) => kept,
-      script: () => '',
-    },
-    stop.signal,
-  );
+  const supervised = superviseStack(localJob(plan), { ...LOCAL_DEPS, writeAtomic }, stop.signal);
   const file = path.join(dir, STATE_FILE);
   await until(
     `the stack to be ${phase}`,

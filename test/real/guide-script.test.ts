@@ -6,6 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DynamoStack, dynamoMissing, dynamoPython, startDynamo } from './dynamo.ts';
+import { notRun } from './not-run.ts';
 import { parseSglangLine } from './sglang-original.ts';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -24,11 +25,7 @@ const GUIDE = {
 };
 const LONGEST_MS = 280_000;
 
-const missing = dynamoMissing();
-if (missing !== null) {
-  if (process.env['CI']) throw new Error(`the real-component suite needs Dynamo: ${missing}`);
-  console.warn(`\n*** NOT RUN: the guide's script against a real Dynamo. ${missing} ***\n`);
-}
+const missing = notRun("the guide's script against a real Dynamo", dynamoMissing());
 
 describe.skipIf(missing !== null)('the guide’s script with bench in the place of sglang', () => {
   let work: string;

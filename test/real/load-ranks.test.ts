@@ -17,14 +17,11 @@ import {
   type TestServer,
   until,
 } from '../fixtures/cli.ts';
+import { notRun } from './not-run.ts';
 import { type Cluster, slurmMissing, startCluster } from './slurm/cluster.ts';
 import { leftovers } from './slurm/leftovers.ts';
 
-const missing = slurmMissing();
-if (missing !== null) {
-  if (process.env['CI']) throw new Error(`the real-component suite needs SLURM: ${missing}`);
-  console.warn(`\n*** NOT RUN: load generators on SLURM. ${missing} ***\n`);
-}
+const missing = notRun('load generators on SLURM', slurmMissing());
 
 /** Goes through srun into the environment of whatever is started. */
 const MARK = `BENCH_TEST_RANKS=${randomBytes(6).toString('hex')}`;

@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bench, makeFolder, startServer } from '../fixtures/cli.ts';
 import { type DynamoStack, dynamoMissing, startDynamo } from './dynamo.ts';
+import { notRun } from './not-run.ts';
 import {
   makeTokenizerDir,
   parseSglangLine,
@@ -25,11 +26,7 @@ const CANARY = 'Tell me a story as if we were playing dungeons and dragons.';
 const PROMPTS = 16;
 const OSL = 50;
 
-const missing = sglangMissing();
-if (missing !== null) {
-  if (process.env['CI']) throw new Error(`the real-component suite needs sglang's own benchmark: ${missing}`);
-  console.warn(`\n*** NOT RUN: bench serving beside sglang.bench_serving. ${missing} ***\n`);
-}
+const missing = notRun('bench serving beside sglang.bench_serving', sglangMissing());
 
 const work = makeFolder();
 const sharegpt = writeShareGpt(path.join(work, 'sharegpt.json'));

@@ -3,17 +3,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { buildSync } from 'esbuild';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { notRun } from './not-run.ts';
 import { type Cluster, type ClusterOptions, slurmMissing, startCluster } from './slurm/cluster.ts';
 import { leftovers, listeners } from './slurm/leftovers.ts';
 import { rootMissing } from './slurm/root.ts';
 
-const missing = slurmMissing();
-if (missing !== null) {
-  if (process.env['CI']) throw new Error(`the real-component suite needs SLURM: ${missing}`);
-  console.warn(`\n*** NOT RUN: the test cluster itself. ${missing} ***\n`);
-}
+const missing = notRun('the test cluster itself', slurmMissing());
 
-const noRoot = missing === null ? rootMissing('nodes with addresses of their own') : missing;
+const noRoot = missing === null ? notRun('nodes with addresses of their own', rootMissing()) : missing;
 
 const PATIENCE = { timeout: 60_000, interval: 100 };
 let cluster: Cluster | null = null;

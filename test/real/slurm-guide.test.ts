@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { notRun } from './not-run.ts';
 import { type Cluster, slurmMissing, startCluster } from './slurm/cluster.ts';
 import { rootMissing } from './slurm/root.ts';
 
@@ -28,11 +29,7 @@ until [ -e /mnt/done ]; do sleep 0.1; done
 `;
 
 /** Mounts need root; all else would also do without. */
-const missing = slurmMissing() ?? rootMissing('mounts inside of a step');
-if (missing !== null) {
-  if (process.env['CI']) throw new Error(`the real-component suite needs SLURM: ${missing}`);
-  console.warn(`\n*** NOT RUN: the guide's srun commands on a real SLURM. ${missing} ***\n`);
-}
+const missing = notRun("the guide's srun commands on a real SLURM", slurmMissing() ?? rootMissing());
 
 describe.skipIf(missing !== null)('the guide’s commands on a real SLURM', () => {
   let work: string;

@@ -3,14 +3,11 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { notRun } from './not-run.ts';
 import { type Cluster, slurmMissing, startCluster } from './slurm/cluster.ts';
 import { rootMissing } from './slurm/root.ts';
 
-const missing = slurmMissing();
-if (missing !== null) {
-  if (process.env['CI']) throw new Error(`the real-component suite needs SLURM: ${missing}`);
-  console.warn(`\n*** NOT RUN: the stand-in for pyxis. ${missing} ***\n`);
-}
+const missing = notRun('the stand-in for pyxis', slurmMissing());
 
 interface Ran {
   readonly status: number | null;
@@ -124,7 +121,7 @@ describe.skipIf(missing !== null)('the stand-in for pyxis', () => {
     expect(existsSync(path.join(work, 'launched'))).toBe(false);
   });
 
-  it.skipIf(rootMissing('mounts of the stand-in for pyxis') !== null)(
+  it.skipIf(notRun('mounts of the stand-in for pyxis', rootMissing()) !== null)(
     'makes mounts that the task alone sees',
     () => {
       const source = path.join(work, 'source');

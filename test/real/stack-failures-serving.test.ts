@@ -3,14 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Report } from '../../src/core/report.ts';
+import { notRun } from './not-run.ts';
 import { type Cluster, slurmMissing, startCluster } from './slurm/cluster.ts';
 import { Bench, WORKER } from './stack-bench.ts';
 
-const missing = slurmMissing();
-if (missing !== null) {
-  if (process.env['CI']) throw new Error(`the real-component suite needs SLURM: ${missing}`);
-  console.warn(`\n*** NOT RUN: failures of a stack that serves. ${missing} ***\n`);
-}
+const missing = notRun('failures of a stack that serves', slurmMissing());
 
 /** Long enough that a sweep's level is under way when something ends. */
 const SLOW_TOKENS = { env: { TOKEN_MS: '20' } };

@@ -3,14 +3,11 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { notRun } from './not-run.ts';
 import { type Cluster, slurmMissing, startCluster } from './slurm/cluster.ts';
 import { Bench, PORTS, type StackChange, WORKER } from './stack-bench.ts';
 
-const missing = slurmMissing();
-if (missing !== null) {
-  if (process.env['CI']) throw new Error(`the real-component suite needs SLURM: ${missing}`);
-  console.warn(`\n*** NOT RUN: failures of a stack's launch. ${missing} ***\n`);
-}
+const missing = notRun("failures of a stack's launch", slurmMissing());
 
 const SECOND_FAILS = `[ \${service.index} = 0 ] || export FAULT=never-register; exec ${WORKER}`;
 const IN_CONTAINER = { runtime: 'pyxis', image: 'some/image:1' };

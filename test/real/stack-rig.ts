@@ -15,6 +15,7 @@ import { expect, vi } from 'vitest';
 import type { StackState } from '../../src/stack/launch/state.ts';
 import { type BenchOptions, MAIN, newOut, type Running, startBench } from '../fixtures/cli.ts';
 import { dynamoMissing, dynamoPython, freePorts, makeModelDir } from './dynamo.ts';
+import { notRun } from './not-run.ts';
 import { type Cluster, slurmMissing, startCluster } from './slurm/cluster.ts';
 import { leftovers, listeners } from './slurm/leftovers.ts';
 
@@ -36,10 +37,7 @@ export function stackMissing(what: string, needs: 'slurm' | 'dynamo'): string | 
       : servers.length > 0
         ? `no ${servers.join(', ')}; apt-get install etcd-server nats-server`
         : dynamoMissing());
-  if (missing === null) return null;
-  if (process.env['CI']) throw new Error(`the real-component suite needs it for ${what}: ${missing}`);
-  console.warn(`\n*** NOT RUN: ${what}. ${missing} ***\n`);
-  return missing;
+  return notRun(what, missing);
 }
 
 /** A SLURM of three nodes with what is needed to launch stacks on it, and to see what they leave. */

@@ -4,14 +4,11 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { notRun } from './not-run.ts';
 import { type Cluster, slurmMissing, startCluster } from './slurm/cluster.ts';
 import { leftovers } from './slurm/leftovers.ts';
 
-const missing = slurmMissing();
-if (missing !== null) {
-  if (process.env['CI']) throw new Error(`the real-component suite needs SLURM: ${missing}`);
-  console.warn(`\n*** NOT RUN: the imitated stack on a real SLURM. ${missing} ***\n`);
-}
+const missing = notRun('the imitated stack on a real SLURM', slurmMissing());
 
 const folder = path.join(import.meta.dirname, '../fixtures/stack-workload');
 const PATIENCE = { timeout: 60_000, interval: 50 };

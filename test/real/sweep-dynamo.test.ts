@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type RequestRecord, recordFromJson } from '../../src/core/record.ts';
 import type { LevelReport, Report } from '../../src/core/report.ts';
 import { DEEPSEEK_DIR, type DynamoStack, dynamoMissing, startDynamo } from './dynamo.ts';
+import { notRun } from './not-run.ts';
 
 const main = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../dist/main.js');
 const ISL = 4_000;
@@ -19,11 +20,7 @@ const CANARY = { text: 'Tell me a story as if we were playing dungeons and drago
 /** Requests with one output token each, by which the server's chat template is measured. */
 const CALIBRATION_PROBES = 2;
 
-const missing = dynamoMissing();
-if (missing !== null) {
-  if (process.env['CI']) throw new Error(`the real-component suite needs Dynamo: ${missing}`);
-  console.warn(`\n*** NOT RUN: sweeps against a real Dynamo. ${missing} ***\n`);
-}
+const missing = notRun('sweeps against a real Dynamo', dynamoMissing());
 
 /** What the frontend says that it has served so far. */
 interface Served {

@@ -1,11 +1,11 @@
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { BenchError } from '../../src/core/errors.ts';
 import { StackFailure } from '../../src/stack/failure/why.ts';
 import { allocate, endJob } from '../../src/stack/launch/allocation.ts';
 import type { AllocationPlan } from '../../src/stack/plan/planned.ts';
-import { makeFolder } from './stack-steps.ts';
+import { makeFolder, putPrograms } from './stack-steps.ts';
 
 /**
  * Client commands of a cluster that is not there. Files of the folder say how they answer: `said` is what salloc
@@ -37,12 +37,11 @@ let dir = '';
 
 beforeEach(() => {
   dir = makeFolder();
-  for (const [name, body] of Object.entries(SCRIPTS)) {
-    const file = path.join(dir, name);
-    writeFileSync(file, `#!/bin/bash\ncd ${dir}\necho "${name} $*" >>calls\n${body}\n`);
-    chmodSync(file, 0o755);
-  }
-  vi.stubEnv('PATH', `${dir}:${process.env['PATH']}`);
+  const logged = Object.entries(SCRIPTS).map(([name, body]) => [
+    name,
+    `cd ${dir}\necho "${name} $*" >>calls\n${body}`,
+  ]);
+  putPrograms(dir, Object.fromEntries(logged));
 });
 
 afterEach(() => {

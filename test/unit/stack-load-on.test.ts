@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { StackLink } from '../../src/commands/stack/link.ts';
@@ -6,7 +6,7 @@ import { sendFrom } from '../../src/commands/stack/load-on.ts';
 import { writeAtomic } from '../../src/host/store.ts';
 import { startTicks } from '../../src/stack/launch/marked-processes.ts';
 import { STATE_FILE } from '../../src/stack/launch/recorder.ts';
-import { makeFolder, stackState, until } from './stack-steps.ts';
+import { makeFolder, putPrograms, stackState, until } from './stack-steps.ts';
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -29,11 +29,7 @@ it.each([
     scancel: `echo "$*" >${at('cancelled')}`,
     srun: `touch ${at('started')}; until [ -e ${at('cancelled')} ]; do sleep 0.05; done; exit 0`,
   };
-  for (const [name, script] of Object.entries(programs)) {
-    writeFileSync(at(name), `#!/bin/bash\n${script}\n`);
-    chmodSync(at(name), 0o755);
-  }
-  vi.stubEnv('PATH', `${dir}:${process.env['PATH']}`);
+  putPrograms(dir, programs);
   const link = new StackLink(dir);
   const ended = sendFrom('head', link, ['sweep'], at('out'));
   await until('the step', () => existsSync(at('started')));

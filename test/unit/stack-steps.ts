@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll } from 'vitest';
+import { afterAll, vi } from 'vitest';
 import type { StackState, StepStatus } from '../../src/stack/launch/state.ts';
+import type { SupervisorDeps, SupervisorJob } from '../../src/stack/launch/supervisor.ts';
 import type { PlannedStep, StackPlan } from '../../src/stack/plan/planned.ts';
 
 const folders: string[] = [];
@@ -100,6 +101,43 @@ export function localPlan(
     warnings: [],
     ...over,
   };
+}
+
+/** What a supervisor is told of a plan of local mode. */
+export function localJob(plan: StackPlan): SupervisorJob {
+  const { run, runDir, name } = plan;
+  return {
+    run,
+    name,
+    dir: runDir,
+    allocation: {
+      mode: 'local',
+      argv: null,
+      jobId: null,
+      nodeCount: 1,
+      pendingTimeoutMs: 1,
+      cancelOnExit: false,
+      jobName: run,
+    },
+    plan: () => Promise.resolve(plan),
+    preflight: () => Promise.resolve({ warnings: [], versions: {}, drivers: {}, image: null }),
+    checkOnly: false,
+  };
+}
+
+/** What a supervisor is given by the tests' world. */
+export const LOCAL_DEPS: Omit<SupervisorDeps, 'writeAtomic'> = {
+  env: process.env,
+  canary: () => Promise.resolve({ holds: true, said: 'tokens' }),
+  redacted: (plan) => plan,
+  script: () => '',
+};
+
+/** Programs by their names, each a piece of bash, in a folder that comes first on the PATH. */
+export function putPrograms(dir: string, scripts: Readonly<Record<string, string>>): void {
+  for (const [name, script] of Object.entries(scripts))
+    writeFileSync(path.join(dir, name), `#!/bin/bash\n${script}\n`, { mode: 0o755 });
+  vi.stubEnv('PATH', `${dir}:${process.env['PATH']}`);
 }
 
 export function stepStatus(id: string, over: Partial<StepStatus> = {}): StepStatus {

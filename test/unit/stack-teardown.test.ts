@@ -16,7 +16,15 @@ import { type StepProcess, startStep } from '../../src/stack/launch/step-process
 import { layersOf, leftOvers, tearDown } from '../../src/stack/launch/teardown.ts';
 import type { PlannedStep } from '../../src/stack/plan/planned.ts';
 import { isAlive } from '../fixtures/processes.ts';
-import { localPlan, localStep, makeFolder, stackState, startProcess, until } from './stack-steps.ts';
+import {
+  localPlan,
+  localStep,
+  makeFolder,
+  putPrograms,
+  stackState,
+  startProcess,
+  until,
+} from './stack-steps.ts';
 
 /** Waits for ever with a child that it started, and writes `up` when its signals are set. */
 const WAIT = (trap: string): string[] => [
@@ -200,11 +208,7 @@ describe('teardown in a job', () => {
       sinfo: `printf '%s\\n' 'n1|mix' 'n2|mix' 'n3|down*'`,
       srun: `printf '%s\\n' "$@" >${dir}/argv; ${srun}`,
     };
-    for (const [name, script] of Object.entries(programs)) {
-      writeFileSync(path.join(dir, name), `#!/bin/bash\n${script}\n`);
-      chmodSync(path.join(dir, name), 0o755);
-    }
-    vi.stubEnv('PATH', `${dir}:${process.env['PATH']}`);
+    putPrograms(dir, programs);
     return { dir, argv: () => readFileSync(path.join(dir, 'argv'), 'utf8').split('\n') };
   }
 

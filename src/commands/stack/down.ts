@@ -6,7 +6,7 @@ import { writeAtomic } from '../../host/store.ts';
 import { sleep } from '../../stack/launch/allocation.ts';
 import { commandEnvironment } from '../../stack/launch/command-environment.ts';
 import { Recorder, STATE_FILE } from '../../stack/launch/recorder.ts';
-import { isOver, jobFacts } from '../../stack/launch/slurm.ts';
+import { jobIsOver } from '../../stack/launch/slurm.ts';
 import type { StackState } from '../../stack/launch/state.ts';
 import { isOnNodes, tearDown } from '../../stack/launch/teardown.ts';
 import type { StackPlan } from '../../stack/plan/planned.ts';
@@ -54,7 +54,9 @@ export async function runDown(args: { dir: string | undefined; forget: boolean }
   }
   let state = readState(dir);
   if (!looked || !isDown(state)) {
-    const unseen = args.forget || !(await jobIsOver(state)) ? [] : stillThere(state).filter(isOnNodes);
+    // Nodes that have been given back take no step: nobody can look there.
+    const nodesGone = state.job !== null && (await jobIsOver(state.job.id));
+    const unseen = args.forget || !nodesGone ? [] : stillThere(state).filter(isOnNodes);
     const recorder = new Recorder(dir, state, writeAtomic);
     recorder.phase('stopping', 'by bench stack down');
     const seen = await tearDown({
@@ -88,13 +90,6 @@ export const DOWN_OPTIONS = {
     describe: 'take what was left on the nodes of a job that has ended for gone: somebody has looked there',
   },
 } as const;
-
-/** Whether the stack's nodes have been given back, so that no step can look there. */
-async function jobIsOver({ job }: StackState): Promise<boolean> {
-  if (job === null) return false;
-  const facts = await jobFacts(job.id).catch(() => undefined);
-  return facts === null || (facts !== undefined && isOver(facts.state));
-}
 
 function unseenAfter(unseen: readonly string[], { job }: StackState, dir: string): BenchError {
   return new BenchError(

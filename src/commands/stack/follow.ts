@@ -65,6 +65,12 @@ export function leftBehind(left: readonly string[], dir: string): BenchError {
   );
 }
 
+/** Throws (exit 4) when teardown could not end all. */
+export function throwIfLeft(state: StackState, dir: string): void {
+  const left = stillThere(state);
+  if (left.length > 0) throw leftBehind(left, dir);
+}
+
 /** Says on stderr what teardown could not end, beside whatever else went wrong. */
 export function tellLeft(dir: string): void {
   const state = tryReadState(dir);

@@ -5,7 +5,7 @@ import type { PointSpec } from '../../core/spec.ts';
 import { whyText } from '../../stack/failure/why-text.ts';
 import { shellQuote } from '../../stack/plan/shell-quote.ts';
 import { findStack } from './find.ts';
-import { leftBehind, stackLine, stillThere, tellLeft } from './follow.ts';
+import { stackLine, tellLeft, throwIfLeft } from './follow.ts';
 import { StackLink } from './link.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';
@@ -64,8 +64,7 @@ export async function launchStack(file: string, args: LaunchArgs): Promise<Stack
         if (!args.keep) {
           const last = await started.stop(show);
           if (last.why !== null) process.stderr.write(`${whyText(last.why)}\n`);
-          const left = stillThere(last);
-          if (left.length > 0) throw leftBehind(left, started.dir);
+          throwIfLeft(last, started.dir);
           return;
         }
         started.release();

@@ -8,7 +8,7 @@ import { keptText } from '../../stack/file/redaction.ts';
 import { STATE_FILE } from '../../stack/launch/recorder.ts';
 import type { StackState } from '../../stack/launch/state.ts';
 import { OWN_VERBS } from '../own-verbs.ts';
-import { stackLine, supervisorLives, tryReadState, watchState } from './follow.ts';
+import { stackLine, tryReadState, watchState } from './follow.ts';
 
 export const ORDER_FILE = 'order.json';
 const SUPERVISOR_LOG = 'supervisor.log';
@@ -142,9 +142,4 @@ function supervisorDied(dir: string): BenchError {
     `the supervisor of ${dir} ended without a word${said === '' ? '' : `: ${said}`}`,
     `clean up: ${stackLine('down', dir)}`,
   );
-}
-
-/** Whether anything of the stack may still run. */
-export function mayRun(state: StackState): boolean {
-  return state.phase !== 'stopped' || supervisorLives(state);
 }

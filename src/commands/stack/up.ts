@@ -2,7 +2,7 @@ import path from 'node:path';
 import { EXIT, type ExitCode } from '../../core/errors.ts';
 import type { StackState } from '../../stack/launch/state.ts';
 import { shellQuote } from '../../stack/plan/shell-quote.ts';
-import { leftBehind, readState, stackLine, stillThere, tellLeft, watchState } from './follow.ts';
+import { readState, stackLine, tellLeft, throwIfLeft, watchState } from './follow.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';
 import { failedStack, startStack } from './start.ts';
@@ -65,8 +65,7 @@ export async function runUp(args: {
       tellLeft(dir);
       throw failedStack(last, dir);
     }
-    const left = stillThere(await started.stop(show));
-    if (left.length > 0) throw leftBehind(left, dir);
+    throwIfLeft(await started.stop(show), dir);
     return EXIT.ok;
   } finally {
     stop.unlisten();

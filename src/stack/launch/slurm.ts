@@ -83,6 +83,12 @@ export function isOver(state: string): boolean {
   return !/^(PENDING|CONFIGURING|RUNNING|SUSPENDED|REQUEUED|RESIZING)$/.test(state);
 }
 
+/** Whether a job is over, or forgotten by the queue; false also when the controller does not answer. */
+export async function jobIsOver(jobId: string): Promise<boolean> {
+  const facts = await jobFacts(jobId).catch(() => undefined);
+  return facts === null || (facts !== undefined && isOver(facts.state));
+}
+
 /** Node names of a compressed list, in its order. Throws (exit 4) when scontrol cannot tell. */
 export async function hostNames(nodeList: string): Promise<string[]> {
   const { code, stdout, stderr } = await runCommand(['scontrol', 'show', 'hostnames', nodeList]);

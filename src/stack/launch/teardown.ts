@@ -4,8 +4,8 @@ import { cleanupScript, LEFT_WORD, markedProcesses, processGroup } from './marke
 import {
   cancel,
   failedNodes,
-  isOver,
   jobFacts,
+  jobIsOver,
   jobsWithComment,
   runCommand,
   signalStep,
@@ -210,8 +210,7 @@ async function cleanNodes(plan: StackPlan, jobId: string, job: TeardownJob): Pro
   const left = [...unknown, ...leftOvers(stdout)];
   if (code === 0) return left;
   // A job that has ended meanwhile has taken its processes along.
-  const now = await jobFacts(jobId).catch(() => undefined);
-  if (now === null || (now !== undefined && isOver(now.state))) return left;
+  if (await jobIsOver(jobId)) return left;
   const said = stderr.trim().split('\n').at(-1) ?? '';
   return [...left, ...uncleaned(`the nodes could not be cleaned: ${said}`, job)];
 }
