@@ -85,7 +85,9 @@ async function makeParser(args: readonly string[], set: (code: ExitCode) => void
     .completion('completion', 'print a completion script for bash or zsh')
     .demandCommand(
       1,
-      'say what to do: bench sweep, run, serving, stack, check, prompts, report, mock or conformance',
+      `say what to do: bench ${Object.keys(VERBS)
+        .join(', ')
+        .replace(/, (?=[^,]*$)/, ' or ')}`,
     )
     .strict()
     .recommendCommands()

@@ -1,12 +1,10 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import path from 'node:path';
 import type { InferredOptionTypes, Options } from 'yargs';
 import { COMPARED, compareRuns, MARGIN_RATIO } from '../core/compare.ts';
 import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
-import type { Report } from '../core/report.ts';
+import type { Repeat } from '../core/repeat.ts';
 import { renderComparison } from '../exporters/comparison-table.ts';
 import { pageStyle } from './page.ts';
-import { readReport } from './report.ts';
+import { readRepeats } from './runs.ts';
 import type { AddVerb } from './verb.ts';
 
 const COMPARE_OPTIONS = {
@@ -38,7 +36,7 @@ type CompareArgs = InferredOptionTypes<typeof COMPARE_OPTIONS> & { baseline: str
  * levels, 2 when the runs cannot be compared, else 0.
  */
 function runCompare(args: CompareArgs): ExitCode {
-  const sideOf = (place: string, more: readonly string[]): Report[] => [place, ...more].flatMap(readRepeats);
+  const sideOf = (place: string, more: readonly string[]): Repeat[] => [place, ...more].flatMap(readRepeats);
   const comparison = compareRuns(sideOf(args.baseline, args.base), sideOf(args.candidate, args.cand), {
     metrics: args.metric,
     marginRatio: parseMargin(args.margin),
@@ -51,19 +49,6 @@ function runCompare(args: CompareArgs): ExitCode {
   );
   const worse = comparison.changes.some(({ level, verdict }) => level === null && verdict === 'worse');
   return worse ? EXIT.verdict : EXIT.ok;
-}
-
-/** The run of a folder or file, or all runs that a folder holds, by name. Exit 2 when there is none. */
-function readRepeats(place: string): Report[] {
-  if (statSync(place, { throwIfNoEntry: false })?.isDirectory() !== true) return [readReport(place)];
-  const holds = (dir: string): boolean => existsSync(path.join(dir, 'report.json'));
-  if (holds(place)) return [readReport(place)];
-  const inside = readdirSync(place)
-    .sort()
-    .map((name) => path.join(place, name))
-    .filter(holds);
-  if (inside.length === 0) throw usageError(`${place} holds no run`, 'name a run, or a folder of runs');
-  return inside.map(readReport);
 }
 
 /** A share of `--margin`: `2%` or `0.02`. Exit 2 outside of 0 to 100 %. */
@@ -85,7 +70,7 @@ export const addCompare: AddVerb = (y, { usage, about, declare, set }) =>
           .positional('baseline', {
             type: 'string',
             demandOption: true,
-            describe: 'a run, or a folder that holds its repeats',
+            describe: 'a run, a folder that holds its repeats, or a baseline of bench gate',
           })
           .positional('candidate', { type: 'string', demandOption: true, describe: 'likewise' }),
         COMPARE_OPTIONS,

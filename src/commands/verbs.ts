@@ -37,6 +37,11 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     about: 'tell by repeats what changed between two sides, with bounds',
     load: async () => (await import('./compare.ts')).addCompare,
   },
+  gate: {
+    usage: 'gate <run..>',
+    about: 'pass or fail runs against a baseline, by a policy, for CI',
+    load: async () => (await import('./gate/verb.ts')).addGate,
+  },
   mock: {
     usage: 'mock',
     about: 'serve a simulated model with a known schedule',

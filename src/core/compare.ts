@@ -1,10 +1,10 @@
 import { geometricMean, sum } from './distribution.ts';
 import { usageError } from './errors.ts';
-import { metricValue } from './metric-ids.ts';
+import { lessIsBetter } from './metric-ids.ts';
 import { differences, type FactDifference, obstaclesTo } from './provenance-differences.ts';
-import type { LevelReport, Report } from './report.ts';
+import { bySet, type LevelKey, type Repeat, type RepeatLevel, sameLevel } from './repeat.ts';
 import { ENOUGH_SAMPLES } from './stats.ts';
-import { LEAST_REPEATS, type WelchChange, welchChange } from './welch.ts';
+import { historyChange, LEAST_HISTORY, LEAST_REPEATS, type LogChange, welchChange } from './welch.ts';
 
 /** Metrics that are compared unless others are named. */
 export const COMPARED = [
@@ -23,12 +23,11 @@ export const MARGIN_RATIO = 0.02;
 
 export type ChangeVerdict = 'better' | 'worse' | 'same' | 'cannot tell';
 
-/** Shape and concurrency, by which levels of different runs belong together. */
-export interface LevelKey {
-  readonly isl: number;
-  readonly osl: number;
-  readonly concurrency: number;
-}
+/**
+ * What the bounds of a change stand on: the repeats of each side, runs made at different times on each side, or a baseline of such
+ * runs whose variance stands for the candidate's too.
+ */
+export type Grounds = 'repeats' | 'sets' | 'history';
 
 /** How one metric changed, at one level or over all of them. */
 export interface Change {
@@ -45,6 +44,9 @@ export interface Change {
   readonly highRatio: number | null;
   /** The smallest rise of a time, or fall of a rate, that these repeats would have shown 90 times in 100. */
   readonly smallestRatio: number | null;
+  /** One-sided p value of so great a change for the worse where there is none; null where the repeats do not tell. */
+  readonly pWorse: number | null;
+  readonly grounds: Grounds | null;
   readonly verdict: ChangeVerdict;
   /** Why it cannot be told; null otherwise. */
   readonly reason: string | null;
@@ -70,25 +72,17 @@ export interface CompareOptions {
   readonly marginRatio: number;
   /** Compare what is not comparable. */
   readonly anyway: boolean;
-}
-
-/** Whether less of the metric is better: times are, rates are not. Throws (exit 2) for a metric that is neither. */
-export function lessIsBetter(metric: string): boolean {
-  if (/^(steady\.)?(ttft|itl|tokenItl|tpot|e2e)Ms\./.test(metric) && !metric.endsWith('.count')) return true;
-  if (/PerS(PerGpu|PerUser)?(\.|$)/.test(metric) && !metric.endsWith('.count')) return false;
-  throw usageError(
-    `"${metric}" has no better and no worse`,
-    'name a latency (ttftMs.p50) or a rate (outputTokensPerS)',
-  );
+  /** The share of failed requests up to which a level is compared by its good ones; 0 where left out. */
+  readonly maxFailureRatio?: number;
 }
 
 /**
- * Compares runs, each report being one repeat of all its levels. Statistics stand on the repeats alone: the variance
+ * Compares runs, each being one repeat of all its levels. Statistics stand on the repeats alone: the variance
  * within a run says nothing of that between runs. Throws (exit 2) for runs that do not measure the same thing.
  */
 export function compareRuns(
-  base: readonly Report[],
-  cand: readonly Report[],
+  base: readonly Repeat[],
+  cand: readonly Repeat[],
   options: CompareOptions,
 ): Comparison {
   for (const metric of options.metrics) lessIsBetter(metric);
@@ -101,7 +95,7 @@ export function compareRuns(
     throw usageError('no level is on both sides', 'compare runs with a shape and concurrency in common');
   const sides = { base, cand };
   const perLevel = options.metrics.map((metric) => keys.map((key) => changeAt(metric, key, sides, options)));
-  const overall = options.metrics.map((metric, nth) => overLevels(metric, perLevel[nth]!, options));
+  const overall = options.metrics.map((metric, nth) => overLevels(metric, perLevel[nth]!, sides, options));
   return {
     repeats: { base: base.length, cand: cand.length },
     marginRatio: options.marginRatio,
@@ -112,22 +106,20 @@ export function compareRuns(
   };
 }
 
-/** Levels that every report has, in the order of the first. */
-function commonLevels(reports: readonly Report[]): LevelKey[] {
-  return reports[0]!.levels
+/** Levels that every run has, in the order of the first. */
+function commonLevels(runs: readonly Repeat[]): LevelKey[] {
+  return runs[0]!.levels
     .map(({ isl, osl, concurrency }) => ({ isl, osl, concurrency }))
-    .filter((key) => reports.every((report) => levelOf(report, key) !== undefined));
+    .filter((key) => runs.every((run) => levelOf(run, key) !== undefined));
 }
 
-function levelOf(report: Report, key: LevelKey): LevelReport | undefined {
-  return report.levels.find(
-    ({ isl, osl, concurrency }) => isl === key.isl && osl === key.osl && concurrency === key.concurrency,
-  );
+function levelOf(run: Repeat, key: LevelKey): RepeatLevel | undefined {
+  return run.levels.find((level) => sameLevel(level, key));
 }
 
 interface Sides {
-  readonly base: readonly Report[];
-  readonly cand: readonly Report[];
+  readonly base: readonly Repeat[];
+  readonly cand: readonly Repeat[];
 }
 
 /** A change at one level, and what speaks against its values whatever the number of repeats. */
@@ -137,44 +129,53 @@ interface AtLevel {
 }
 
 function changeAt(metric: string, key: LevelKey, sides: Sides, options: CompareOptions): AtLevel {
-  const base = sides.base.map((report) => levelOf(report, key)!);
-  const cand = sides.cand.map((report) => levelOf(report, key)!);
+  const base = sides.base.map((run) => levelOf(run, key)!);
+  const cand = sides.cand.map((run) => levelOf(run, key)!);
   const values = { base: valuesOf(metric, base), cand: valuesOf(metric, cand) };
+  const mayFail = options.maxFailureRatio ?? 0;
   const obstacle =
-    notWhole(base, 'baseline') ??
-    notWhole(cand, 'candidate') ??
-    tooThin(metric, base, cand) ??
+    notWhole(base, 'baseline', mayFail) ??
+    notWhole(cand, 'candidate', mayFail) ??
+    tooThin(metric, [base, cand]) ??
     (values.base.length < base.length || values.cand.length < cand.length ? 'a repeat has no value' : null);
-  const change = judged(metric, key, values.base, values.cand, obstacle, options);
+  const change = judged(metric, key, values, sides, obstacle, options);
   return { change, obstacle };
 }
 
-function valuesOf(metric: string, levels: readonly LevelReport[]): number[] {
-  return levels.flatMap((level) => {
-    const value = metricValue(level, metric);
-    return typeof value === 'number' ? [value] : [];
-  });
+function valuesOf(metric: string, levels: readonly RepeatLevel[]): number[] {
+  return levels.flatMap((level) => level.values[metric] ?? []);
 }
 
-function notWhole(levels: readonly LevelReport[], side: string): string | null {
-  const broken = levels.filter(({ status, requests }) => status !== 'complete' || requests.failed > 0).length;
+function notWhole(levels: readonly RepeatLevel[], side: string, maxFailureRatio: number): string | null {
+  const broken = levels.filter(
+    ({ status, sent, failed }) => status !== 'complete' || failed > maxFailureRatio * sent,
+  ).length;
   return broken === 0
     ? null
     : `${broken} of ${levels.length} repeats of the ${side} are partial or had failures`;
 }
 
-/** A percentile stands on all good requests of a side. */
-function tooThin(metric: string, base: readonly LevelReport[], cand: readonly LevelReport[]): string | null {
+/** Why a percentile of these levels is none: it stands on all good requests of a side, which are too few. null when they are not. */
+export function tooThin(metric: string, sides: readonly (readonly RepeatLevel[])[]): string | null {
   const percentile = /\.(p90|p95|p99|p999)$/.exec(metric)?.[1] as keyof typeof ENOUGH_SAMPLES | undefined;
   if (percentile === undefined) return null;
   const least = ENOUGH_SAMPLES[percentile];
-  const good = [base, cand].map((side) => sum(side.map(({ requests }) => requests.good)));
-  const few = Math.min(...good);
+  const few = Math.min(...sides.map((levels) => sum(levels.map(({ good }) => good))));
   return few >= least ? null : `${percentile} needs ${least} good requests a side, there are ${few}`;
 }
 
+interface Values {
+  readonly base: readonly number[];
+  readonly cand: readonly number[];
+}
+
 /** The geometric mean over levels of each repeat, compared as one number. */
-function overLevels(metric: string, levels: readonly AtLevel[], options: CompareOptions): Change {
+function overLevels(
+  metric: string,
+  levels: readonly AtLevel[],
+  sides: Sides,
+  options: CompareOptions,
+): Change {
   const obstacle = levels.find((one) => one.obstacle !== null)?.obstacle ?? null;
   const over = (side: 'base' | 'cand'): number[] => {
     const repeats = Math.min(...levels.map(({ change }) => change[side].length));
@@ -182,26 +183,20 @@ function overLevels(metric: string, levels: readonly AtLevel[], options: Compare
       geometricMean(levels.map(({ change }) => change[side][nth]!)),
     );
   };
-  return judged(metric, null, over('base'), over('cand'), obstacle, options);
+  return judged(metric, null, { base: over('base'), cand: over('cand') }, sides, obstacle, options);
 }
 
 function judged(
   metric: string,
   level: LevelKey | null,
-  base: readonly number[],
-  cand: readonly number[],
+  values: Values,
+  sides: Sides,
   obstacle: string | null,
   { marginRatio }: CompareOptions,
 ): Change {
-  const change = welchChange(base, cand);
-  const few = Math.min(base.length, cand.length);
-  const reason =
-    obstacle ??
-    (few === 0 ? 'no value' : null) ??
-    (few < LEAST_REPEATS
-      ? `at least ${LEAST_REPEATS} repeats a side are needed, there are ${base.length} and ${cand.length}`
-      : null) ??
-    (change === null ? 'a value is not positive' : null);
+  const { base, cand } = values;
+  const told = obstacle === null ? groundedChange(values, sides) : { reason: obstacle };
+  const change = 'log' in told ? told : null;
   const estimate = change?.log ?? logOfMeans(base, cand);
   return {
     metric,
@@ -212,9 +207,38 @@ function judged(
     lowRatio: change === null ? null : Math.expm1(change.low),
     highRatio: change === null ? null : Math.expm1(change.high),
     smallestRatio: change === null ? null : worsening(change.smallest, metric),
-    verdict: reason === null && change !== null ? verdictOf(change, metric, marginRatio) : 'cannot tell',
-    reason,
+    pWorse: change === null ? null : lessIsBetter(metric) ? change.pRise : change.pFall,
+    grounds: change?.grounds ?? null,
+    verdict: change === null ? 'cannot tell' : verdictOf(change, metric, marginRatio),
+    reason: 'reason' in told ? told.reason : null,
   };
+}
+
+/**
+ * The change with what its bounds stand on, or why there are none. Where both sides have enough runs made at different times,
+ * these are compared, each with the mean of what was made in one go; else a long history stands for the variance; else the repeats.
+ */
+function groundedChange(
+  { base, cand }: Values,
+  sides: Sides,
+): (LogChange & { readonly grounds: Grounds }) | { readonly reason: string } {
+  if (base.length === 0 || cand.length === 0) return { reason: 'no value' };
+  const sets = { base: setMeans(base, sides.base), cand: setMeans(cand, sides.cand) };
+  const tell = (change: LogChange | null, grounds: Grounds) =>
+    change === null ? { reason: 'a value is not positive' } : { ...change, grounds };
+  if (Math.min(sets.base.length, sets.cand.length) >= LEAST_REPEATS)
+    return tell(welchChange(sets.base, sets.cand), 'sets');
+  if (sets.base.length >= LEAST_HISTORY) return tell(historyChange(sets.base, sets.cand), 'history');
+  if (Math.min(base.length, cand.length) >= LEAST_REPEATS) return tell(welchChange(base, cand), 'repeats');
+  return {
+    reason: `at least ${LEAST_REPEATS} repeats a side are needed, or a baseline of ${LEAST_HISTORY} runs made at different times; there are ${base.length} and ${cand.length} repeats`,
+  };
+}
+
+/** The geometric mean of each set of runs that were made in one go. */
+function setMeans(values: readonly number[], runs: readonly Repeat[]): number[] {
+  const named = values.map((value, nth) => ({ value, set: runs[nth]!.set }));
+  return bySet(named).map((ones) => geometricMean(ones.map(({ value }) => value)));
 }
 
 /** A change of a log for the worse as a share: of a rise for times, of a fall for rates. */
@@ -222,7 +246,7 @@ function worsening(log: number, metric: string): number {
   return lessIsBetter(metric) ? Math.expm1(log) : -Math.expm1(-log);
 }
 
-/** The change where a side has one value alone. */
+/** The change where bounds of it are not known. */
 function logOfMeans(base: readonly number[], cand: readonly number[]): number | null {
   if (base.length === 0 || cand.length === 0) return null;
   const log = Math.log(geometricMean(cand) / geometricMean(base));
@@ -230,13 +254,11 @@ function logOfMeans(base: readonly number[], cand: readonly number[]): number | 
 }
 
 /** `worse` only when a bound says that there is a change and the estimate that it matters; `same` when both bounds are within the margin. */
-function verdictOf(change: WelchChange, metric: string, marginRatio: number): ChangeVerdict {
-  const margin = Math.log1p(marginRatio);
-  const sign = lessIsBetter(metric) ? 1 : -1;
-  // Towards worse is up.
-  const [low, high] = sign === 1 ? [change.low, change.high] : [-change.high, -change.low];
-  const estimate = sign * change.log;
-  if (low > 0 && estimate > margin) return 'worse';
-  if (high < 0 && estimate < -margin) return 'better';
-  return low > -margin && high < margin ? 'same' : 'cannot tell';
+function verdictOf(change: LogChange, metric: string, marginRatio: number): ChangeVerdict {
+  const rise = Math.log1p(marginRatio);
+  const fall = Math.log1p(-marginRatio);
+  const isLess = lessIsBetter(metric);
+  if (change.low > 0 && change.log > rise) return isLess ? 'worse' : 'better';
+  if (change.high < 0 && change.log < fall) return isLess ? 'better' : 'worse';
+  return change.low > fall && change.high < rise ? 'same' : 'cannot tell';
 }

@@ -1,4 +1,9 @@
-import { build, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
+import {
+  build,
+  decodeFromCompressedBase64,
+  encodeIntoCompressedBase64,
+  type Histogram,
+} from 'hdr-histogram-js';
 import { ENOUGH_SAMPLES, type PercentileName, type Stats } from './stats.ts';
 
 const QUANTILES: readonly (readonly [PercentileName, number])[] = [
@@ -81,6 +86,13 @@ function newHistogram(): Histogram {
 /** The histogram as base64 of HdrHistogram's V2 deflate-compressed encoding, so that runs merge. */
 export function encodeHistogram(histogram: Histogram): string {
   return encodeIntoCompressedBase64(histogram);
+}
+
+/** One histogram of all values in these, each and the result as of `encodeHistogram`. Throws for text that is none. */
+export function mergeHistograms(encoded: readonly string[]): string {
+  const all = newHistogram();
+  for (const one of encoded) all.add(decodeFromCompressedBase64(one));
+  return encodeHistogram(all);
 }
 
 /**

@@ -118,3 +118,23 @@ export function metricValue(level: LevelReport, id: string): number | string | n
   }
   return typeof value === 'number' || typeof value === 'string' ? value : null;
 }
+
+/** Whether less of the metric is better: times are, rates are not. Throws (exit 2) for a metric that is neither. */
+export function lessIsBetter(metric: string): boolean {
+  const direction = directionOf(metric);
+  if (direction === null || !KNOWN.has(metric))
+    throw usageError(
+      `"${metric}" has no better and no worse`,
+      'name a latency (ttftMs.p50) or a rate (outputTokensPerS)',
+    );
+  return direction === 'less';
+}
+
+function directionOf(metric: string): 'less' | 'more' | null {
+  if (metric.endsWith('.count') || metric.endsWith('.std')) return null;
+  if (/^(steady\.)?(ttft|itl|tokenItl|tpot|e2e)Ms\./.test(metric)) return 'less';
+  return /PerS(PerGpu|PerUser)?(\.|$)/.test(metric) ? 'more' : null;
+}
+
+/** All metrics that have a better and a worse: latencies and rates. */
+export const JUDGED_IDS: readonly string[] = METRIC_IDS.filter((id) => directionOf(id) !== null);

@@ -66,6 +66,17 @@ export interface LoadSpec {
   readonly nodes: number | null;
 }
 
+/** One of several runs that one command makes, of one stack or of two in turn. */
+export interface RepeatSpec {
+  /** All runs of the command have it, and no other's. */
+  readonly set: string;
+  /** From 1. */
+  readonly number: number;
+  readonly of: number;
+  /** Which of two servers it measured; absent where there is one. */
+  readonly side?: 'a' | 'b';
+}
+
 /** What a run does, frozen and written to `spec.json`, secrets in its body masked, before anything is sent. */
 export interface RunSpec {
   readonly schema: 1;
@@ -99,6 +110,8 @@ export interface RunSpec {
   /** Load generators that share each level; absent where this process sends alone. */
   readonly load?: LoadSpec;
   readonly tags: Readonly<Record<string, string>>;
+  /** Absent where a command makes one run. */
+  readonly repeat?: RepeatSpec;
   /** Limits of latencies in ms, for exports that tell how many requests met them all; `e2el` is E2E. */
   readonly slosMs?: Readonly<Partial<Record<'ttft' | 'tpot' | 'e2el', number>>>;
   /** When this host's client is measured against a server with a known truth; never where it is left out. */

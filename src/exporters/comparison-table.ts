@@ -1,5 +1,6 @@
 import type { Change, Comparison } from '../core/compare.ts';
 import { geometricMean } from '../core/distribution.ts';
+import { boundsText, differenceTexts, levelName, runs, signed, variableText } from './change-words.ts';
 import { figure, grouped, percent } from './figures.ts';
 import { asDrawn, hanging, harmless, type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING } from './text-table.ts';
@@ -9,7 +10,7 @@ const NOTES = { indent: 16, least: 30 };
 
 /** The page of a comparison: what changed over all levels, then level by level, what differs, and what the words mean. */
 export function renderComparison(comparison: Comparison, style: PageStyle): string {
-  const { changes, repeats, marginRatio, differences, overruled } = comparison;
+  const { changes, repeats, marginRatio, overruled } = comparison;
   const told = changes.filter(({ base, cand }) => base.length + cand.length > 0);
   const perLevel = told.filter(({ level }) => level !== null);
   const moved = perLevel.filter(({ verdict }) => verdict === 'better' || verdict === 'worse');
@@ -27,18 +28,10 @@ export function renderComparison(comparison: Comparison, style: PageStyle): stri
     ...(table.dropped.length === 0
       ? []
       : hang('left out', `${table.dropped.join(', ')}, for the width; see --format json`)),
-    ...hang(
-      'one variable',
-      comparison.singleVariable ? 'yes: at most one thing differs' : 'no: several things differ',
-    ),
-    ...differences.flatMap(({ fact, base, cand, incidental }) =>
-      hang(
-        'differs',
-        `${fact}${incidental ? ' (where or when)' : ''}: ${base.join(', ')} → ${cand.join(', ')}`,
-      ),
-    ),
+    ...hang('one variable', variableText(comparison)),
+    ...differenceTexts(comparison).flatMap((text) => hang('differs', text)),
     ...hang('change', 'geometric mean of the candidate’s repeats ÷ that of the baseline’s − 1'),
-    ...hang('bounds', 'Welch’s t on the logs of the repeats; each bound holds 95 times in 100'),
+    ...hang('bounds', `${groundsText(shown)}; each bound holds 95 times in 100`),
     ...hang('would show', 'the smallest change for the worse that so many repeats show 90 times in 100'),
     ...hang(
       'worse',
@@ -69,18 +62,12 @@ function columnsOf(changes: readonly Change[], style: PageStyle): Column[] {
   const mean = (values: readonly number[]): string =>
     values.length === 0 ? NOTHING : figure(geometricMean(values));
   return [
-    plain('level', 'level', levelName, 0, true),
+    plain('level', 'level', ({ level }) => levelName(level), 0, true),
     plain('metric', 'metric', ({ metric }) => metric, 0, true),
     plain('baseline', 'baseline', ({ base }) => mean(base), 2),
     plain('candidate', 'candidate', ({ cand }) => mean(cand), 2),
     plain('change', 'change', ({ changeRatio }) => signed(changeRatio), 0),
-    plain(
-      'bounds',
-      'bounds',
-      ({ lowRatio, highRatio }) =>
-        lowRatio === null ? NOTHING : `${signed(lowRatio)} … ${signed(highRatio)}`,
-      1,
-    ),
+    plain('bounds', 'bounds', boundsText, 1),
     plain(
       'would show',
       'smallest change that would show',
@@ -97,18 +84,11 @@ function columnsOf(changes: readonly Change[], style: PageStyle): Column[] {
   ];
 }
 
-function levelName({ level }: Change): string {
-  if (level === null) return 'all levels';
-  return `${grouped(level.isl)}×${grouped(level.osl)} C=${grouped(level.concurrency)}`;
-}
-
-/** A change with its sign: `+5.2 %`. */
-function signed(ratio: number | null): string {
-  if (ratio === null) return NOTHING;
-  const hundredths = ratio * 100;
-  return `${hundredths < 0 ? '−' : '+'}${Math.abs(hundredths).toFixed(1)} %`;
-}
-
-function runs(count: number): string {
-  return `${grouped(count)} ${count === 1 ? 'run' : 'runs'}`;
+/** What the bounds stand on. */
+function groundsText(changes: readonly Change[]): string {
+  const grounds = new Set(changes.flatMap(({ grounds }) => grounds ?? []));
+  if (grounds.has('history')) return 'Student’s t, with the variance of a baseline made at different times';
+  return grounds.has('sets')
+    ? 'Welch’s t on the logs of runs made at different times'
+    : 'Welch’s t on the logs of the repeats';
 }

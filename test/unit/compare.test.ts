@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { COMPARED, type CompareOptions, compareRuns, lessIsBetter } from '../../src/core/compare.ts';
+import { COMPARED, type CompareOptions, type Comparison, compareRuns } from '../../src/core/compare.ts';
+import { lessIsBetter } from '../../src/core/metric-ids.ts';
+import { repeatOf } from '../../src/core/repeat.ts';
 import type { LevelReport, Report } from '../../src/core/report.ts';
 import { renderComparison } from '../../src/exporters/comparison-table.ts';
 import { refusal } from '../fixtures/refusal.ts';
@@ -37,9 +39,12 @@ function run(
 const repeats = (ttftFactor: number, rateFactor: number, patch: Partial<Report> = {}): Report[] =>
   BEFORE.map((value, nth) => run(value * ttftFactor, BEFORE[(nth + 2) % 5]! * 10 * rateFactor, patch));
 
+const compareReports = (base: Report[], cand: Report[], options: CompareOptions): Comparison =>
+  compareRuns(base.map(repeatOf), cand.map(repeatOf), options);
+
 const overall = (base: Report[], cand: Report[], options = OPTIONS) =>
   Object.fromEntries(
-    compareRuns(base, cand, options)
+    compareReports(base, cand, options)
       .changes.filter(({ level }) => level === null)
       .map((change) => [change.metric, change]),
   );
@@ -80,7 +85,7 @@ describe('the verdict', () => {
         nth === 0 ? level : { ...level, ttftMs: { ...level.ttftMs, p50: level.ttftMs.p50! * 1.21 } },
       ),
     }));
-    const { changes } = compareRuns(repeats(1, 1), cand, { ...OPTIONS, metrics: ['ttftMs.p50'] });
+    const { changes } = compareReports(repeats(1, 1), cand, { ...OPTIONS, metrics: ['ttftMs.p50'] });
     expect(changes.map(({ level, verdict }) => [level?.concurrency ?? null, verdict])).toEqual([
       [null, 'worse'],
       [16, 'same'],
@@ -98,7 +103,7 @@ describe('the verdict', () => {
       'fewer than four repeats',
       [run(300, 3_000)],
       repeats(1.5, 1),
-      'at least 4 repeats a side are needed, there are 1 and 5',
+      'at least 4 repeats a side are needed, or a baseline of 8 runs made at different times; there are 1 and 5 repeats',
     ],
     [
       'a partial level',
@@ -148,22 +153,22 @@ describe('what is compared', () => {
       ...report,
       prompts: { ...report.prompts, text: 'corpus' as const },
     }));
-    expect(refusal(() => compareRuns(repeats(1, 1), corpus, OPTIONS))).toMatchObject({
+    expect(refusal(() => compareReports(repeats(1, 1), corpus, OPTIONS))).toMatchObject({
       message: 'not comparable: prompt text: words and corpus',
       exitCode: 2,
     });
-    expect(compareRuns(repeats(1, 1), corpus, { ...OPTIONS, anyway: true }).overruled).toEqual([
+    expect(compareReports(repeats(1, 1), corpus, { ...OPTIONS, anyway: true }).overruled).toEqual([
       'prompt text: words and corpus',
     ]);
     const fewer = repeats(1, 1).map((report) => ({ ...report, levels: report.levels.slice(1) }));
-    expect(refusal(() => compareRuns(repeats(1, 1), fewer, OPTIONS)).message).toContain('shapes: ');
-    const { changes } = compareRuns(repeats(1, 1), fewer, { ...OPTIONS, anyway: true });
+    expect(refusal(() => compareReports(repeats(1, 1), fewer, OPTIONS)).message).toContain('shapes: ');
+    const { changes } = compareReports(repeats(1, 1), fewer, { ...OPTIONS, anyway: true });
     expect(new Set(changes.map(({ level }) => level?.concurrency))).toEqual(new Set([undefined, 32]));
     const others = repeats(1, 1).map((report) => ({
       ...report,
       levels: report.levels.map((level) => ({ ...level, osl: 7 })),
     }));
-    expect(refusal(() => compareRuns(repeats(1, 1), others, { ...OPTIONS, anyway: true })).message).toBe(
+    expect(refusal(() => compareReports(repeats(1, 1), others, { ...OPTIONS, anyway: true })).message).toBe(
       'no level is on both sides',
     );
   });
@@ -171,13 +176,13 @@ describe('what is compared', () => {
   it('is one variable when one thing differs, wherever and whenever it ran', () => {
     const target = makeCalmReport().target;
     const elsewhere = { target: { ...target, urls: ['http://10.9.9.9:8000'] }, tags: { mtp: 'on' } };
-    const plain = compareRuns(repeats(1, 1, { tags: { mtp: 'off' } }), repeats(1, 1, elsewhere), OPTIONS);
+    const plain = compareReports(repeats(1, 1, { tags: { mtp: 'off' } }), repeats(1, 1, elsewhere), OPTIONS);
     expect(plain.differences).toEqual([
       { fact: 'tag mtp', base: ['off'], cand: ['on'], incidental: false },
       { fact: 'address', base: target.urls, cand: ['http://10.9.9.9:8000'], incidental: true },
     ]);
     expect(plain.singleVariable).toBe(true);
-    const two = compareRuns(
+    const two = compareReports(
       repeats(1, 1, { tags: { mtp: 'off' } }),
       repeats(1, 1, { ...elsewhere, target: { ...target, model: 'other' } }),
       OPTIONS,
@@ -192,7 +197,11 @@ describe('what is compared', () => {
 describe('the page', () => {
   it('tells changes with their bounds, why nothing can be told, and what differs', () => {
     const page = renderComparison(
-      compareRuns(repeats(1, 1, { tags: { mtp: 'off' } }), repeats(1.1, 1, { tags: { mtp: 'on' } }), OPTIONS),
+      compareReports(
+        repeats(1, 1, { tags: { mtp: 'off' } }),
+        repeats(1.1, 1, { tags: { mtp: 'on' } }),
+        OPTIONS,
+      ),
       STYLE,
     );
     expect(page).toContain('compare  baseline of 5 runs, candidate of 5 runs, margin 2.0 %');
@@ -205,8 +214,8 @@ describe('the page', () => {
     expect(page).toContain('levels        2 of 4 single changes');
     expect(page).toContain('differs       tag mtp: off → on');
     expect(page).toContain('one variable  yes');
-    const single = renderComparison(compareRuns([run(300, 3_000)], [run(330, 3_000)], OPTIONS), STYLE);
+    const single = renderComparison(compareReports([run(300, 3_000)], [run(330, 3_000)], OPTIONS), STYLE);
     expect(single).toMatch(/all levels +ttftMs\.p50 +424 +467 +\+10\.0 % +– +– +cannot tell/);
-    expect(single).toContain('at least 4 repeats a side are needed, there are 1 and 1');
+    expect(single).toContain('at least 4 repeats a side are needed, or a baseline of 8 runs');
   });
 });

@@ -1,23 +1,12 @@
 import { readFileSync } from 'node:fs';
-import {
-  type Document,
-  isMap,
-  isPair,
-  isScalar,
-  LineCounter,
-  type Node,
-  parseDocument,
-  type Scalar,
-  visit,
-} from 'yaml';
-import type { z } from 'zod';
-import { type BenchError, errorText, usageError } from '../../core/errors.ts';
+import { type Document, isMap, isPair, isScalar, LineCounter, parseDocument, type Scalar, visit } from 'yaml';
+import { errorText, usageError } from '../../core/errors.ts';
+import { labelOf, lineOf, offsetOf, refusal, type Spot, spotsOf } from '../../core/yaml-spots.ts';
 import { expandStack } from './expand.ts';
 import { fillEnvironment } from './interpolate.ts';
 import { isSecretName } from './redaction.ts';
 import { type StackFile, stackSchema } from './schema.ts';
 import type { Remark, Stack } from './stack.ts';
-import { suggest } from './suggestion.ts';
 import { findTraps } from './traps.ts';
 
 export interface ReadOptions {
@@ -35,11 +24,6 @@ const EXPLAINED_KEYS: Readonly<Record<string, string>> = {
   'container-env': 'it is made of env: and container.env_passthrough, names alone',
   extends: 'a stack is one file',
 };
-
-interface Spot {
-  readonly offset: number | null;
-  readonly message: string;
-}
 
 /**
  * Reads a stack file, fills in its preset's share and checks the whole. Throws (exit 2) with every error of
@@ -73,7 +57,7 @@ export function parseStack(text: string, source: string, options: ReadOptions = 
   if (!parsed.success) {
     // A text that lacks its variable is wrong for that alone.
     const told = new Set(spots.map(({ offset }) => offset));
-    const issues = parsed.error.issues.flatMap((issue) => spotsOf(document, issue, []));
+    const issues = parsed.error.issues.flatMap((issue) => spotsOf(document, issue, EXPLAINED_KEYS));
     throw refusal([...spots, ...issues.filter(({ offset }) => !told.has(offset))], source, lines);
   }
   if (spots.length > 0) throw refusal(spots, source, lines);
@@ -135,107 +119,4 @@ function fillDocument(document: Document, env: NonNullable<ReadOptions['env']>):
     },
   });
   return spots;
-}
-
-type Issue = z.core.$ZodIssue;
-
-/** Tells an issue of the schema in our words, one spot for each unknown key. */
-function spotsOf(document: Document, issue: Issue, before: Remark['path']): Spot[] {
-  const path = [...before, ...(issue.path as (string | number)[])];
-  if (issue.code === 'unrecognized_keys') {
-    const known = issue.message.split(' ');
-    return issue.keys.map((key) => ({
-      offset: keyOffset(document, path, key) ?? offsetOf(document, path),
-      message: `unknown key "${key}"${path.length === 0 ? '' : ` in ${labelOf(path)}`}: ${EXPLAINED_KEYS[key] ?? suggest(key, known)}`,
-    }));
-  }
-  if (issue.code === 'invalid_union') {
-    // The branch whose shape the value has tells best what is wrong in it.
-    const inside = issue.errors.filter(
-      ([first]) =>
-        !(first?.path.length === 0 && (first.code === 'invalid_type' || first.code === 'invalid_value')),
-    );
-    if (inside.length === 1) return inside[0]!.flatMap((one) => spotsOf(document, one, path));
-  }
-  const value = document.getIn(path);
-  const shown = isScalarValue(value) ? ` ${JSON.stringify(value)}` : '';
-  const place = { offset: offsetOf(document, path) };
-  if (issue.code === 'invalid_key')
-    return [
-      {
-        offset: keyOffset(document, path.slice(0, -1), String(path.at(-1))) ?? place.offset,
-        message: `${labelOf(path)}: ${issue.issues[0]?.message ?? issue.message}`,
-      },
-    ];
-  if (issue.code === 'invalid_type' && value === undefined && !document.hasIn(path))
-    return [{ ...place, message: `${labelOf(path)} is missing` }];
-  if (issue.code === 'invalid_value')
-    return [
-      {
-        ...place,
-        message: issue.message.startsWith('is ')
-          ? `${labelOf(path)}:${shown} ${issue.message}`
-          : `${labelOf(path)}:${shown} is not known: ${suggest(String(value), issue.values.map(String))}`,
-      },
-    ];
-  const message =
-    issue.code === 'invalid_type' && issue.message.startsWith('Invalid input')
-      ? `is not ${KINDS[issue.expected] ?? issue.expected}`
-      : issue.message;
-  return [{ ...place, message: `${labelOf(path)}:${shown} ${message}` }];
-}
-
-const KINDS: Readonly<Record<string, string>> = {
-  string: 'a text',
-  boolean: 'true or false',
-  array: 'a list',
-  object: 'a mapping',
-  record: 'a mapping',
-  number: 'a number',
-};
-
-function isScalarValue(value: unknown): value is string | number | boolean {
-  return ['string', 'number', 'boolean'].includes(typeof value);
-}
-
-/** `services.prefill.srun.extra[0]` */
-function labelOf(path: Remark['path']): string {
-  return path
-    .map((step, i) => (typeof step === 'number' ? `[${step}]` : i === 0 ? step : `.${step}`))
-    .join('');
-}
-
-/** Where a value stands, or the nearest thing around it that is in the file. */
-function offsetOf(document: Document, path: Remark['path']): number | null {
-  for (let length = path.length; length > 0; length--) {
-    const node = document.getIn(path.slice(0, length), true) as Node | undefined;
-    const key = keyOffset(document, path.slice(0, length - 1), String(path[length - 1]));
-    const isLeaf = length === path.length;
-    if (isLeaf && isScalar(node) && node.range) return node.range[0];
-    if (key !== null) return key;
-    if (node?.range) return node.range[0];
-  }
-  return document.contents?.range?.[0] ?? null;
-}
-
-function keyOffset(document: Document, path: Remark['path'], key: string): number | null {
-  const parent = path.length === 0 ? document.contents : document.getIn(path, true);
-  if (!isMap(parent)) return null;
-  const pair = parent.items.find((item) => isScalar(item.key) && String(item.key.value) === key);
-  return isScalar(pair?.key) ? (pair.key.range?.[0] ?? null) : null;
-}
-
-function lineOf({ offset, message }: Spot, source: string, lines: LineCounter): string {
-  if (offset === null) return `${source}: ${message}`;
-  const { line, col } = lines.linePos(offset);
-  return `${source}:${line}:${col}: ${message}`;
-}
-
-function refusal(spots: readonly Spot[], source: string, lines: LineCounter): BenchError {
-  const texts = [...spots]
-    .sort((a, b) => (a.offset ?? 0) - (b.offset ?? 0))
-    .map((spot) => lineOf(spot, source, lines));
-  const unique = [...new Set(texts)];
-  if (unique.length === 1) return usageError(unique[0]!, null);
-  return usageError(`${unique.length} errors in ${source}`, unique.join('\n  '));
 }

@@ -1,17 +1,7 @@
 import { z } from 'zod';
 import { parseDurationMs } from '../../core/units.ts';
+import { mapping as object } from '../../core/yaml-spots.ts';
 import { FAILURE_CLASSES } from '../failure/why.ts';
-
-/**
- * A mapping of which every key is known. The message of an unknown key is the list of known ones, for the
- * reader of the file to suggest from.
- */
-function object<T extends z.ZodRawShape>(shape: T) {
-  const known = Object.keys(shape).join(' ');
-  return z.strictObject(shape, {
-    error: (issue) => (issue.code === 'unrecognized_keys' ? known : undefined),
-  });
-}
 
 const text = z.string().min(1, 'is empty');
 const duration = z.string().refine(

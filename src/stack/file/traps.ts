@@ -1,8 +1,8 @@
+import { suggest } from '../../core/suggestion.ts';
 import { mountList } from '../plan/srun-argv.ts';
 import { referencesOf, SERVICE_VALUES, STACK_VALUES } from './interpolate.ts';
 import type { ProbeFile } from './schema.ts';
 import type { Remark, Service, Stack } from './stack.ts';
-import { suggest } from './suggestion.ts';
 
 type Path = readonly (string | number)[];
 type Tell = (level: Remark['level'], path: Path, message: string) => void;

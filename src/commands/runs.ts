@@ -1,0 +1,50 @@
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { errorText, usageError } from '../core/errors.ts';
+import { type Repeat, repeatOf } from '../core/repeat.ts';
+import type { Report } from '../core/report.ts';
+import { isBaseline, runsOf } from '../gate/baseline.ts';
+import { readReport } from './report.ts';
+
+const REPORT_FILE = 'report.json';
+
+/** The run of a folder or file, or all runs that a folder holds, in the order of their names. Exit 2 when there is none. */
+export function readRuns(place: string): Report[] {
+  if (!isFolder(place)) return [readReport(place)];
+  const folders = runFolders(place);
+  if (folders.length === 0) throw usageError(`${place} holds no run`, 'name a run, or a folder of runs');
+  return folders.map(readReport);
+}
+
+/** As `readRuns`, for a comparison; the file of a baseline gives the runs in it. */
+export function readRepeats(place: string): Repeat[] {
+  if (isFolder(place)) return readRuns(place).map(repeatOf);
+  const document = readDocument(place);
+  return isBaseline(document) ? runsOf(document, place) : [repeatOf(readReport(place))];
+}
+
+/** The folder itself where it is that of a run, else those inside of it that are; `10` comes behind `9`. */
+export function runFolders(place: string): string[] {
+  const holds = (dir: string): boolean => existsSync(path.join(dir, REPORT_FILE));
+  if (holds(place)) return [place];
+  return readdirSync(place)
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+    .map((name) => path.join(place, name))
+    .filter(holds);
+}
+
+/** A JSON file. Exit 2 where there is none. */
+export function readDocument(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw usageError(
+      `cannot read ${file} (${errorText(error)})`,
+      'name the folder of a run, or a baseline that bench gate --update has made',
+    );
+  }
+}
+
+export function isFolder(place: string): boolean {
+  return statSync(place, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}

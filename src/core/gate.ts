@@ -1,0 +1,129 @@
+import { type Change, type CompareOptions, type Comparison, compareRuns, MARGIN_RATIO } from './compare.ts';
+import { ALPHA, adjusted, type Check, type GateVerdict, meanOf, percentText, pText } from './gate-check.ts';
+import { limitChecks } from './gate-limits.ts';
+import { runChecks } from './gate-runs.ts';
+import { lessIsBetter } from './metric-ids.ts';
+import { agrees, noSuchLevel, type Policy } from './policy.ts';
+import type { Repeat } from './repeat.ts';
+
+/** What a gate came to. */
+export interface GateResult {
+  readonly verdict: GateVerdict;
+  readonly checks: readonly Check[];
+  /** Single levels that became worse and that no rule names. */
+  readonly advisory: readonly Change[];
+  /** With the baseline, and with the anchor where there is one. */
+  readonly baseline: Comparison;
+  readonly anchor: Comparison | null;
+}
+
+/** What a candidate is held against. */
+export interface Sides {
+  readonly baseline: readonly Repeat[];
+  /** A baseline that stays, so that small losses cannot add up unseen; null where there is none. */
+  readonly anchor: readonly Repeat[] | null;
+  readonly candidate: readonly Repeat[];
+}
+
+/**
+ * Judges a candidate. A change fails when it is there (Holm's p of all changes at most ALPHA) and its estimate is beyond the
+ * margin; it passes when its one-sided 95 % bound is within. A limit likewise, against the limit itself. Anything else is inconclusive.
+ * Throws (exit 2) where the sides are not comparable, or a rule names a level that is not there.
+ */
+export function judgeGate(sides: Sides, policy: Policy): GateResult {
+  const baseline = compareFor(sides.baseline, sides.candidate, policy);
+  const anchor = sides.anchor === null ? null : compareFor(sides.anchor, sides.candidate, policy);
+  const drafts = [
+    ...changeDrafts(baseline, 'baseline', policy),
+    ...(anchor === null ? [] : changeDrafts(anchor, 'anchor', policy)),
+  ];
+  const changes = adjusted(drafts).map(({ draft, p }) => changeCheck(draft, p));
+  const checks = [...runChecks(sides.candidate, policy), ...changes, ...limitChecks(sides.candidate, policy)];
+  return {
+    verdict: worstOf(checks.map(({ verdict }) => verdict)),
+    checks,
+    advisory: baseline.changes.filter(
+      (change) =>
+        change.level !== null &&
+        change.verdict === 'worse' &&
+        !drafts.some((draft) => draft.change === change),
+    ),
+    baseline,
+    anchor,
+  };
+}
+
+function worstOf(verdicts: readonly GateVerdict[]): GateVerdict {
+  return (['fail', 'inconclusive'] as const).find((one) => verdicts.includes(one)) ?? 'pass';
+}
+
+function compareFor(base: readonly Repeat[], cand: readonly Repeat[], policy: Policy): Comparison {
+  const metrics = policy.rules.flatMap(({ metric, worseRatio }) => (worseRatio === null ? [] : metric));
+  const options: CompareOptions = {
+    metrics: [...new Set(metrics)],
+    marginRatio: MARGIN_RATIO,
+    anyway: false,
+    maxFailureRatio: policy.maxFailureRatio,
+  };
+  return compareRuns(base, cand, options);
+}
+
+interface ChangeDraft {
+  readonly against: 'baseline' | 'anchor';
+  readonly worseRatio: number;
+  readonly change: Change;
+  readonly p: number | null;
+}
+
+function changeDrafts(
+  { changes }: Comparison,
+  against: ChangeDraft['against'],
+  { rules }: Policy,
+): ChangeDraft[] {
+  return rules.flatMap(({ metric, level, worseRatio }) => {
+    if (worseRatio === null) return [];
+    const meant = changes.filter(
+      (change) =>
+        change.metric === metric &&
+        (level === null ? change.level === null : change.level !== null && agrees(change.level, level)),
+    );
+    if (meant.length === 0) throw noSuchLevel(level!);
+    return meant.map((change) => ({ against, worseRatio, change, p: change.pWorse }));
+  });
+}
+
+function changeCheck({ against, worseRatio, change }: ChangeDraft, pAdjusted: number | null): Check {
+  const { metric, level, base, cand, changeRatio, lowRatio, highRatio, reason } = change;
+  const isLess = lessIsBetter(metric);
+  const worse = isLess ? changeRatio! : -changeRatio!;
+  // A fall by 5 % is worse than the margin of 4 %, whatever the ratio the other way round.
+  const bound = isLess ? highRatio : lowRatio === null ? null : -lowRatio;
+  const common = {
+    against,
+    name: metric,
+    level,
+    asked: `${isLess ? 'rise' : 'fall'} by at most ${percentText(worseRatio)}`,
+    base: meanOf(base),
+    cand: meanOf(cand),
+    change,
+    pAdjusted,
+  };
+  if (pAdjusted === null || bound === null) return { ...common, verdict: 'inconclusive', why: reason! };
+  const margin = percentText(worseRatio);
+  if (pAdjusted <= ALPHA && worse > worseRatio)
+    return {
+      ...common,
+      verdict: 'fail',
+      why: `worse by ${percentText(worse)}, which is beyond ${margin} and no chance (p ${pText(pAdjusted)})`,
+    };
+  if (bound < worseRatio)
+    return { ...common, verdict: 'pass', why: `worse by less than ${percentText(Math.max(bound, 0))}` };
+  return {
+    ...common,
+    verdict: 'inconclusive',
+    why:
+      worse > worseRatio
+        ? `worse by ${percentText(worse)}, which may be chance (p ${pText(pAdjusted)})`
+        : `may be worse by up to ${percentText(bound)}, beyond ${margin}`,
+  };
+}

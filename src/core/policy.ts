@@ -1,0 +1,50 @@
+import { MARGIN_RATIO } from './compare.ts';
+import { usageError } from './errors.ts';
+import { type LevelKey, sameLevel } from './repeat.ts';
+
+/** What one metric must keep to. */
+export interface Rule {
+  readonly metric: string;
+  /** null: over all levels for a change, at each of them for a limit. Levels that agree with what is given, else. */
+  readonly level: Partial<LevelKey> | null;
+  /** The margin of a change for the worse, a share of the baseline's value; null where the rule is a limit. */
+  readonly worseRatio: number | null;
+  /** What the value must not pass, in the metric's own unit: a highest for times, a lowest for rates. null for a change. */
+  readonly limit: number | null;
+}
+
+/** What a candidate must keep to. */
+export interface Policy {
+  readonly rules: readonly Rule[];
+  /** The share of failed requests that a level may have. */
+  readonly maxFailureRatio: number;
+  readonly requireValid: boolean;
+  readonly requireExact: boolean;
+}
+
+/** What holds where no policy is given: nothing on this list becomes worse by more than the margin. */
+export const DEFAULT_POLICY: Policy = {
+  rules: ['ttftMs.p50', 'tpotMs.p50', 'e2eMs.p50', 'outputTokensPerS'].map((metric) => ({
+    metric,
+    level: null,
+    worseRatio: MARGIN_RATIO,
+    limit: null,
+  })),
+  maxFailureRatio: 0,
+  requireValid: true,
+  requireExact: false,
+};
+
+/** Whether a level is what a rule names by a part of its key. */
+export function agrees(key: LevelKey, part: Partial<LevelKey>): boolean {
+  return sameLevel(key, { ...key, ...part });
+}
+
+/** A rule names a level that is not there (exit 2). */
+export function noSuchLevel(level: Partial<LevelKey>): Error {
+  const named = Object.entries(level).map(([name, value]) => `${name} ${value}`);
+  return usageError(
+    `the policy names a level that is not measured: ${named.join(', ')}`,
+    'name one of the runs, or measure it',
+  );
+}

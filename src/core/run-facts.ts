@@ -1,0 +1,38 @@
+import type { Report } from './report.ts';
+
+/** What a run was made with, by name; null where the run does not say. The mark is that of `FactDifference.incidental`. */
+export type Facts = readonly (readonly [name: string, value: string | null, incidental?: boolean])[];
+
+/** What the run of a report was made with. */
+export function factsOf(report: Report): Facts {
+  const { target, prompts, provenance, spec, stack, tags } = report;
+  const job = provenance.slurm?.['SLURM_JOB_ID'] ?? stack?.jobId ?? null;
+  return [
+    ['model', target.model],
+    ['server', target.server],
+    ['endpoint', target.endpoint],
+    ['tokenizer', prompts.tokenizerHash],
+    ['chat template', prompts.template.hash ?? prompts.template.source],
+    ['prompt text', prompts.text],
+    ['prompt method', prompts.method],
+    ['ISL counts', prompts.islCounts],
+    ['extra body', JSON.stringify(spec.extraBody)],
+    ['fields the server refused', target.refusedFields.join(' ') || null],
+    ['arrival', spec.arrival],
+    ['load held', String(spec.holdLoad)],
+    ['GPUs', spec.gpus === null ? null : String(spec.gpus)],
+    ['bench', provenance.bench],
+    ['Node', provenance.node],
+    ['client host', provenance.host],
+    ['client CPU', provenance.cpuModel],
+    ['stack', stack?.name ?? null],
+    ['stack nodes', stack ? stack.nodes.join(' ') : null],
+    ['image', stack?.image?.digest ?? stack?.image?.reference ?? null],
+    ...Object.entries(stack?.versions ?? {}).map(([name, value]) => [`version of ${name}`, value] as const),
+    ...Object.entries(stack?.drivers ?? {}).map(([node, value]) => [`driver of ${node}`, value] as const),
+    ...Object.entries(tags).map(([name, value]) => [`tag ${name}`, value] as const),
+    ['address', target.urls.join(' '), true],
+    ['SLURM job', job, true],
+    ['git commit', provenance.git?.commit ?? null, true],
+  ];
+}
