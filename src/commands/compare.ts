@@ -1,5 +1,5 @@
 import type { InferredOptionTypes, Options } from 'yargs';
-import { COMPARED, compareRuns, MARGIN_RATIO } from '../core/compare.ts';
+import { COMPARED, type Comparison, compareRuns, MARGIN_RATIO } from '../core/compare.ts';
 import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
 import type { Repeat } from '../core/repeat.ts';
 import { renderComparison } from '../exporters/comparison-table.ts';
@@ -7,9 +7,8 @@ import { pageStyle } from './page.ts';
 import { readRepeats } from './runs.ts';
 import type { AddVerb } from './verb.ts';
 
-const COMPARE_OPTIONS = {
-  base: { type: 'array', string: true, default: [], describe: 'further repeats of the baseline' },
-  cand: { type: 'array', string: true, default: [], describe: 'further repeats of the candidate' },
+/** What is compared, and how. */
+export const COMPARISON_OPTIONS = {
   metric: {
     type: 'array',
     string: true,
@@ -21,6 +20,12 @@ const COMPARE_OPTIONS = {
     default: `${MARGIN_RATIO * 100}%`,
     describe: 'changes below this are of no interest',
   },
+} as const satisfies Record<string, Options>;
+
+const COMPARE_OPTIONS = {
+  base: { type: 'array', string: true, default: [], describe: 'further repeats of the baseline' },
+  cand: { type: 'array', string: true, default: [], describe: 'further repeats of the candidate' },
+  ...COMPARISON_OPTIONS,
   anyway: {
     type: 'boolean',
     default: false,
@@ -42,17 +47,25 @@ function runCompare(args: CompareArgs): ExitCode {
     marginRatio: parseMargin(args.margin),
     anyway: args.anyway,
   });
+  return tellComparison(comparison, args.format === 'json');
+}
+
+/** Tells a comparison on stdout; gives `verdictCode` of it. */
+export function tellComparison(comparison: Comparison, json: boolean): ExitCode {
   process.stdout.write(
-    args.format === 'json'
-      ? `${JSON.stringify(comparison, null, 2)}\n`
-      : renderComparison(comparison, pageStyle()),
+    json ? `${JSON.stringify(comparison, null, 2)}\n` : renderComparison(comparison, pageStyle()),
   );
-  const worse = comparison.changes.some(({ level, verdict }) => level === null && verdict === 'worse');
+  return verdictCode(comparison);
+}
+
+/** 1 when a metric is worse over all levels, else 0. */
+export function verdictCode({ changes }: Comparison): ExitCode {
+  const worse = changes.some(({ level, verdict }) => level === null && verdict === 'worse');
   return worse ? EXIT.verdict : EXIT.ok;
 }
 
 /** A share of `--margin`: `2%` or `0.02`. Exit 2 outside of 0 to 100 %. */
-function parseMargin(text: string): number {
+export function parseMargin(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(text.trim());
   const ratio = match === null ? Number.NaN : Number(match[1]) / (match[2] === '%' ? 100 : 1);
   if (ratio >= 0 && ratio < 1) return ratio;

@@ -43,6 +43,10 @@ export const addSweep: AddVerb = (y, { usage, about, declare, set, argv: words }
           '$0 sweep --isl 4000 --osl 1000 --stack datasets/stacks/dsr1-fp4-gb200-1p1d.yaml',
           'launch the stack on SLURM, measure it, tear it down',
         )
+        .example(
+          '$0 sweep --isl 4000 --osl 1000 --repeats 5 --out results/before',
+          'five times, for bench compare and bench gate',
+        )
         .example('$0 sweep --mock --isl 1000 --osl 100 --pause 0s', 'without any server'),
     async (argv) => set(await runMeasure(argv, 'sweep', words)),
   );
@@ -57,7 +61,7 @@ export const addRun: AddVerb = (y, { usage, about, declare, set, argv: words }) 
         .example('$0 run --isl 1000 --osl 200 --concurrency 16 --requests 200', '200 requests, 16 at a time')
         .example('$0 run --isl 1000 --osl 200 --concurrency 16 --duration 2m', 'for two minutes'),
     async (argv) => {
-      const ofSweep = { 'requests-per-concurrency': 4, skip: 0, pause: '0s', resume: undefined };
+      const ofSweep = { 'requests-per-concurrency': 4, repeats: 1, skip: 0, pause: '0s', resume: undefined };
       set(await runMeasure({ ...argv, ...ofSweep }, 'run', words));
     },
   );

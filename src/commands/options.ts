@@ -294,6 +294,12 @@ export const SWEEP_OPTIONS = {
     default: 4,
     describe: 'requests of each point, per slot',
   },
+  repeats: {
+    group: LOAD,
+    type: 'number',
+    default: 1,
+    describe: 'sweep so many times, each into a folder of its own, to tell changes from chance',
+  },
   skip: { group: LOAD, type: 'number', default: 0, describe: 'leave out the first N points' },
   pause: { group: LOAD, type: 'string', default: '5s', describe: 'rest between points' },
   resume: { group: OUTPUT, type: 'string', describe: 'go on with an incomplete run in this folder' },

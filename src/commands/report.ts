@@ -1,16 +1,18 @@
-import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { InferredOptionTypes, Options } from 'yargs';
-import { EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
+import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
 import type { ForeignRun } from '../core/foreign.ts';
-import { REPORT_SCHEMA, type Report } from '../core/report.ts';
+import type { Report } from '../core/report.ts';
 import type { ExportKind } from '../exporters/export-kind.ts';
 import { renderForeign } from '../exporters/foreign-table.ts';
 import { EXPORTERS } from '../exporters/index.ts';
+import { renderRepeats } from '../exporters/repeats-table.ts';
 import { importResults } from '../importers/index.ts';
 import { readJsonObjects } from '../importers/json-objects.ts';
 import { EXPORT_OPTIONS, exportDirectory, leftOut, parseExports } from './exports.ts';
 import { HISTOGRAM_CHOICES, type HistogramChoice, pageOf, pageStyle } from './page.ts';
+import { asReport, isFile, readReport, readText } from './read-report.ts';
+import { isFolder, runFolders } from './runs.ts';
 import { withAdvice } from './unfinished.ts';
 import type { AddVerb } from './verb.ts';
 
@@ -36,6 +38,8 @@ type ReportArgs = InferredOptionTypes<typeof REPORT_OPTIONS> & { dir: string };
 /** `bench report`: shows a recorded run or a result of another tool, or writes a run in the form of other tools. */
 export function runReport(args: ReportArgs): ExitCode {
   const kinds = parseExports(args.export);
+  const runs = isFolder(args.dir) ? runFolders(args.dir) : [];
+  if (runs.length > 0 && runs[0] !== args.dir) return reportRuns(args, kinds, runs);
   const source = openSource(args.dir);
   if ('tool' in source) showForeign(args, kinds, source);
   else if (kinds.length > 0) exportRun(args, kinds, source);
@@ -45,6 +49,19 @@ export function runReport(args: ReportArgs): ExitCode {
       pageOf(withAdvice(source, folderOf(args.dir)), args.histograms as HistogramChoice);
     process.stdout.write(exporter?.render(source) ?? page());
   }
+  return EXIT.ok;
+}
+
+/** The runs that a folder holds, as one page; any other form is each run's own. */
+function reportRuns(args: ReportArgs, kinds: readonly ExportKind[], runs: readonly string[]): ExitCode {
+  if (kinds.length > 0 || !['table', 'json'].includes(args.format))
+    throw usageError(`${args.dir} holds ${runs.length} runs`, `name one of them, as in ${runs[0]}`);
+  const reports = runs.map(readReport);
+  process.stdout.write(
+    args.format === 'json'
+      ? reports.map((report) => `${JSON.stringify(report)}\n`).join('')
+      : renderRepeats(reports, pageStyle()),
+  );
   return EXIT.ok;
 }
 
@@ -83,55 +100,9 @@ function exportRun(args: ReportArgs, kinds: readonly ExportKind[], report: Repor
   if (note !== null) process.stderr.write(`bench: ${note}\n`);
 }
 
-/** Reads the report of a run's folder, or of the file itself. Exit 2 when it is none. */
-export function readReport(place: string): Report {
-  let file = place;
-  try {
-    if (statSync(place).isDirectory()) file = path.join(place, 'report.json');
-    return asReport(file, JSON.parse(readFileSync(file, 'utf8')));
-  } catch (error) {
-    if (error instanceof SyntaxError || (error instanceof Error && 'code' in error))
-      throw unreadable(file, error);
-    throw error;
-  }
-}
-
-/** The document as a report of this version of bench. Exit 2 when it is none. */
-function asReport(file: string, document: unknown): Report {
-  const report = document as Report | null;
-  if (!Array.isArray(report?.levels))
-    throw usageError(`${file} is no report of bench`, 'name the folder of a run');
-  if (report.schema !== REPORT_SCHEMA) {
-    throw usageError(
-      `${file} has schema ${String(report.schema)}, this bench reads ${REPORT_SCHEMA}`,
-      'use the bench that wrote it',
-    );
-  }
-  return report;
-}
-
 /** The folder of the run, where its report may be named as well. */
 function folderOf(place: string): string {
   return isFile(place) ? path.dirname(place) : place;
-}
-
-function isFile(place: string): boolean {
-  return statSync(place, { throwIfNoEntry: false })?.isFile() ?? false;
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw unreadable(file, error);
-  }
-}
-
-function unreadable(file: string, error: unknown): Error {
-  return usageError(
-    `cannot read ${file} (${errorText(error)})`,
-    'name the folder of a run, as in results/sample',
-  );
 }
 
 /** Puts `bench report` into the parser. */
@@ -145,7 +116,7 @@ export const addReport: AddVerb = (y, { usage, about, declare, set }) =>
           type: 'string',
           demandOption: true,
           describe:
-            'folder of a run, its report.json, or a result of sglang.bench_serving, vLLM, AIPerf or guidellm',
+            'folder of a run or of its repeats, a report.json, or a result of sglang.bench_serving, vLLM, AIPerf or guidellm',
         }),
         REPORT_OPTIONS,
       )

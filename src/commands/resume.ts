@@ -14,7 +14,7 @@ import {
   SWEEP_OPTIONS,
   TARGET_OPTIONS,
 } from './options.ts';
-import { readReport } from './report.ts';
+import { readReport } from './read-report.ts';
 
 /** Options that may stand beside `--resume`: how to reach the server now, who sends, and how to tell. All else is the earlier run's. */
 const BESIDE_RESUME = new Set([
@@ -72,19 +72,51 @@ export interface EarlierRun {
   reopen(): RunStore;
 }
 
-/** What an incomplete run left: its complete levels stay, the rest is measured again. */
-export function earlierRun(directory: string): EarlierRun {
-  if (!existsSync(path.join(directory, 'report.json'))) {
+/** What is gone on with: one run, or several that one command makes. */
+export interface EarlierWork {
+  /** Of the first of them. */
+  readonly spec: RunSpec;
+  /** null where the folder is that of a run. */
+  readonly set: { readonly set: string; readonly of: number } | null;
+  /** By number from 1: what is left of a run that was begun, null of a complete one; one that is not there was not begun. */
+  readonly runs: ReadonlyMap<number, EarlierRun | null>;
+}
+
+/** What the folder of `--resume` holds. Exit 2 when that is nothing to go on with. */
+export function earlierWork(directory: string): EarlierWork {
+  if (existsSync(path.join(directory, 'report.json'))) {
+    const run = earlierRun(directory);
+    if (run === null)
+      throw usageError(`--resume: the run in ${directory} is complete`, `show it: bench report ${directory}`);
+    return { spec: run.spec, set: null, runs: new Map([[1, run]]) };
+  }
+  const first = path.join(directory, '1');
+  if (!existsSync(path.join(first, 'report.json')))
     throw usageError(
       `--resume: ${directory} holds no report.json`,
       'name the folder of a run that sent something',
     );
-  }
+  const { spec } = readReport(first);
+  const { repeat } = spec;
+  if (repeat === undefined || repeat.side !== undefined)
+    throw usageError(`--resume: ${directory} holds several runs`, 'name the one that is to be gone on with');
+  const numbers = Array.from({ length: repeat.of }, (_, nth) => nth + 1);
+  const begun = numbers.filter((number) => existsSync(path.join(directory, `${number}`, 'report.json')));
+  const runs = new Map(begun.map((number) => [number, earlierRun(path.join(directory, `${number}`))]));
+  if (begun.length === numbers.length && [...runs.values()].every((run) => run === null))
+    throw usageError(
+      `--resume: all ${repeat.of} runs in ${directory} are complete`,
+      `show them: bench report ${directory}`,
+    );
+  return { spec, set: { set: repeat.set, of: repeat.of }, runs };
+}
+
+/** What an incomplete run left: its complete levels stay, the rest is measured again. null where all are complete. */
+function earlierRun(directory: string): EarlierRun | null {
   const report = readReport(directory);
   const { spec } = report;
   const levels = report.levels.filter((level) => level.status === 'complete' && level.requests.good > 0);
-  if (levels.length === spec.points.length - spec.skip)
-    throw usageError(`--resume: the run in ${directory} is complete`, `show it: bench report ${directory}`);
+  if (levels.length === spec.points.length - spec.skip) return null;
   const { firstId, reopen } = RunStore.reopen(directory, new Set(levels.map((level) => level.point)));
   const made = `with the salt ${spec.prompts.salt} by: ${report.provenance.command}`;
   const notes = [

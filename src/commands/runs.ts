@@ -4,7 +4,7 @@ import { errorText, usageError } from '../core/errors.ts';
 import { type Repeat, repeatOf } from '../core/repeat.ts';
 import type { Report } from '../core/report.ts';
 import { isBaseline, runsOf } from '../gate/baseline.ts';
-import { readReport } from './report.ts';
+import { readReport } from './read-report.ts';
 
 const REPORT_FILE = 'report.json';
 

@@ -1,29 +1,27 @@
 import os from 'node:os';
 import path from 'node:path';
 import { greatest } from '../core/distribution.ts';
-import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
-import { publicSpec } from '../core/secrets.ts';
+import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
+import { fileStamp } from '../core/units.ts';
 import { startClock } from '../host/clock.ts';
-import { readProvenance } from '../host/environment.ts';
-import { RunStore } from '../host/store.ts';
 import type { StackState } from '../stack/launch/state.ts';
-import { VERSION } from './about.ts';
-import { newSalt, parseAccess, parseSpec } from './arguments.ts';
+import { newSalt, parseAccess, parseSpec, whole } from './arguments.ts';
 import { showPlan, stackTold } from './dry-run.ts';
-import { exportDirectory, parseExports } from './exports.ts';
+import { parseExports } from './exports.ts';
 import { checkFileLimit } from './level.ts';
 import { parseLoad, planLoad } from './load-plan.ts';
 import { type MockProcess, mockWords, startMockProcess } from './mock-process.ts';
+import { measureOnce, type OneRun } from './one-run.ts';
 import type { MeasureArgs } from './options.ts';
-import { pageOf } from './page.ts';
-import { asEarlier, type EarlierRun, earlierRun, refuseBesideResume } from './resume.ts';
+import { measureRepeats } from './repeats.ts';
+import { asEarlier, type EarlierWork, earlierWork, refuseBesideResume } from './resume.ts';
 import { resumedBody } from './resumed-body.ts';
 import { urlOf } from './stack/link.ts';
 import { holdLifeline, sendFrom, sentHeaders } from './stack/load-on.ts';
 import type { StackSession } from './stack/session.ts';
-import { runSweep, type SweepResult } from './sweep-run.ts';
+import { type Telling, tellRun } from './telling.ts';
 import { thenClose } from './then-close.ts';
-import { withAdvice } from './unfinished.ts';
+import { refuseRunFolder } from './turns.ts';
 
 /** `bench sweep` and `bench run`: from argv to results on disk and on stdout. */
 export async function runMeasure(
@@ -33,7 +31,7 @@ export async function runMeasure(
 ): Promise<ExitCode> {
   holdLifeline(process.env);
   const args = { ...given, header: [...sentHeaders(process.env), ...given.header] };
-  const earlier = args.resume === undefined ? null : earlierRun(args.resume);
+  const earlier = args.resume === undefined ? null : earlierWork(args.resume);
   if (earlier !== null) refuseBesideResume(argv);
   const exports = parseExports(args.export);
   refuseMixedTargets(args, argv);
@@ -53,7 +51,7 @@ interface Order {
   readonly args: MeasureArgs;
   readonly verb: 'sweep' | 'run';
   readonly argv: readonly string[];
-  readonly earlier: EarlierRun | null;
+  readonly earlier: EarlierWork | null;
   readonly exports: ReturnType<typeof parseExports>;
   readonly mock: MockProcess | null;
 }
@@ -84,11 +82,12 @@ async function measure(
   }
   // Load generators check their own shares.
   if (first.load === undefined) checkFileLimit(first.points, '--concurrency');
-  const clock = startClock(earlier?.origin);
+  const only = earlier?.set === null ? earlier.runs.get(1)! : null;
+  const clock = startClock(only?.origin);
   const directory =
-    args.resume ??
-    args.out ??
-    path.join('results', `${clock.origin.utc.replace(/[-:]|\.\d+/g, '')}-${first.name}`);
+    args.resume ?? args.out ?? path.join('results', `${fileStamp(clock.origin.utc)}-${first.name}`);
+  const repeats = earlier === null ? whole(args.repeats, 1, '--repeats') : (earlier.set?.of ?? 1);
+  if (repeats > 1) refuseRunFolder(directory);
   if (args.stack !== undefined || args['stack-run'] !== undefined) {
     // The readers of stack files are loaded for those alone who have one.
     const { attachStack, launchStack } = await import('./stack/session.ts');
@@ -114,46 +113,26 @@ async function measure(
           prompts: { ...earlier.spec.prompts, salt: newSalt() },
           ...load,
         };
-  const plan = planLoad(spec, args, stack === null ? process.env : jobOf(stack.link.state, process.env));
-  const store = earlier === null ? RunStore.create(directory) : earlier.reopen();
-  store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);
-  let result: SweepResult;
-  try {
-    result = await runSweep({
-      spec,
-      access,
-      clock,
-      provenance: readProvenance(argv, VERSION),
-      store,
-      quiet: args.quiet,
-      earlier: earlier?.levels ?? [],
-      earlierNotes: earlier?.notes ?? [],
-      firstId: earlier?.firstId ?? 0,
-      stack: stack?.link ?? null,
-      load: plan,
-    });
-  } catch (error) {
-    store.closeUnused();
-    throw error;
-  }
-  const { report, exitCode } = result;
-  store.close();
-  if (args.json) process.stdout.write(`${JSON.stringify(report)}\n`);
-  else if (!args.quiet)
-    process.stdout.write(`${pageOf(withAdvice(report, directory), 'heaviest')}\nresults: ${directory}\n`);
-  const exported = exportDirectory(
-    store.missing === null ? exports : [],
-    report,
-    directory,
-    args['export-dir'],
-  );
-  if (!args.json && !args.quiet) process.stdout.write(exported.map((file) => `export: ${file}\n`).join(''));
-  if (store.missing === null) return exitCode;
-  process.stderr.write(
-    `bench: --out: results in ${directory} are not whole; not on disk: ${store.missing}\n` +
-      '  make room on that disk and go on with --resume, or choose another folder\n',
-  );
-  return worstExit([exitCode, EXIT.usage]);
+  const run: Omit<OneRun, 'clock' | 'directory' | 'earlier' | 'spec'> = {
+    access,
+    argv,
+    stack: stack?.link ?? null,
+    load: planLoad(spec, args, stack === null ? process.env : jobOf(stack.link.state, process.env)),
+    quiet: args.quiet,
+  };
+  const tell: Telling = {
+    json: args.json,
+    quiet: args.quiet,
+    exports,
+    exportDir: args['export-dir'],
+  };
+  if (repeats > 1)
+    return await measureRepeats(
+      { ...run, spec },
+      { repeats, directory, earlier, salt: args.salt ?? null },
+      tell,
+    );
+  return tellRun(await measureOnce({ ...run, spec, clock, directory, earlier: only }), tell);
 }
 
 /** A run measures one thing: a server that is there, the mock, or a stack. */

@@ -37,6 +37,11 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     about: 'tell by repeats what changed between two sides, with bounds',
     load: async () => (await import('./compare.ts')).addCompare,
   },
+  ab: {
+    usage: 'ab',
+    about: 'measure two live servers in turn, A B B A, and tell what differs',
+    load: async () => (await import('./ab.ts')).addAb,
+  },
   gate: {
     usage: 'gate <run..>',
     about: 'pass or fail runs against a baseline, by a policy, for CI',

@@ -26,3 +26,8 @@ export function formatDuration(ms: number): string {
   const minutes = Math.round(seconds / 60);
   return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} m`;
 }
+
+/** An instant as part of a file's name: `20261127T013355Z` of `2026-11-27T01:33:55.413Z`. */
+export function fileStamp(utc: string): string {
+  return utc.replace(/[-:]|\.\d+/g, '');
+}

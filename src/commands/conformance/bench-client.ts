@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { RECORDS_FILE, readRecords } from '../../host/store.ts';
-import { readReport } from '../report.ts';
+import { readReport } from '../read-report.ts';
 import type { Client, Reading } from './client.ts';
 
 const OUT = 'run';

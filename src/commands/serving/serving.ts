@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { EXIT, type ExitCode, worstExit } from '../../core/errors.ts';
 import { publicSpec } from '../../core/secrets.ts';
+import { fileStamp } from '../../core/units.ts';
 import { EMBEDDED_TOKENIZER } from '../../datasets/tokenizer-source.ts';
 import { startClock } from '../../host/clock.ts';
 import { readProvenance } from '../../host/environment.ts';
@@ -45,7 +46,7 @@ export async function runServing(argv: readonly string[]): Promise<ExitCode> {
     const spec = servingSpec(args, access, model);
     const clock = startClock();
     const store = RunStore.create(
-      args.out ?? path.join('results', `${clock.origin.utc.replace(/[-:]|\.\d+/g, '')}-serving`),
+      args.out ?? path.join('results', `${fileStamp(clock.origin.utc)}-serving`),
       'choose another folder',
     );
     store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);

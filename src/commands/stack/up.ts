@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { EXIT, type ExitCode } from '../../core/errors.ts';
+import { fileStamp } from '../../core/units.ts';
 import type { StackState } from '../../stack/launch/state.ts';
 import { shellQuote } from '../../stack/plan/shell-quote.ts';
 import { readState, stackLine, tellLeft, throwIfLeft, watchState } from './follow.ts';
@@ -98,6 +99,6 @@ function untilFailedOrStopped(
 
 /** A folder under `results/` that is named after the time, the file and what it is for. */
 export function newFolder(file: string, kind: 'stack' | 'check'): string {
-  const utc = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
+  const utc = fileStamp(new Date().toISOString());
   return path.join('results', `${utc}-${path.basename(file).replace(/\.ya?ml$/, '')}-${kind}`);
 }

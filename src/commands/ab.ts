@@ -1,0 +1,160 @@
+import os from 'node:os';
+import path from 'node:path';
+import type { InferredOptionTypes, Options } from 'yargs';
+import { compareRuns } from '../core/compare.ts';
+import { greatest } from '../core/distribution.ts';
+import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
+import { lessIsBetter } from '../core/metric-ids.ts';
+import { type Repeat, repeatOf } from '../core/repeat.ts';
+import { fileStamp } from '../core/units.ts';
+import { startClock } from '../host/clock.ts';
+import { newSalt, parseAccess, parseSpec, whole } from './arguments.ts';
+import { COMPARISON_OPTIONS, parseMargin, tellComparison, verdictCode } from './compare.ts';
+import { parseExports } from './exports.ts';
+import { checkFileLimit } from './level.ts';
+import { parseLoad, planLoad } from './load-plan.ts';
+import { measureOnce, type RunEnd } from './one-run.ts';
+import {
+  LOAD_OPTIONS,
+  type MeasureArgs,
+  OUTPUT_OPTIONS,
+  PROMPT_OPTIONS,
+  SPREAD_OPTIONS,
+  SWEEP_OPTIONS,
+  TARGET_OPTIONS,
+} from './options.ts';
+import { newSet } from './repeats.ts';
+import { exportRuns } from './telling.ts';
+import { refuseRunFolder, runTurns, type Turn } from './turns.ts';
+import type { AddVerb } from './verb.ts';
+
+type Side = 'a' | 'b';
+
+const SIDES: Readonly<Record<Side, string>> = { a: 'A', b: 'B' };
+
+const { url: _url, ...TARGET } = TARGET_OPTIONS;
+const { mock: _mock, 'mock-flags': _flags, ...LOAD } = LOAD_OPTIONS;
+const { resume: _resume, ...SWEEP } = SWEEP_OPTIONS;
+const { 'dry-run': _dry, ...OUTPUT } = OUTPUT_OPTIONS;
+
+const AB_OPTIONS = {
+  a: { type: 'string', demandOption: true, describe: 'server A, what the other is held against' },
+  b: { type: 'string', demandOption: true, describe: 'server B' },
+  ...COMPARISON_OPTIONS,
+  ...TARGET,
+  ...PROMPT_OPTIONS,
+  ...LOAD,
+  ...SPREAD_OPTIONS,
+  ...SWEEP,
+  repeats: { ...SWEEP.repeats, default: 6, describe: 'sweeps of each server' },
+  ...OUTPUT,
+} as const satisfies Record<string, Options>;
+
+type AbArgs = InferredOptionTypes<typeof AB_OPTIONS>;
+
+/** Whose turn it is, for `repeats` of each: A B B A, so that what drifts evenly is the same for both. */
+export function abOrder(repeats: number): Side[] {
+  return Array.from({ length: 2 * repeats }, (_, nth) => (nth % 4 === 0 || nth % 4 === 3 ? 'a' : 'b'));
+}
+
+/** `bench ab`: two servers that are there, measured in turn. Exit 1 when B is worse over all levels. */
+async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
+  const repeats = whole(args.repeats, 1, '--repeats');
+  const marginRatio = parseMargin(args.margin);
+  for (const metric of args.metric) lessIsBetter(metric);
+  if (args.a === args.b)
+    throw usageError(`--a and --b: both are ${args.a}`, 'name two servers; two runs of one: bench compare');
+  const exports = parseExports(args.export);
+  const told = { ...args, salt: args.salt ?? newSalt() };
+  const sides = { a: sideOf(told, args.a), b: sideOf(told, args.b) };
+  const directory =
+    args.out ?? path.join('results', `${fileStamp(startClock().origin.utc)}-${args.name ?? 'ab'}`);
+  refuseRunFolder(directory);
+  const set = newSet();
+  const counts = { a: 0, b: 0 };
+  const ends: Record<Side, RunEnd[]> = { a: [], b: [] };
+  const turns = abOrder(repeats).map((side): Turn => {
+    const number = ++counts[side];
+    const { spec, access, load } = sides[side];
+    return {
+      label: `${SIDES[side]} ${number} of ${repeats}: ${access.targets[0]!.url}`,
+      async measure() {
+        const end = await measureOnce({
+          spec: {
+            ...spec,
+            repeat: { set, number, of: repeats, side },
+            // The same lengths on both sides, and words of their own: both may share a cache.
+            prompts: { ...spec.prompts, salt: `${spec.prompts.salt}.${side}${number}` },
+          },
+          access,
+          argv,
+          clock: startClock(),
+          directory: path.join(directory, side, `${number}`),
+          earlier: null,
+          stack: null,
+          load,
+          quiet: args.quiet,
+        });
+        ends[side].push(end);
+        return end;
+      },
+    };
+  });
+  const done = await runTurns(turns, { pauseMs: sides.a.spec.pauseMs, quiet: args.quiet });
+  const code = tell(ends, { metrics: args.metric, marginRatio }, args);
+  if (!args.json && !args.quiet) process.stdout.write(`\nresults: ${directory}\n`);
+  const how = { json: args.json, quiet: args.quiet, exports, exportDir: args['export-dir'] };
+  exportRuns(done.ends, directory, how);
+  return worstExit([done.exitCode, code]);
+}
+
+function tell(
+  ends: Readonly<Record<Side, readonly RunEnd[]>>,
+  what: { readonly metrics: readonly string[]; readonly marginRatio: number },
+  args: Pick<AbArgs, 'json' | 'quiet'>,
+): ExitCode {
+  const of = (side: Side): Repeat[] => ends[side].map(({ report }) => repeatOf(report));
+  if (ends.a.length === 0 || ends.b.length === 0) return EXIT.ok;
+  // A run that was cut has other levels; the page says so.
+  const comparison = compareRuns(of('a'), of('b'), { ...what, anyway: true });
+  return args.quiet && !args.json ? verdictCode(comparison) : tellComparison(comparison, args.json);
+}
+
+/** What is sent to a server, and how it is reached. */
+function sideOf(args: AbArgs, url: string) {
+  const target: MeasureArgs = {
+    ...args,
+    url: [url],
+    mock: false,
+    'mock-flags': '',
+    'dry-run': false,
+    resume: undefined,
+    stack: undefined,
+    'stack-run': undefined,
+    keep: false,
+    preflight: true,
+    'load-on': 'login',
+  };
+  const access = parseAccess(target);
+  const bare = parseSpec(target, access, 'ab');
+  const need = {
+    concurrency: greatest(bare.points.map((point) => point.concurrency)),
+    cores: os.availableParallelism(),
+  };
+  const spec = { ...bare, ...parseLoad(args, need) };
+  if (spec.load === undefined) checkFileLimit(spec.points, '--concurrency');
+  return { spec, access, load: planLoad(spec, args, process.env) };
+}
+
+/** Puts `bench ab` into the parser. */
+export const addAb: AddVerb = (y, { usage, about, declare, set, argv: words }) =>
+  y.command(
+    usage,
+    about,
+    (inner) =>
+      declare(inner, AB_OPTIONS).example(
+        '$0 ab --a http://old:8000 --b http://new:8000 --isl 4000 --osl 1000 --concurrency 8,64',
+        'six sweeps of each, in the order A B B A',
+      ),
+    async (argv) => set(await runAb(argv, words)),
+  );

@@ -1,0 +1,51 @@
+import { readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { errorText, usageError } from '../core/errors.ts';
+import { REPORT_SCHEMA, type Report } from '../core/report.ts';
+
+/** Reads the report of a run's folder, or of the file itself. Exit 2 when it is none. */
+export function readReport(place: string): Report {
+  let file = place;
+  try {
+    if (statSync(place).isDirectory()) file = path.join(place, 'report.json');
+    return asReport(file, JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    if (error instanceof SyntaxError || (error instanceof Error && 'code' in error))
+      throw unreadable(file, error);
+    throw error;
+  }
+}
+
+/** The document as a report of this version of bench. Exit 2 when it is none. */
+export function asReport(file: string, document: unknown): Report {
+  const report = document as Report | null;
+  if (!Array.isArray(report?.levels))
+    throw usageError(`${file} is no report of bench`, 'name the folder of a run');
+  if (report.schema !== REPORT_SCHEMA) {
+    throw usageError(
+      `${file} has schema ${String(report.schema)}, this bench reads ${REPORT_SCHEMA}`,
+      'use the bench that wrote it',
+    );
+  }
+  return report;
+}
+
+export function isFile(place: string): boolean {
+  return statSync(place, { throwIfNoEntry: false })?.isFile() ?? false;
+}
+
+/** The text of a file. Exit 2 where it cannot be read. */
+export function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw unreadable(file, error);
+  }
+}
+
+function unreadable(file: string, error: unknown): Error {
+  return usageError(
+    `cannot read ${file} (${errorText(error)})`,
+    'name the folder of a run, as in results/sample',
+  );
+}

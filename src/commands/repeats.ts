@@ -1,0 +1,60 @@
+import path from 'node:path';
+import type { ExitCode } from '../core/errors.ts';
+import { startClock } from '../host/clock.ts';
+import { newSalt } from './arguments.ts';
+import { measureOnce, type OneRun } from './one-run.ts';
+import type { EarlierWork } from './resume.ts';
+import { type Telling, tellRuns } from './telling.ts';
+import { runTurns, type Turn } from './turns.ts';
+
+/** Which runs are made, and where. */
+export interface RepeatOrder {
+  readonly repeats: number;
+  /** Each run has the folder of its number in it. */
+  readonly directory: string;
+  readonly earlier: EarlierWork | null;
+  /** As it was given; null draws a new one for each run. */
+  readonly salt: string | null;
+}
+
+/**
+ * Sweeps several times, all levels in each, so that what drifts meanwhile meets all of them alike. Each run has prompts of its own
+ * words and the same lengths.
+ */
+export async function measureRepeats(
+  run: Omit<OneRun, 'clock' | 'directory' | 'earlier'>,
+  order: RepeatOrder,
+  how: Telling,
+): Promise<ExitCode> {
+  const { repeats, directory, earlier, salt } = order;
+  const set = earlier?.set?.set ?? newSet();
+  const numbers = Array.from({ length: repeats }, (_, nth) => nth + 1);
+  const turns = numbers
+    .filter((number) => earlier?.runs.get(number) !== null)
+    .map((number): Turn => {
+      const left = earlier?.runs.get(number) ?? null;
+      return {
+        label: `repeat ${number} of ${repeats}`,
+        measure: () =>
+          measureOnce({
+            ...run,
+            spec: {
+              ...run.spec,
+              repeat: { set, number, of: repeats },
+              prompts: { ...run.spec.prompts, salt: salt === null ? newSalt() : `${salt}.${number}` },
+            },
+            clock: startClock(left?.origin),
+            directory: path.join(directory, `${number}`),
+            earlier: left,
+          }),
+      };
+    });
+  const { ends, exitCode } = await runTurns(turns, { pauseMs: run.spec.pauseMs, quiet: run.quiet });
+  tellRuns(ends, directory, how);
+  return exitCode;
+}
+
+/** A name that no other command's runs have. */
+export function newSet(): string {
+  return newSalt();
+}

@@ -1,0 +1,51 @@
+import path from 'node:path';
+import type { ExitCode } from '../core/errors.ts';
+import type { ExportKind } from '../exporters/export-kind.ts';
+import { renderRepeats } from '../exporters/repeats-table.ts';
+import { exportDirectory } from './exports.ts';
+import type { RunEnd } from './one-run.ts';
+import { pageOf, pageStyle } from './page.ts';
+import { withAdvice } from './unfinished.ts';
+
+/** How the results of a command are told. */
+export interface Telling {
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly exports: readonly ExportKind[];
+  readonly exportDir: string | undefined;
+}
+
+/** Tells one run on stdout, and writes its exports. */
+export function tellRun(end: RunEnd, how: Telling): ExitCode {
+  const { report, directory } = end;
+  if (how.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+  else if (!how.quiet)
+    process.stdout.write(`${pageOf(withAdvice(report, directory), 'heaviest')}\nresults: ${directory}\n`);
+  tellExports(exportRun(end, how, how.exportDir), how);
+  return end.exitCode;
+}
+
+/** Tells several runs of one folder as one page, or as a line of JSON each. */
+export function tellRuns(ends: readonly RunEnd[], directory: string, how: Telling): void {
+  const reports = ends.map(({ report }) => report);
+  if (how.json) process.stdout.write(reports.map((report) => `${JSON.stringify(report)}\n`).join(''));
+  else if (!how.quiet)
+    process.stdout.write(`${renderRepeats(reports, pageStyle())}\nresults: ${directory}\n`);
+  exportRuns(ends, directory, how);
+}
+
+/** Writes the exports of several runs of one folder, below `--export-dir` as the runs lie in that folder. */
+export function exportRuns(ends: readonly RunEnd[], directory: string, how: Telling): void {
+  for (const end of ends) {
+    const below = how.exportDir && path.join(how.exportDir, path.relative(directory, end.directory));
+    tellExports(exportRun(end, how, below), how);
+  }
+}
+
+function exportRun({ report, directory, whole }: RunEnd, how: Telling, folder: string | undefined): string[] {
+  return exportDirectory(whole ? how.exports : [], report, directory, folder);
+}
+
+function tellExports(files: readonly string[], { json, quiet }: Telling): void {
+  if (!json && !quiet) process.stdout.write(files.map((file) => `export: ${file}\n`).join(''));
+}

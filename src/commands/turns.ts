@@ -1,0 +1,75 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BenchError, EXIT, type ExitCode, errorLines, usageError, worstExit } from '../core/errors.ts';
+import { RECORDS_FILE } from '../host/store.ts';
+import type { RunEnd } from './one-run.ts';
+import { Stop } from './stack/stop.ts';
+
+/** One of several runs that a command makes one after another. */
+export interface Turn {
+  /** `repeat 2 of 5` */
+  readonly label: string;
+  measure(): Promise<RunEnd>;
+}
+
+/** After such an end another turn could not do better. */
+const LAST: ReadonlySet<ExitCode> = new Set([
+  EXIT.usage,
+  EXIT.target,
+  EXIT.launch,
+  EXIT.bug,
+  EXIT.interrupted,
+  EXIT.terminated,
+]);
+
+/** What came of all turns. */
+export interface TurnsEnd {
+  readonly ends: readonly RunEnd[];
+  readonly exitCode: ExitCode;
+}
+
+/** Runs all turns in order with a pause between. A turn that was cut or found no server is the last. */
+export async function runTurns(
+  turns: readonly Turn[],
+  { pauseMs, quiet }: { readonly pauseMs: number; readonly quiet: boolean },
+): Promise<TurnsEnd> {
+  const ends: RunEnd[] = [];
+  const codes: ExitCode[] = [];
+  for (const [nth, turn] of turns.entries()) {
+    const cut = nth === 0 ? null : await pause(pauseMs);
+    if (cut !== null) {
+      codes.push(cut);
+      break;
+    }
+    if (!quiet) process.stderr.write(`${turn.label}\n`);
+    try {
+      const end = await turn.measure();
+      ends.push(end);
+      codes.push(end.exitCode);
+    } catch (error) {
+      if (!(error instanceof BenchError) || ends.length === 0) throw error;
+      process.stderr.write(errorLines(error));
+      codes.push(error.exitCode);
+    }
+    if (LAST.has(codes.at(-1)!)) break;
+  }
+  return { ends, exitCode: worstExit(codes) };
+}
+
+/** Rests; 130 or 143 where a signal came meanwhile, else null. Between two runs nothing else listens. */
+async function pause(ms: number): Promise<ExitCode | null> {
+  const stop = new Stop('stopping: no further run is begun');
+  try {
+    await sleep(ms, null, { signal: stop.signal }).catch(() => undefined);
+    return stop.code;
+  } finally {
+    stop.unlisten();
+  }
+}
+
+/** Refuses a folder for several runs that is that of a run itself (exit 2). */
+export function refuseRunFolder(directory: string): void {
+  if (existsSync(path.join(directory, RECORDS_FILE)))
+    throw usageError(`--out: ${directory} already holds a run`, 'choose another folder');
+}

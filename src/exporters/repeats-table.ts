@@ -1,0 +1,126 @@
+import { geometricMean, sum } from '../core/distribution.ts';
+import type { LevelReport, Report } from '../core/report.ts';
+import { figure, grouped, percent } from './figures.ts';
+import { shapeName } from './level-names.ts';
+import { asDrawn, hanging, harmless, type PageStyle, paint } from './page-style.ts';
+import { type Column, fittedTable, NOTHING } from './text-table.ts';
+
+const NOTES = { indent: 14, least: 30 };
+
+/** What the page tells of each level, in order; `rank` as of a column. */
+const SHOWN: readonly {
+  readonly head: string;
+  readonly rank: number;
+  readonly value: (level: LevelReport) => number | null;
+}[] = [
+  { head: 'TTFT p50 ms', rank: 0, value: ({ ttftMs }) => ttftMs.p50 },
+  { head: 'token ITL p50 ms', rank: 3, value: ({ tokenItlMs }) => tokenItlMs.p50 },
+  { head: 'TPOT p50 ms', rank: 0, value: ({ tpotMs }) => tpotMs.p50 },
+  { head: 'E2E p50 ms', rank: 2, value: ({ e2eMs }) => e2eMs.p50 },
+  { head: 'output tok/s', rank: 0, value: ({ outputTokensPerS }) => outputTokensPerS },
+];
+
+/** The page of several runs of the same levels: per level the geometric mean of each number, and how far its runs spread. */
+export function renderRepeats(reports: readonly Report[], style: PageStyle): string {
+  const levels = levelsOf(reports);
+  const plain = (group: string, head: string, cells: string[], rank: number): Column => ({
+    group,
+    head,
+    name: group === '' ? head : `${group} ${head}`,
+    cells,
+    rank,
+  });
+  const hasShapes = new Set(levels.map(([first]) => shapeName(first!))).size > 1;
+  const columns = [
+    ...(hasShapes
+      ? [
+          plain(
+            '',
+            'shape',
+            levels.map(([first]) => shapeName(first!)),
+            0,
+          ),
+        ]
+      : []),
+    plain(
+      '',
+      'conc',
+      levels.map(([first]) => grouped(first!.concurrency)),
+      0,
+    ),
+    plain('', 'good/sent', levels.map(goodOf), 1),
+    ...SHOWN.flatMap(({ head, rank, value }) => [
+      plain(
+        head,
+        'mean',
+        levels.map((ones) => spread(ones, value).mean),
+        rank,
+      ),
+      plain(
+        head,
+        'CV',
+        levels.map((ones) => spread(ones, value).variation),
+        rank,
+      ),
+    ]),
+    plain('', 'valid', levels.map(validOf), 2),
+  ];
+  const table = fittedTable(columns, style);
+  const [first] = reports;
+  const complete = reports.filter(({ status }) => status === 'complete').length;
+  const of = first?.spec.repeat?.of ?? reports.length;
+  const head = `  ${paint(style, 'bold', harmless(first?.name ?? ''))}  ${grouped(complete)} of ${grouped(of)} repeats complete`;
+  const hang = (label: string, text: string): string[] => hanging(label, harmless(text), NOTES, style);
+  const warnings = [...new Set(reports.flatMap((report) => report.warnings))];
+  const notes = [
+    ...reports.flatMap((report) =>
+      report.status === 'complete'
+        ? []
+        : hang(
+            '! not whole',
+            `the run of ${report.origin.utc} is ${report.status}: ${report.statusDetail ?? ''}`,
+          ),
+    ),
+    ...warnings.flatMap((warning) => hang('! note', warning)),
+    ...(table.dropped.length === 0 ? [] : hang('left out', `${table.dropped.join(', ')}, for the width`)),
+    ...hang('mean', 'geometric mean over the repeats, of complete levels alone'),
+    ...hang('CV', 'standard deviation between the repeats ÷ their mean: what a change must stand out from'),
+  ];
+  const lines = table.lines.filter((line) => line.trim() !== '');
+  return asDrawn(style, `${[[head], lines, notes].map((part) => part.join('\n')).join('\n\n')}\n`);
+}
+
+/** Levels that were sent, those of the same shape and concurrency together. */
+function levelsOf(reports: readonly Report[]): LevelReport[][] {
+  const found = new Map<string, LevelReport[]>();
+  for (const level of reports.flatMap(({ levels }) => levels)) {
+    const key = `${level.isl} ${level.osl} ${level.concurrency}`;
+    found.set(key, [...(found.get(key) ?? []), level]);
+  }
+  return [...found.values()];
+}
+
+function goodOf(levels: readonly LevelReport[]): string {
+  const good = sum(levels.map(({ requests }) => requests.good));
+  return `${grouped(good)}/${grouped(sum(levels.map(({ requests }) => requests.sent)))}`;
+}
+
+function validOf(levels: readonly LevelReport[]): string {
+  const valid = levels.filter(
+    ({ validity, status }) => status === 'complete' && validity.verdict === 'valid',
+  );
+  return `${valid.length}/${levels.length}`;
+}
+
+function spread(
+  levels: readonly LevelReport[],
+  value: (level: LevelReport) => number | null,
+): { readonly mean: string; readonly variation: string } {
+  const values = levels.flatMap((level) => (level.status === 'complete' ? (value(level) ?? []) : []));
+  if (values.length === 0) return { mean: NOTHING, variation: NOTHING };
+  const mean = sum(values) / values.length;
+  const middle = values.every((one) => one > 0) ? geometricMean(values) : mean;
+  if (values.length < 2 || mean === 0) return { mean: figure(middle), variation: NOTHING };
+  const variance = sum(values.map((one) => (one - mean) ** 2)) / (values.length - 1);
+  return { mean: figure(middle), variation: percent(Math.sqrt(variance) / mean) };
+}
