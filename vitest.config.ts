@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const ALONE = ['truth', 'validity', 'conformance'].map((name) => `test/cli/${name}.test.ts`);
+const ALONE = ['truth', 'validity', 'conformance', 'gate-sockets'].map((name) => `test/cli/${name}.test.ts`);
 
 export default defineConfig({
   test: {

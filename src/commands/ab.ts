@@ -21,9 +21,9 @@ import {
   PROMPT_OPTIONS,
   SPREAD_OPTIONS,
   SWEEP_OPTIONS,
-  TARGET_OPTIONS,
 } from './options.ts';
 import { newSet } from './repeats.ts';
+import { TARGET_OPTIONS } from './target-options.ts';
 import { exportRuns } from './telling.ts';
 import { refuseRunFolder, runTurns, type Turn } from './turns.ts';
 import type { AddVerb } from './verb.ts';

@@ -6,7 +6,8 @@ import { parseDurationMs } from '../core/units.ts';
 import { parseTarget } from '../endpoints/target.ts';
 import type { Target, TlsMaterial } from '../endpoints/wire.ts';
 import { checkShape, makePoints, parseLevels, parseShapes } from './levels.ts';
-import type { MeasureArgs, TargetArgs } from './options.ts';
+import type { MeasureArgs } from './options.ts';
+import type { TargetArgs } from './target-options.ts';
 
 /** What to do about a target that does not serve, in the flags of the command. */
 export interface TargetHints {

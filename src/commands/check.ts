@@ -2,7 +2,7 @@ import { EXIT, type ExitCode } from '../core/errors.ts';
 import { startClock } from '../host/clock.ts';
 import { parseAccess, parseExtraBody, parseTimeouts } from './arguments.ts';
 import { Connection } from './connect.ts';
-import { TARGET_OPTIONS, type TargetArgs } from './options.ts';
+import { TARGET_OPTIONS, type TargetArgs } from './target-options.ts';
 import type { AddVerb } from './verb.ts';
 
 /** `bench check`: what a server lists, and whether it streams. Exit 0 when it does, 3 when it does not. */

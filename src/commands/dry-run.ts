@@ -22,6 +22,7 @@ export async function showPlan(
   access: TargetAccess,
   load: LoadPlan | null,
   where: string | null,
+  repeats: number,
 ): Promise<string> {
   const points = spec.points.slice(spec.skip);
   const lines = points.map((point) => {
@@ -40,7 +41,7 @@ export async function showPlan(
       `${name}: ${name.toLowerCase() === 'content-type' || name.toLowerCase() === 'accept' ? value : '***'}`,
   );
   return [
-    `plan: ${points.length} ${points.length === 1 ? 'point' : 'points'} against ${where ?? spec.urls.join(', ')}`,
+    `plan: ${points.length} ${points.length === 1 ? 'point' : 'points'} against ${where ?? spec.urls.join(', ')}${repeats === 1 ? '' : `, ${repeats} times`}`,
     ...lines,
     ...(load === null ? [] : showLoad(load, points, spec.name)),
     `prompts: ${spec.prompts.text}, tokenizer ${spec.prompts.tokenizer}, seed ${spec.prompts.seed}, salt ${spec.prompts.salt}`,

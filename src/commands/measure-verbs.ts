@@ -7,9 +7,9 @@ import {
   SPREAD_OPTIONS,
   STACK_OPTIONS,
   SWEEP_OPTIONS,
-  TARGET_OPTIONS,
 } from './options.ts';
 import { runMeasure } from './sweep.ts';
+import { TARGET_OPTIONS } from './target-options.ts';
 import type { AddVerb } from './verb.ts';
 
 /** The options of both in the order of their help, with the verb's own among them. */

@@ -1,93 +1,14 @@
 import type { InferredOptionTypes, Options } from 'yargs';
 import { ARRIVALS } from '../arrivals/index.ts';
-import type { Kind } from '../core/kind.ts';
 import { DATASETS } from '../datasets/index.ts';
-import { ENDPOINTS } from '../endpoints/index.ts';
-import { SERVERS } from '../endpoints/servers.ts';
 import { EXPORT_OPTIONS } from './exports.ts';
 import { DEFAULT_LEVELS } from './levels.ts';
+import { describe, names, TARGET, type TargetArgs } from './target-options.ts';
 
-const names = (kinds: readonly Kind[]): string[] => kinds.map((kind) => kind.name);
-const describe = (kinds: readonly Kind[]): string =>
-  kinds.map((kind) => `${kind.name}: ${kind.about}`).join('; ');
-
-const TARGET = 'Target:';
 const PROMPTS = 'Prompts:';
 const LOAD = 'Load:';
 const OUTPUT = 'Output and verdict:';
 const STACK = 'Stack under test:';
-
-/** How to reach the server; shared by all verbs that talk to one. */
-export const TARGET_OPTIONS = {
-  url: {
-    group: TARGET,
-    type: 'array',
-    string: true,
-    default: ['http://localhost:8000'],
-    describe: 'server (http, https or unix:/path); several are used in round robin',
-  },
-  model: { group: TARGET, type: 'string', describe: 'served model name [default: the only listed model]' },
-  server: {
-    group: TARGET,
-    choices: ['auto', ...names(SERVERS)],
-    default: 'auto',
-    describe: "the server's quirks; auto probes for them",
-  },
-  endpoint: {
-    group: TARGET,
-    choices: names(ENDPOINTS),
-    default: 'openai-chat',
-    describe: `API shape (${describe(ENDPOINTS)})`,
-  },
-  'api-key': { group: TARGET, type: 'string', describe: 'bearer token [default: OPENAI_API_KEY]' },
-  header: {
-    group: TARGET,
-    type: 'array',
-    string: true,
-    default: [] as string[],
-    describe: 'extra request header "Name: value" (repeatable)',
-  },
-  'extra-body': { group: TARGET, type: 'string', describe: 'JSON object merged over the request body' },
-  cacert: { group: TARGET, type: 'string', describe: 'PEM file of a certificate authority to trust as well' },
-  cert: { group: TARGET, type: 'string', describe: 'PEM file of the client certificate' },
-  key: { group: TARGET, type: 'string', describe: "PEM file of the client certificate's key" },
-  wire: {
-    group: TARGET,
-    choices: ['socket', 'undici'] as const,
-    default: 'socket',
-    describe: 'what carries measured streams; undici honours the proxy variables',
-  },
-  'connection-per-request': {
-    group: TARGET,
-    type: 'boolean',
-    default: false,
-    describe: 'open a connection for each request, inside its TTFT',
-  },
-  'timeout-connect': {
-    group: TARGET,
-    type: 'string',
-    default: '10s',
-    describe: 'longest time to open a connection',
-  },
-  'timeout-first': {
-    group: TARGET,
-    type: 'string',
-    default: '30m',
-    describe: 'longest wait for the first output',
-  },
-  'timeout-idle': {
-    group: TARGET,
-    type: 'string',
-    default: '5m',
-    describe: 'longest silence between events',
-  },
-  'timeout-total': {
-    group: TARGET,
-    type: 'string',
-    default: '6h',
-    describe: 'longest time for a whole request',
-  },
-} as const satisfies Record<string, Options>;
 
 /** What is asked. */
 export const PROMPT_OPTIONS = {
@@ -310,7 +231,6 @@ export const RUN_OPTIONS = {
   concurrency: { group: LOAD, type: 'string', default: '1', describe: 'requests in flight' },
 } as const satisfies Record<string, Options>;
 
-export type TargetArgs = InferredOptionTypes<typeof TARGET_OPTIONS>;
 export type MeasureArgs = TargetArgs &
   InferredOptionTypes<typeof PROMPT_OPTIONS> &
   InferredOptionTypes<typeof LOAD_OPTIONS> &

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { ExitCode } from '../core/errors.ts';
 import { startClock } from '../host/clock.ts';
+import { RunStore } from '../host/store.ts';
 import { newSalt } from './arguments.ts';
 import { measureOnce, type OneRun } from './one-run.ts';
 import type { EarlierWork } from './resume.ts';
@@ -33,10 +34,13 @@ export async function measureRepeats(
     .filter((number) => earlier?.runs.get(number) !== null)
     .map((number): Turn => {
       const left = earlier?.runs.get(number) ?? null;
+      const folder = path.join(directory, `${number}`);
       return {
         label: `repeat ${number} of ${repeats}`,
-        measure: () =>
-          measureOnce({
+        measure() {
+          // One that was killed while it got ready.
+          if (earlier !== null && left === null) RunStore.removeUnused(folder);
+          return measureOnce({
             ...run,
             spec: {
               ...run.spec,
@@ -44,9 +48,10 @@ export async function measureRepeats(
               prompts: { ...run.spec.prompts, salt: salt === null ? newSalt() : `${salt}.${number}` },
             },
             clock: startClock(left?.origin),
-            directory: path.join(directory, `${number}`),
+            directory: folder,
             earlier: left,
-          }),
+          });
+        },
       };
     });
   const { ends, exitCode } = await runTurns(turns, { pauseMs: run.spec.pauseMs, quiet: run.quiet });

@@ -12,9 +12,9 @@ import {
   SPREAD_OPTIONS,
   STACK_OPTIONS,
   SWEEP_OPTIONS,
-  TARGET_OPTIONS,
 } from './options.ts';
 import { readReport } from './read-report.ts';
+import { TARGET_OPTIONS } from './target-options.ts';
 
 /** Options that may stand beside `--resume`: how to reach the server now, who sends, and how to tell. All else is the earlier run's. */
 const BESIDE_RESUME = new Set([

@@ -72,11 +72,18 @@ async function measure(
   const first = { ...bare, ...load };
   if (verb === 'run' && first.points.length > 1)
     throw usageError(`bench run measures one point, not ${first.points.length}`, 'use bench sweep');
+  const repeats = earlier === null ? whole(args.repeats, 1, '--repeats') : (earlier.set?.of ?? 1);
   if (args['dry-run']) {
     const told = await stackTold(args);
     const env = told?.job ? { ...process.env, SLURM_JOB_ID: told.job } : process.env;
     const spec = { ...first, model: first.model ?? told?.model ?? null };
-    const plan = await showPlan(spec, parseAccess(target), planLoad(first, args, env), told?.where ?? null);
+    const plan = await showPlan(
+      spec,
+      parseAccess(target),
+      planLoad(first, args, env),
+      told?.where ?? null,
+      repeats,
+    );
     process.stdout.write(plan);
     return EXIT.ok;
   }
@@ -86,7 +93,6 @@ async function measure(
   const clock = startClock(only?.origin);
   const directory =
     args.resume ?? args.out ?? path.join('results', `${fileStamp(clock.origin.utc)}-${first.name}`);
-  const repeats = earlier === null ? whole(args.repeats, 1, '--repeats') : (earlier.set?.of ?? 1);
   if (repeats > 1) refuseRunFolder(directory);
   if (args.stack !== undefined || args['stack-run'] !== undefined) {
     // The readers of stack files are loaded for those alone who have one.

@@ -22,15 +22,27 @@ interface LimitDraft {
   readonly reason: string | null;
   readonly change: ReturnType<typeof changeFrom>;
   readonly p: number | null;
+  /** Levels that the rule means as well and that have too few requests for it. */
+  readonly thinLevels: number;
 }
 
-/** Each rule with a limit, at each level that it means. */
+/**
+ * Each rule with a limit, at each level that it means. A rule for all levels leaves out those with too few requests for its
+ * percentile, as long as there are others.
+ */
 function limitDrafts(cand: readonly Repeat[], { rules, maxFailureRatio }: Policy): LimitDraft[] {
   return rules.flatMap(({ metric, level, limit }) => {
     if (limit === null) return [];
     const keys = cand[0]!.levels.filter((one) => level === null || agrees(one, level));
     if (keys.length === 0) throw noSuchLevel(level!);
-    return keys.map((key) => limitDraft(metric, limit, key, levelsAt(cand, key), maxFailureRatio));
+    const thick =
+      level === null ? keys.filter((key) => tooThin(metric, [levelsAt(cand, key)]) === null) : keys;
+    const judged = thick.length === 0 ? keys : thick;
+    const thinLevels = keys.length - judged.length;
+    return judged.map((key) => ({
+      ...limitDraft(metric, limit, key, levelsAt(cand, key), maxFailureRatio),
+      thinLevels,
+    }));
   });
 }
 
@@ -44,7 +56,7 @@ function limitDraft(
   { isl, osl, concurrency }: LevelKey,
   levels: readonly RepeatLevel[],
   maxFailureRatio: number,
-): LimitDraft {
+): Omit<LimitDraft, 'thinLevels'> {
   const values = levels.flatMap(({ values }) => values[metric] ?? []);
   const broken = levels.some(
     ({ status, sent, failed }) => status !== 'complete' || failed > maxFailureRatio * sent,
@@ -59,7 +71,8 @@ function limitDraft(
 }
 
 function limitCheck(draft: LimitDraft, pAdjusted: number | null): Check {
-  const { metric, limit, level, values, reason, change } = draft;
+  const { metric, limit, level, values, reason, change, thinLevels } = draft;
+  const thin = thinLevels === 0 ? '' : ` (${thinLevels} levels have too few requests)`;
   const isLess = lessIsBetter(metric);
   const within = (value: number): boolean => (isLess ? value <= limit : value >= limit);
   const mean = meanOf(values);
@@ -67,7 +80,7 @@ function limitCheck(draft: LimitDraft, pAdjusted: number | null): Check {
     against: 'limit' as const,
     name: metric,
     level,
-    asked: `${isLess ? 'at most' : 'at least'} ${limitText(metric, limit)}`,
+    asked: `${isLess ? 'at most' : 'at least'} ${limitText(metric, limit)}${thin}`,
     base: null,
     cand: mean,
     change: null,

@@ -1,4 +1,5 @@
 import type { Report } from './report.ts';
+import type { PointSpec } from './spec.ts';
 
 /** What a run was made with, by name; null where the run does not say. The mark is that of `FactDifference.incidental`. */
 export type Facts = readonly (readonly [name: string, value: string | null, incidental?: boolean])[];
@@ -18,7 +19,13 @@ export function factsOf(report: Report): Facts {
     ['ISL counts', prompts.islCounts],
     ['extra body', JSON.stringify(spec.extraBody)],
     ['fields the server refused', target.refusedFields.join(' ') || null],
+    ['dataset', spec.dataset],
+    ['range ratio', String(spec.prompts.rangeRatio)],
+    ['requests', perPoint(report, ({ requests, durationMs }) => requests ?? `${durationMs} ms`)],
+    ['warm-up', perPoint(report, ({ warmup }) => warmup)],
     ['arrival', spec.arrival],
+    ['wire', spec.connectionPerRequest ? `${spec.wire}, a connection per request` : spec.wire],
+    ['load generators', String(spec.load?.tasks ?? 1)],
     ['load held', String(spec.holdLoad)],
     ['GPUs', spec.gpus === null ? null : String(spec.gpus)],
     ['bench', provenance.bench],
@@ -35,4 +42,10 @@ export function factsOf(report: Report): Facts {
     ['SLURM job', job, true],
     ['git commit', provenance.git?.commit ?? null, true],
   ];
+}
+
+/** A number of each point, once where it is the same for all. */
+function perPoint({ spec }: Report, of: (point: PointSpec) => number | string): string {
+  const values = spec.points.map((point) => String(of(point)));
+  return new Set(values).size === 1 ? values[0]! : values.join(' ');
 }

@@ -10,6 +10,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
   writeSync,
@@ -207,13 +208,19 @@ export class RunStore {
   /** Closes a run that failed; a folder in which nothing was recorded is taken away again. */
   closeUnused(): void {
     this.close();
-    if (this.#bytes > 0 || this.#unsaved.length > 0 || existsSync(path.join(this.directory, 'report.json')))
-      return;
-    for (const name of [RECORDS_FILE, 'spec.json']) rmSync(path.join(this.directory, name), { force: true });
+    if (this.#unsaved.length === 0) RunStore.removeUnused(this.directory);
+  }
+
+  /** Takes away what a run left that ended before anything was recorded or reported. */
+  static removeUnused(directory: string): void {
+    const records = path.join(directory, RECORDS_FILE);
+    const bytes = statSync(records, { throwIfNoEntry: false })?.size ?? 0;
+    if (bytes > 0 || existsSync(path.join(directory, 'report.json'))) return;
+    for (const name of [RECORDS_FILE, 'spec.json']) rmSync(path.join(directory, name), { force: true });
     try {
-      rmdirSync(this.directory);
+      rmdirSync(directory);
     } catch {
-      // Something else is in there; it stays.
+      // Something else is in there, or it is gone already.
     }
   }
 }

@@ -12,7 +12,7 @@ import {
   type TargetAccess,
   type TargetHints,
 } from '../arguments.ts';
-import { TARGET_OPTIONS, type TargetArgs } from '../options.ts';
+import { TARGET_OPTIONS, type TargetArgs } from '../target-options.ts';
 import type { ServingArgs } from './arguments.ts';
 
 /** Variable that names a tokenizer for scripts that give none. */

@@ -3,7 +3,7 @@ import { startClock } from '../../host/clock.ts';
 import type { CanaryProbe, ProbeResult } from '../../stack/launch/probe.ts';
 import { parseAccess, parseTimeouts } from '../arguments.ts';
 import { Connection } from '../connect.ts';
-import { TARGET_OPTIONS, type TargetArgs } from '../options.ts';
+import { TARGET_OPTIONS, type TargetArgs } from '../target-options.ts';
 
 /** Longest wait for the first token of a canary, and for the whole of it. */
 const CANARY_LIMIT = '60s';

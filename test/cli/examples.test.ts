@@ -1,0 +1,133 @@
+import { spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { text as readAll } from 'node:stream/consumers';
+import { expect, it, vi } from 'vitest';
+import { parse } from 'yaml';
+import { parsePolicy } from '../../src/gate/policy.ts';
+import { MAIN, makeFolder, startServer } from '../fixtures/cli.ts';
+import { scriptedStack } from '../fixtures/stack.ts';
+
+// Whole workflows.
+vi.setConfig({ testTimeout: 180_000 });
+
+const README = readFileSync('README.md', 'utf8');
+const SWEEP = '--isl 50 --osl 5 --concurrency 1,8 --repeats 5 --pause 0s --calibrate never';
+
+/** The fenced block that follows a line of the README. */
+function blockAfter(line: string): string {
+  const found = new RegExp(`${line}\\n\`\`\`\\w+\\n([\\s\\S]*?)\`\`\``).exec(README)?.[1];
+  if (found === undefined) throw new Error(`the README has no block after ${line}`);
+  return found;
+}
+
+/** Its policy, which asks for valid levels: client and server share the cores of whoever runs this. */
+function policy(): string {
+  const text = /```yaml\n(# gate\.yaml[\s\S]*?)```/.exec(README)![1]!;
+  expect(parsePolicy(text, 'README.md').requireValid).toBe(true);
+  return text.replace('require_valid: true', 'require_valid: false');
+}
+
+interface Ran {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+/** A folder with the program on its path, as after an installation, and a way to run lines of a shell in it. */
+function workplace(): {
+  cwd: string;
+  run: (script: string, env?: Readonly<Record<string, string>>) => Promise<Ran>;
+} {
+  const cwd = makeFolder();
+  const bin = path.join(cwd, 'bin');
+  mkdirSync(bin);
+  writeFileSync(path.join(bin, 'bench'), `#!/bin/sh\nexec ${process.execPath} ${MAIN} "$@"\n`);
+  chmodSync(path.join(bin, 'bench'), 0o755);
+  writeFileSync(path.join(cwd, 'gate.yaml'), policy());
+  return {
+    cwd,
+    async run(script, env = {}) {
+      const child = spawn('bash', ['-e', '-c', script], {
+        cwd,
+        env: { PATH: `${bin}:${process.env['PATH']}`, HOME: cwd, TMPDIR: cwd, ...env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
+      const [out, err, code] = await Promise.all([readAll(child.stdout), readAll(child.stderr), closed]);
+      return { code, output: out + err };
+    },
+  };
+}
+
+/** Commands that measure and judge, as a workflow has them, on a server whose baseline is there. */
+async function runWorkflow(commands: readonly string[]): Promise<void> {
+  const { url } = await startServer('--ttft 20ms --step 2ms');
+  const { cwd, run } = workplace();
+  const env = { URL: url, SWEEP, GITHUB_STEP_SUMMARY: path.join(cwd, 'summary.md') };
+  const [measure, gate] = commands as [string, string];
+  const first = await run(
+    `${measure}; bench gate results/change --update --baseline baseline.json --policy gate.yaml; rm -r results`,
+    env,
+  );
+  expect(first).toMatchObject({
+    code: 0,
+    output: expect.stringContaining('baseline.json has 5 runs of 2 levels'),
+  });
+  expect(await run(measure, env)).toMatchObject({ code: 0 });
+  const judged = await run(gate, env);
+  // Whether a busy machine was slower the second time is not what is asked here.
+  expect([0, 1]).toContain(judged.code);
+  expect(judged.output).toMatch(/gate {2}(PASS|FAIL|INCONCLUSIVE)/);
+  expect(readFileSync(path.join(cwd, 'gate.xml'), 'utf8')).toContain(
+    'e2eMs.p50, 50×5 C=8, against the baseline',
+  );
+  expect(readFileSync(env.GITHUB_STEP_SUMMARY, 'utf8')).toContain('| itlMs.p95 |');
+}
+
+it("does what the README's workflow of GitHub Actions does", async () => {
+  const { jobs } = parse(blockAfter('<!-- example: github -->')) as {
+    jobs: Record<string, { env: Record<string, string>; steps: { name?: string; run?: string }[] }>;
+  };
+  const { env, steps } = jobs['gate']!;
+  const run = (name: string): string => steps.find((step) => step.name === name)!.run!;
+  expect(steps.flatMap((step) => step.run ?? [])).toHaveLength(3);
+  expect(run('install')).toContain('npm install');
+  expect(Object.keys(env)).toEqual(['URL', 'SWEEP']);
+  await runWorkflow([run('measure'), run('gate')]);
+});
+
+it("does what the README's job of GitLab CI does", async () => {
+  const { bench } = parse(blockAfter('<!-- example: gitlab -->')) as {
+    bench: { variables: Record<string, string>; script: string[]; artifacts: { reports: { junit: string } } };
+  };
+  expect(Object.keys(bench.variables)).toEqual(['URL', 'SWEEP']);
+  expect(bench.artifacts.reports.junit).toBe('gate.xml');
+  expect(bench.script).toHaveLength(2);
+  await runWorkflow(bench.script);
+});
+
+it("does what the README's nightly script does: a stack launched, measured and judged, its run added to the history", async () => {
+  const stack = await scriptedStack();
+  const { cwd, run } = workplace();
+  writeFileSync(path.join(cwd, 'nightly.sh'), blockAfter('<!-- example: slurm -->'));
+  writeFileSync(path.join(cwd, 'stack.yaml'), readFileSync(stack.file));
+  const env = {
+    BENCH_HOME: cwd,
+    SWEEP: '--isl 20 --isl-counts content --osl 4 --concurrency 1,8 --warmup 0 --pause 0s --calibrate never',
+  };
+  const first = await run('bash nightly.sh', env);
+  expect(first).toMatchObject({
+    code: 0,
+    output: expect.stringContaining('nightly.json has 1 run of 2 levels'),
+  });
+  expect(first.output).not.toContain('gate  ');
+  const second = await run('bash nightly.sh', env);
+  expect(second).toMatchObject({
+    code: 0,
+    output: expect.stringContaining('nightly.json has 2 runs of 2 levels'),
+  });
+  // One night against another tells nothing yet.
+  expect(second.output).toContain('gate  INCONCLUSIVE');
+  const [, last] = readdirSync(path.join(cwd, 'results')).sort();
+  expect(existsSync(path.join(cwd, 'results', last!, 'gate.xml'))).toBe(true);
+});

@@ -1,0 +1,48 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, it, vi } from 'vitest';
+import { judgeGate } from '../../src/core/gate.ts';
+import type { GateVerdict } from '../../src/core/gate-check.ts';
+import { DEFAULT_POLICY } from '../../src/core/policy.ts';
+import { type Repeat, repeatOf } from '../../src/core/repeat.ts';
+import { newOut, parseReport, startBench, startServer } from '../fixtures/cli.ts';
+
+// Sixty-four runs over real sockets.
+vi.setConfig({ testTimeout: 300_000 });
+
+const A_SIDE = 4;
+/** The mock's schedule with a step of 4 ms, and all of it slower by 20 %. */
+const QUICK = '--ttft 40ms --step 4ms --seed 1';
+const SLOW = '--ttft 48ms --step 4.8ms --seed 1';
+
+/** Runs one after another against a server of its own, in sets of `A_SIDE`. */
+async function measure(flags: string, sets: number): Promise<Repeat[][]> {
+  const { url } = await startServer(flags);
+  const out = newOut();
+  const { ended } = startBench(
+    [
+      ...['sweep', '--url', url, '--isl', '50', '--osl', '10', '--concurrency', '1,4', '--requests', '16'],
+      ...['--pause', '0s', '--calibrate', 'never', '--seed', '1', '--salt', 'fixed', '--quiet'],
+      ...['--repeats', String(sets * A_SIDE), '--out', out],
+    ],
+    { serves: true },
+  );
+  expect(await ended).toMatchObject({ code: 0 });
+  return Array.from({ length: sets }, (_, set) =>
+    Array.from({ length: A_SIDE }, (_, nth) => {
+      const file = path.join(out, String(set * A_SIDE + nth + 1), 'report.json');
+      return repeatOf(parseReport(readFileSync(file, 'utf8')));
+    }),
+  );
+}
+
+it('fails at most 2 of 10 gates of one server with itself, and all of 5 where the other is slower by 20 %', async () => {
+  const [quick, slow] = await Promise.all([measure(QUICK, 11), measure(SLOW, 5)]);
+  const policy = { ...DEFAULT_POLICY, requireValid: false };
+  const verdict = (baseline: Repeat[], candidate: Repeat[]): GateVerdict =>
+    judgeGate({ baseline, anchor: null, candidate }, policy).verdict;
+  const alike = quick.slice(1).map((candidate, set) => verdict(quick[set]!, candidate));
+  expect(alike).toHaveLength(10);
+  expect(alike.filter((one) => one === 'fail').length).toBeLessThanOrEqual(2);
+  expect(slow.map((candidate, set) => verdict(quick[set]!, candidate))).toEqual(Array(5).fill('fail'));
+});

@@ -1,0 +1,175 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Report } from '../../src/core/report.ts';
+import { bench, makeFolder, parseReport } from '../fixtures/cli.ts';
+
+const SAMPLE = path.resolve('results/sample');
+const NOISE = [1, 1.01, 0.99, 1.005];
+
+/** A folder of runs like the one that comes with bench, valid and complete, their times these times as long. */
+function runs(
+  factors: readonly number[],
+  patch: (report: Report, nth: number) => Report = (report) => report,
+): string {
+  const folder = makeFolder();
+  const report = parseReport(readFileSync(path.join(SAMPLE, 'report.json'), 'utf8'));
+  for (const [nth, factor] of factors.entries()) {
+    const changed = patch(
+      {
+        ...report,
+        origin: { ...report.origin, utc: `2026-06-01T00:0${nth}:00.000Z` },
+        spec: { ...report.spec, repeat: { set: folder, number: nth + 1, of: factors.length } },
+        levels: report.levels.map((level) => ({
+          ...level,
+          validity: { verdict: 'valid', reasons: [] },
+          ttftMs: { ...level.ttftMs, p50: level.ttftMs.p50! * factor },
+          outputTokensPerS: level.outputTokensPerS! / factor,
+        })),
+      },
+      nth,
+    );
+    mkdirSync(path.join(folder, `${nth}`));
+    writeFileSync(path.join(folder, `${nth}`, 'report.json'), JSON.stringify(changed));
+  }
+  return folder;
+}
+
+function policyFile(text: string): string {
+  const file = path.join(makeFolder(), 'gate.yaml');
+  writeFileSync(file, text);
+  return file;
+}
+
+const POLICY = policyFile(
+  'metrics: {ttftMs.p50: {max_increase: 10%}, outputTokensPerS: {max_decrease: 5%}}\n',
+);
+
+async function makeBaseline(folder: string): Promise<string> {
+  const file = path.join(makeFolder(), 'baseline.json');
+  const made = await bench(['gate', folder, '--update', '--baseline', file]);
+  expect(made).toMatchObject({ code: 0, stderr: '' });
+  return file;
+}
+
+it('passes what is like the baseline and fails what is not, in each form', async () => {
+  const baseline = await makeBaseline(runs(NOISE));
+  const gate = (folder: string, words: readonly string[] = [], env: Record<string, string> = {}) =>
+    bench(['gate', folder, '--baseline', baseline, '--policy', POLICY, ...words], { env });
+  const same = await gate(runs(NOISE.toReversed()));
+  expect(same).toMatchObject({ code: 0, stderr: '' });
+  expect(same.stdout).toContain('gate  PASS');
+  expect(same.stdout).not.toContain('::');
+
+  const folder = makeFolder();
+  const junit = path.join(folder, 'gate.xml');
+  const summary = path.join(folder, 'summary.md');
+  writeFileSync(summary, 'before\n');
+  const slower = runs(NOISE.map((factor) => factor * 1.2));
+  const failed = await gate(slower, ['--junit', junit], {
+    GITHUB_STEP_SUMMARY: summary,
+    GITHUB_ACTIONS: 'true',
+  });
+  expect(failed.code).toBe(1);
+  expect(failed.stdout).toContain('gate  FAIL');
+  expect(failed.stdout).toMatch(/^::error title=bench gate%3A fail::ttftMs\.p50, all levels/m);
+  expect(readFileSync(summary, 'utf8')).toMatch(/^before\n### bench gate: ❌ fail\n/);
+  // Read by an XML parser that is not ours.
+  const cases = execFileSync('python3', [
+    '-c',
+    'import sys, xml.etree.ElementTree as e\nfor c in e.parse(sys.argv[1]).iter("testcase"): print(c.get("name"), [x.tag for x in c])',
+    junit,
+  ]).toString();
+  expect(cases).toContain("ttftMs.p50, all levels, against the baseline ['failure']");
+  expect(cases).toContain('runs: complete []');
+
+  const json = await gate(slower, ['--format', 'json', '--annotations', 'always']);
+  expect(json.code).toBe(1);
+  expect(json.stderr).toContain('::error ');
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    verdict: 'fail',
+    baseline: { repeats: { base: 4, cand: 4 } },
+  });
+  expect((await gate(slower, ['--format', 'markdown'])).stdout).toMatch(/^### bench gate: ❌ fail/);
+});
+
+it('does not tell from a single run, exit 6 where that is not enough, until eight days are known', async () => {
+  const day = (nth: number, factor: number): string =>
+    runs([factor], (report) => ({
+      ...report,
+      origin: { ...report.origin, utc: `2026-06-1${nth}T00:00:00.000Z` },
+    }));
+  const baseline = await makeBaseline(day(0, 1));
+  const one = day(9, 1.2);
+  const gate = (words: readonly string[] = []) =>
+    bench(['gate', one, '--baseline', baseline, '--policy', POLICY, ...words]);
+  expect(await gate()).toMatchObject({ code: 0, stdout: expect.stringContaining('gate  INCONCLUSIVE') });
+  expect((await gate(['--fail-inconclusive'])).code).toBe(6);
+  for (let nth = 1; nth < 8; nth++) {
+    const added = await bench([
+      'gate',
+      day(nth, NOISE[nth % 4]!),
+      '--update',
+      '--add',
+      '--baseline',
+      baseline,
+    ]);
+    expect(added).toMatchObject({ code: 0, stdout: expect.stringContaining(`has ${nth + 1} runs of`) });
+  }
+  expect(await gate()).toMatchObject({ code: 1, stdout: expect.stringContaining('gate  FAIL') });
+});
+
+it('holds runs against an anchor too', async () => {
+  const [anchor, baseline] = [
+    await makeBaseline(runs(NOISE)),
+    await makeBaseline(runs(NOISE.map((one) => one * 1.08))),
+  ];
+  const candidate = runs(NOISE.map((one) => one * 1.15));
+  const args = ['gate', candidate, '--baseline', baseline, '--policy', POLICY];
+  expect(await bench(args)).toMatchObject({
+    code: expect.any(Number),
+    stdout: expect.not.stringContaining('anchor'),
+  });
+  const anchored = await bench([...args, '--anchor', anchor]);
+  expect(anchored.code).toBe(1);
+  expect(anchored.stdout).toMatch(/fail +ttftMs\.p50 +all levels +anchor/);
+});
+
+describe('what is no gate', () => {
+  const suspect = (report: Report): Report => ({
+    ...report,
+    levels: report.levels.map((level) => ({ ...level, validity: { verdict: 'suspect', reasons: ['late'] } })),
+  });
+
+  it.each([
+    ['no baseline', ['--baseline', 'nowhere.json'], 'there is no nowhere.json'],
+    ['--add alone', ['--baseline', SAMPLE, '--add'], '--add: nothing is updated'],
+    [
+      'a policy that is not there',
+      ['--baseline', SAMPLE, '--policy', 'no.yaml'],
+      '--policy: cannot read no.yaml',
+    ],
+    ['a baseline that is none', ['--baseline', path.resolve('package.json')], 'is no report of bench'],
+    ['other levels', ['--baseline', SAMPLE, '--policy', POLICY], null],
+  ])('%s: exit 2 where it is refused', async (_, words, message) => {
+    const ended = await bench(['gate', SAMPLE, ...words]);
+    if (message === null) expect(ended.code).not.toBe(2);
+    else expect(ended).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(message) });
+  });
+
+  it('is made of no run that is suspect, and an older baseline stays as it was', async () => {
+    const baseline = await makeBaseline(runs(NOISE));
+    const before = readFileSync(baseline, 'utf8');
+    const refused = await bench(['gate', runs(NOISE, suspect), '--update', '--baseline', baseline]);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('is suspect') });
+    expect(readFileSync(baseline, 'utf8')).toBe(before);
+    const other = path.join(makeFolder(), 'missing', 'b.json');
+    const unwritable = await bench(['gate', runs(NOISE), '--update', '--baseline', other]);
+    expect(unwritable).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--baseline: cannot write'),
+    });
+    expect(existsSync(other)).toBe(false);
+  });
+});

@@ -1,0 +1,103 @@
+import { decodeFromCompressedBase64 } from 'hdr-histogram-js';
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_POLICY } from '../../src/core/policy.ts';
+import { repeatOf } from '../../src/core/repeat.ts';
+import type { LevelReport, Report } from '../../src/core/report.ts';
+import { type Baseline, baselineText, isBaseline, makeBaseline, runsOf } from '../../src/gate/baseline.ts';
+import { refusal } from '../fixtures/refusal.ts';
+import { makeCalmReport } from '../fixtures/report.ts';
+
+const MADE = { utc: '2026-06-02T00:00:00.000Z', bench: '1.2.3' };
+
+function run(nth: number, patch: Partial<Report> = {}, level: Partial<LevelReport> = {}): Report {
+  const report = makeCalmReport();
+  return {
+    ...report,
+    origin: { ...report.origin, utc: `2026-06-0${nth}T00:00:00.000Z` },
+    levels: report.levels.map((one) => ({
+      ...one,
+      status: 'complete' as const,
+      requests: { ...one.requests, failed: 0 },
+      validity: { verdict: 'valid' as const, reasons: [] },
+      ...level,
+    })),
+    ...patch,
+  };
+}
+
+const make = (reports: Report[], earlier: Baseline | null = null, policy = DEFAULT_POLICY): Baseline =>
+  makeBaseline(reports, policy, earlier, MADE);
+
+describe('a baseline', () => {
+  it('gives back what a comparison needs of its runs', () => {
+    const reports = [run(1), run(2)];
+    const document: unknown = JSON.parse(baselineText(make(reports)));
+    expect(isBaseline(document)).toBe(true);
+    const runs = runsOf(document, 'base.json');
+    expect(runs.map(({ utc }) => utc)).toEqual(reports.map(({ origin }) => origin.utc));
+    for (const [nth, repeat] of runs.entries()) {
+      const whole = repeatOf(reports[nth]!);
+      expect({ ...repeat, levels: [] }).toEqual({ ...JSON.parse(JSON.stringify(whole)), levels: [] });
+      for (const [at, level] of repeat.levels.entries()) {
+        const { values } = whole.levels[at]!;
+        expect(Object.keys(level.values)).toEqual(Object.keys(values));
+        for (const [id, value] of Object.entries(level.values))
+          expect(Math.abs(value - values[id]!)).toBeLessThanOrEqual(Math.abs(values[id]!) * 1e-6);
+      }
+    }
+  });
+
+  it('holds the histograms of all runs, and no records', () => {
+    const reports = [run(1), run(2), run(3)];
+    const baseline = make(reports);
+    const one = decodeFromCompressedBase64(reports[0]!.levels[0]!.histograms.ttftMs);
+    const all = decodeFromCompressedBase64(baseline.histograms[0]!.ttftMs);
+    expect(all.totalCount).toBe(3 * one.totalCount);
+    expect(all.getValueAtPercentile(50)).toBe(one.getValueAtPercentile(50));
+    expect(baselineText(baseline)).not.toContain('chunkUs');
+  });
+
+  it('takes further runs, once each, that are of its kind', () => {
+    const first = make([run(1)]);
+    const both = make([run(2)], first);
+    expect(both.runs.map(({ utc }) => utc)).toEqual([run(1).origin.utc, run(2).origin.utc]);
+    const count = (baseline: Baseline): number =>
+      decodeFromCompressedBase64(baseline.histograms[0]!.e2eMs).totalCount;
+    expect(count(both)).toBe(2 * count(first));
+    expect(refusal(() => make([run(1)], first)).message).toContain('is in the baseline already');
+    const corpus = run(2, { prompts: { ...run(2).prompts, text: 'corpus' } });
+    expect(refusal(() => make([corpus], first)).message).toContain(
+      'must be alike: prompt text: words and corpus',
+    );
+  });
+
+  it.each([
+    ['interrupted', run(1, { status: 'interrupted' }), 'it is interrupted'],
+    ['partial', run(1, {}, { status: 'partial' }), 'is partial'],
+    [
+      'failing',
+      run(1, {}, { requests: { ...run(1).levels[0]!.requests, sent: 10, failed: 1 } }),
+      '1 of 10 requests failed',
+    ],
+    ['suspect', run(1, {}, { validity: { verdict: 'suspect', reasons: ['late'] } }), 'is suspect'],
+  ])('is not made of a run that is %s', (_, report, message) => {
+    expect(refusal(() => make([run(2), report]))).toMatchObject({
+      exitCode: 2,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  it('is made of a suspect run where the policy allows that', () => {
+    const suspect = run(1, {}, { validity: { verdict: 'suspect', reasons: [] } });
+    expect(make([suspect], null, { ...DEFAULT_POLICY, requireValid: false }).runs).toHaveLength(1);
+  });
+
+  it('of another version, or without runs, is refused', () => {
+    expect(refusal(() => runsOf({ kind: 'bench baseline', schema: 2 }, 'b.json')).message).toContain(
+      'version 2',
+    );
+    expect(refusal(() => runsOf({ ...make([run(1)]), runs: [] }, 'b.json')).message).toContain(
+      'without runs',
+    );
+  });
+});

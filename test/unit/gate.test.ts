@@ -1,0 +1,267 @@
+import { describe, expect, it } from 'vitest';
+import { judgeGate } from '../../src/core/gate.ts';
+import { ALPHA, type Check } from '../../src/core/gate-check.ts';
+import type { Policy, Rule } from '../../src/core/policy.ts';
+import type { Repeat, RepeatLevel } from '../../src/core/repeat.ts';
+import { refusal } from '../fixtures/refusal.ts';
+import { makeRepeat, makeRepeatLevel } from '../fixtures/repeats.ts';
+
+/** Five runs that differ by about 1 %. */
+const NOISE = [1, 1.01, 0.99, 1.005, 0.995];
+
+const rule = (metric: string, patch: Partial<Rule> = {}): Rule => ({
+  metric,
+  level: null,
+  worseRatio: 0.05,
+  limit: null,
+  ...patch,
+});
+
+const policy = (rules: readonly Rule[], patch: Partial<Policy> = {}): Policy => ({
+  rules,
+  maxFailureRatio: 0,
+  requireValid: false,
+  requireExact: false,
+  ...patch,
+});
+
+/** Runs of two levels, with these factors on both metrics. */
+function side(
+  factor: { readonly ttft?: number; readonly perS?: number } = {},
+  patch: Partial<RepeatLevel> = {},
+  of: Partial<Repeat> = {},
+): Repeat[] {
+  return NOISE.map((noise, nth) =>
+    makeRepeat(
+      [8, 64].map((concurrency) =>
+        makeRepeatLevel(
+          concurrency,
+          {
+            'ttftMs.p50': 3 * concurrency * noise * (factor.ttft ?? 1),
+            'itlMs.p95': 20 * noise,
+            outputTokensPerS: 100 * concurrency * NOISE[(nth + 2) % 5]! * (factor.perS ?? 1),
+          },
+          patch,
+        ),
+      ),
+      of,
+    ),
+  );
+}
+
+const judge = (candidate: Repeat[], of: Policy, anchor: Repeat[] | null = null) =>
+  judgeGate({ baseline: side(), anchor, candidate }, of);
+
+const ofMetrics = (checks: readonly Check[]) =>
+  checks.filter(({ against }) => against !== 'runs').map(({ name, verdict }) => [name, verdict]);
+
+describe('a change', () => {
+  it.each([
+    ['ttftMs.p50', { ttft: 1.1 }, 'fail'],
+    ['ttftMs.p50', { ttft: 0.8 }, 'pass'],
+    ['ttftMs.p50', {}, 'pass'],
+    // Sure to be there, and within the margin of 5 %.
+    ['ttftMs.p50', { ttft: 1.03 }, 'pass'],
+    // The estimate is within, its bound is not.
+    ['ttftMs.p50', { ttft: 1.045 }, 'inconclusive'],
+    ['outputTokensPerS', { perS: 0.9 }, 'fail'],
+    ['outputTokensPerS', { perS: 1.2 }, 'pass'],
+    // A fall by 4.9 % is within 5 %, though the way back would be a rise by more.
+    ['outputTokensPerS', { perS: 0.951 }, 'inconclusive'],
+  ])('of %s by %j: %s', (metric, factor, verdict) => {
+    const result = judge(side(factor), policy([rule(metric)]));
+    expect(ofMetrics(result.checks)).toEqual([[metric, verdict]]);
+    expect(result.verdict).toBe(verdict);
+  });
+
+  it('fails only when its p of all that is asked is at most one in twenty', () => {
+    const wide = [1, 1.1, 0.9, 1.05, 0.95];
+    const runs = (factor: number): Repeat[] =>
+      wide.map((noise) =>
+        makeRepeat([
+          makeRepeatLevel(8, {
+            'ttftMs.p50': 100 * noise * factor,
+            'tpotMs.p50': 10,
+            'e2eMs.p50': 1_000,
+            'itlMs.p50': 10,
+          }),
+        ]),
+      );
+    const judged = (metrics: readonly string[]): Check => {
+      const sides = { baseline: runs(1), anchor: null, candidate: runs(1.12) };
+      return judgeGate(sides, policy(metrics.map((metric) => rule(metric)))).checks.find(
+        ({ name }) => name === 'ttftMs.p50',
+      )!;
+    };
+    const alone = judged(['ttftMs.p50']);
+    expect(alone).toMatchObject({ verdict: 'fail', pAdjusted: alone.change!.pWorse });
+    const among = judged(['ttftMs.p50', 'tpotMs.p50', 'e2eMs.p50', 'itlMs.p50']);
+    expect(among.pAdjusted).toBeCloseTo(4 * alone.pAdjusted!, 12);
+    expect(among.pAdjusted).toBeGreaterThan(ALPHA);
+    expect(among).toMatchObject({
+      verdict: 'inconclusive',
+      why: expect.stringContaining('worse by 12 %, which may be chance'),
+    });
+  });
+
+  it('at a level that no rule names is told and decides nothing', () => {
+    const candidate = side().map((run) => ({
+      ...run,
+      levels: run.levels.map((level, nth) =>
+        nth === 0
+          ? level
+          : { ...level, values: { ...level.values, 'ttftMs.p50': level.values['ttftMs.p50']! * 1.08 } },
+      ),
+    }));
+    const overall = judge(candidate, policy([rule('ttftMs.p50')]));
+    expect(overall.verdict).toBe('pass');
+    expect(overall.advisory.map(({ level }) => level?.concurrency)).toEqual([64]);
+    const named = judge(
+      candidate,
+      policy([rule('ttftMs.p50'), rule('ttftMs.p50', { level: { concurrency: 64 } })]),
+    );
+    expect(ofMetrics(named.checks)).toEqual([
+      ['ttftMs.p50', 'pass'],
+      ['ttftMs.p50', 'fail'],
+    ]);
+    expect(named.advisory).toEqual([]);
+    expect(
+      refusal(() => judge(candidate, policy([rule('ttftMs.p50', { level: { concurrency: 7 } })]))),
+    ).toMatchObject({
+      message: 'the policy names a level that is not measured: concurrency 7',
+      exitCode: 2,
+    });
+  });
+
+  it('is held against an anchor too, so that small losses do not add up', () => {
+    const anchor = side({ ttft: 0.9 });
+    const alone = judge(side({ ttft: 1.02 }), policy([rule('ttftMs.p50')]));
+    expect(alone.verdict).toBe('pass');
+    const both = judge(side({ ttft: 1.02 }), policy([rule('ttftMs.p50')]), anchor);
+    expect(
+      both.checks.filter(({ name }) => name === 'ttftMs.p50').map((one) => [one.against, one.verdict]),
+    ).toEqual([
+      ['baseline', 'pass'],
+      ['anchor', 'fail'],
+    ]);
+    expect(both.anchor?.repeats).toEqual({ base: 5, cand: 5 });
+    expect(both.verdict).toBe('fail');
+  });
+
+  it('of a single run is inconclusive, unless the baseline is of eight days', () => {
+    const days = (count: number): Repeat[] =>
+      Array.from({ length: count }, (_, day) => ({
+        ...side()[day % 5]!,
+        set: `day ${day}`,
+      }));
+    const one = (factor: number): Repeat[] => side({ ttft: factor }).slice(0, 1);
+    const against = (baseline: Repeat[], factor: number) =>
+      judgeGate({ baseline, anchor: null, candidate: one(factor) }, policy([rule('ttftMs.p50')]));
+    expect(against(days(7), 1.5)).toMatchObject({ verdict: 'inconclusive' });
+    expect(against(days(7), 1.5).checks.at(-1)!.why).toContain(
+      'a baseline of 8 runs made at different times',
+    );
+    expect(against(side().concat(side()), 1.5).verdict).toBe('inconclusive');
+    expect(against(days(8), 1.5)).toMatchObject({ verdict: 'fail' });
+    expect(against(days(8), 1).verdict).toBe('pass');
+    expect(against(days(8), 1.5).checks.at(-1)!.change!.grounds).toBe('history');
+  });
+});
+
+describe('a limit', () => {
+  const limit = (metric: string, value: number, level: Rule['level'] = null): Policy =>
+    policy([rule(metric, { worseRatio: null, limit: value, level })]);
+
+  it.each([
+    ['itlMs.p95', 30, 'pass'],
+    ['itlMs.p95', 15, 'fail'],
+    ['itlMs.p95', 20.05, 'inconclusive'],
+    ['outputTokensPerS', 700, 'pass'],
+    ['outputTokensPerS', 10_000, 'fail'],
+  ])('of %s at %s: %s', (metric, value, verdict) => {
+    const result = judge(side(), limit(metric, value, { concurrency: 64 }));
+    expect(ofMetrics(result.checks)).toEqual([[metric, verdict]]);
+  });
+
+  it('is kept at each level', () => {
+    const result = judge(side(), limit('outputTokensPerS', 1_000));
+    expect(
+      result.checks
+        .filter(({ against }) => against === 'limit')
+        .map((one) => [one.level?.concurrency, one.verdict]),
+    ).toEqual([
+      [8, 'fail'],
+      [64, 'pass'],
+    ]);
+    expect(result.verdict).toBe('fail');
+  });
+
+  it('of few runs is kept by each as measured', () => {
+    const few = (value: number): string =>
+      judgeGate(
+        { baseline: side(), anchor: null, candidate: side().slice(1, 3) },
+        limit('itlMs.p95', value, { concurrency: 8 }),
+      ).verdict;
+    expect([few(30), few(20), few(15)]).toEqual(['pass', 'inconclusive', 'fail']);
+  });
+
+  it('leaves out levels with too few requests where there are others, and says so', () => {
+    const thin = side().map((run) => ({
+      ...run,
+      levels: run.levels.map((level, nth) => (nth === 0 ? { ...level, good: 20 } : level)),
+    }));
+    const { checks } = judge(thin, limit('itlMs.p95', 30));
+    expect(checks.filter(({ against }) => against === 'limit')).toMatchObject([
+      {
+        level: { concurrency: 64 },
+        verdict: 'pass',
+        asked: 'at most 30 ms (1 levels have too few requests)',
+      },
+    ]);
+    const all = judge(side({}, { good: 20 }), limit('itlMs.p95', 30));
+    expect(ofMetrics(all.checks)).toEqual([
+      ['itlMs.p95', 'inconclusive'],
+      ['itlMs.p95', 'inconclusive'],
+    ]);
+  });
+});
+
+describe('the runs', () => {
+  const quiet = policy([rule('ttftMs.p50')]);
+  const verdicts = (candidate: Repeat[], of: Policy) =>
+    Object.fromEntries(
+      judge(candidate, of)
+        .checks.filter(({ against }) => against === 'runs')
+        .map(({ name, verdict, why }) => [name, `${verdict}: ${why}`]),
+    );
+
+  it('are complete, and fail no more than is allowed', () => {
+    expect(verdicts(side(), quiet)).toEqual({
+      complete: 'pass: 5 runs of 10 levels in all',
+      failures: 'pass: 0 of 4000 requests failed',
+    });
+    expect(verdicts(side({}, {}, { status: 'interrupted' }), quiet)['complete']).toMatch(
+      /^fail: the run of .* is interrupted; .* and 2 more$/,
+    );
+    const failing = side({}, { failed: 4, good: 396 });
+    expect(verdicts(failing, quiet)['failures']).toContain('fail: 4 of 400 failed at 4000x1000 C=8');
+    // Their latencies are of the good ones alone, and are compared where that is allowed.
+    expect(judge(failing, quiet).checks.at(-1)!.verdict).toBe('inconclusive');
+    expect(judge(failing, policy(quiet.rules, { maxFailureRatio: 0.01 })).verdict).toBe('pass');
+  });
+
+  it('are valid and exact where that is asked', () => {
+    const asked = policy(quiet.rules, { requireValid: true, requireExact: true });
+    expect(judge(side(), asked).verdict).toBe('pass');
+    expect(verdicts(side({}, { verdict: 'suspect' }), asked)['valid']).toContain(
+      'fail: 4000x1000 C=8 is suspect',
+    );
+    expect(verdicts(side({}, { inexact: 2 }), asked)['exact']).toContain('fail: 2 lengths at 4000x1000 C=8');
+    expect(judge(side({}, { verdict: 'suspect', inexact: 2 }), quiet).verdict).toBe('pass');
+  });
+
+  it('of other levels than the baseline are refused', () => {
+    const fewer = side().map((run) => ({ ...run, levels: run.levels.slice(1) }));
+    expect(refusal(() => judge(fewer, quiet)).message).toContain('not comparable: shapes');
+  });
+});
