@@ -12,7 +12,7 @@ import { scriptedStack } from '../fixtures/stack.ts';
 vi.setConfig({ testTimeout: 180_000 });
 
 const README = readFileSync('README.md', 'utf8');
-const SWEEP = '--isl 50 --osl 5 --concurrency 1,8 --repeats 5 --pause 0s --calibrate never';
+const SWEEP = '--isl 50 --osl 5 --concurrency 1,8 --repeats 4 --pause 0s --calibrate never';
 
 /** The fenced block that follows a line of the README. */
 function blockAfter(line: string): string {
@@ -71,7 +71,7 @@ async function runWorkflow(commands: readonly string[]): Promise<void> {
   );
   expect(first).toMatchObject({
     code: 0,
-    output: expect.stringContaining('baseline.json has 5 runs of 2 levels'),
+    output: expect.stringContaining('baseline.json has 4 runs of 2 levels'),
   });
   expect(await run(measure, env)).toMatchObject({ code: 0 });
   const judged = await run(gate, env);
