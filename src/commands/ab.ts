@@ -52,14 +52,16 @@ const AB_OPTIONS = {
 
 type AbArgs = InferredOptionTypes<typeof AB_OPTIONS>;
 
-/** Whose turn it is, for `repeats` of each: A B B A, so that what drifts evenly is the same for both. */
+/** Whose turn it is, for an even number of repeats of each: A B B A, so that what drifts evenly is the same for both. */
 export function abOrder(repeats: number): Side[] {
   return Array.from({ length: 2 * repeats }, (_, nth) => (nth % 4 === 0 || nth % 4 === 3 ? 'a' : 'b'));
 }
 
 /** `bench ab`: two servers that are there, measured in turn. Exit 1 when B is worse over all levels. */
 async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
-  const repeats = whole(args.repeats, 1, '--repeats');
+  const repeats = whole(args.repeats, 2, '--repeats');
+  if (repeats % 2 === 1)
+    throw usageError(`--repeats: ${repeats} is odd, and A B B A has two of each`, 'give an even number');
   const marginRatio = parseMargin(args.margin);
   for (const metric of args.metric) lessIsBetter(metric);
   if (args.a === args.b)
@@ -69,7 +71,10 @@ async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
   const sides = { a: sideOf(told, args.a), b: sideOf(told, args.b) };
   const directory =
     args.out ?? path.join('results', `${fileStamp(startClock().origin.utc)}-${args.name ?? 'ab'}`);
-  refuseRunFolder(directory);
+  refuseRunFolder(
+    directory,
+    Array.from({ length: repeats }, (_, nth) => [`a/${nth + 1}`, `b/${nth + 1}`]).flat(),
+  );
   const set = newSet();
   const counts = { a: 0, b: 0 };
   const ends: Record<Side, RunEnd[]> = { a: [], b: [] };
@@ -113,10 +118,14 @@ function tell(
   what: { readonly metrics: readonly string[]; readonly marginRatio: number },
   args: Pick<AbArgs, 'json' | 'quiet'>,
 ): ExitCode {
-  const of = (side: Side): Repeat[] => ends[side].map(({ report }) => repeatOf(report));
-  if (ends.a.length === 0 || ends.b.length === 0) return EXIT.ok;
-  // A run that was cut has other levels; the page says so.
-  const comparison = compareRuns(of('a'), of('b'), { ...what, anyway: true });
+  const of = (side: Side): Repeat[] =>
+    ends[side].flatMap(({ report }) => (report.status === 'complete' ? [repeatOf(report)] : []));
+  const [a, b] = [of('a'), of('b')];
+  const cut = ends.a.length + ends.b.length - a.length - b.length;
+  if (cut > 0)
+    process.stderr.write(`${cut} of the runs ${cut === 1 ? 'is' : 'are'} not complete and not compared\n`);
+  if (a.length === 0 || b.length === 0) return EXIT.ok;
+  const comparison = compareRuns(a, b, { ...what, anyway: true });
   return args.quiet && !args.json ? verdictCode(comparison) : tellComparison(comparison, args.json);
 }
 

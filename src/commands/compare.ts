@@ -2,6 +2,7 @@ import type { InferredOptionTypes, Options } from 'yargs';
 import { COMPARED, type Comparison, compareRuns, MARGIN_RATIO } from '../core/compare.ts';
 import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
 import type { Repeat } from '../core/repeat.ts';
+import { parseRatio } from '../core/units.ts';
 import { renderComparison } from '../exporters/comparison-table.ts';
 import { pageStyle } from './page.ts';
 import { readRepeats } from './runs.ts';
@@ -66,9 +67,8 @@ export function verdictCode({ changes }: Comparison): ExitCode {
 
 /** A share of `--margin`: `2%` or `0.02`. Exit 2 outside of 0 to 100 %. */
 export function parseMargin(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(text.trim());
-  const ratio = match === null ? Number.NaN : Number(match[1]) / (match[2] === '%' ? 100 : 1);
-  if (ratio >= 0 && ratio < 1) return ratio;
+  const ratio = parseRatio(text);
+  if (ratio !== null && ratio < 1) return ratio;
   throw usageError(`--margin: "${text}" is no share`, 'write it as 2% or 0.02');
 }
 

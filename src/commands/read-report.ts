@@ -27,6 +27,10 @@ export function asReport(file: string, document: unknown): Report {
       'use the bench that wrote it',
     );
   }
+  const parts = ['spec', 'target', 'prompts', 'provenance', 'origin', 'tags', 'definitions'] as const;
+  const lacking = parts.find((part) => typeof report[part] !== 'object' || report[part] === null);
+  if (lacking !== undefined)
+    throw usageError(`${file} is a report without ${lacking}`, 'it was cut or changed by something else');
   return report;
 }
 

@@ -1,10 +1,12 @@
 import path from 'node:path';
-import type { ExitCode } from '../core/errors.ts';
+import { type ExitCode, worstExit } from '../core/errors.ts';
 import { startClock } from '../host/clock.ts';
 import { RunStore } from '../host/store.ts';
 import { newSalt } from './arguments.ts';
-import { measureOnce, type OneRun } from './one-run.ts';
+import { measureOnce, type OneRun, type RunEnd } from './one-run.ts';
+import { readReport } from './read-report.ts';
 import type { EarlierWork } from './resume.ts';
+import { exitCodeOf } from './sweep-run.ts';
 import { type Telling, tellRuns } from './telling.ts';
 import { runTurns, type Turn } from './turns.ts';
 
@@ -55,8 +57,22 @@ export async function measureRepeats(
       };
     });
   const { ends, exitCode } = await runTurns(turns, { pauseMs: run.spec.pauseMs, quiet: run.quiet });
-  tellRuns(ends, directory, how);
-  return exitCode;
+  const before = numbers
+    .filter((number) => earlier?.runs.get(number) === null)
+    .map((number) => endOf(path.join(directory, `${number}`)));
+  const all = [...before, ...ends].sort((a, b) => numberOf(a) - numberOf(b));
+  tellRuns(all, directory, how);
+  return worstExit([exitCode, ...before.map((end) => end.exitCode)]);
+}
+
+/** A run that was complete before. */
+function endOf(directory: string): RunEnd {
+  const report = readReport(directory);
+  return { report, directory, exitCode: exitCodeOf(report, []), whole: true };
+}
+
+function numberOf({ report }: RunEnd): number {
+  return report.spec.repeat!.number;
 }
 
 /** A name that no other command's runs have. */

@@ -57,6 +57,12 @@ function reportRuns(args: ReportArgs, kinds: readonly ExportKind[], runs: readon
   if (kinds.length > 0 || !['table', 'json'].includes(args.format))
     throw usageError(`${args.dir} holds ${runs.length} runs`, `name one of them, as in ${runs[0]}`);
   const reports = runs.map(readReport);
+  const sets = new Set(reports.map(({ spec, origin }) => spec.repeat?.set ?? origin.utc));
+  if (sets.size > 1)
+    throw usageError(
+      `${args.dir} holds runs of ${sets.size} commands`,
+      `name one of them, as in ${runs[0]}, or compare them: bench compare`,
+    );
   process.stdout.write(
     args.format === 'json'
       ? reports.map((report) => `${JSON.stringify(report)}\n`).join('')

@@ -4,7 +4,7 @@ import { errorText, usageError } from '../core/errors.ts';
 import { type Repeat, repeatOf } from '../core/repeat.ts';
 import type { Report } from '../core/report.ts';
 import { isBaseline, runsOf } from '../gate/baseline.ts';
-import { readReport } from './read-report.ts';
+import { asReport, readReport } from './read-report.ts';
 
 const REPORT_FILE = 'report.json';
 
@@ -20,7 +20,7 @@ export function readRuns(place: string): Report[] {
 export function readRepeats(place: string): Repeat[] {
   if (isFolder(place)) return readRuns(place).map(repeatOf);
   const document = readDocument(place);
-  return isBaseline(document) ? runsOf(document, place) : [repeatOf(readReport(place))];
+  return isBaseline(document) ? runsOf(document, place) : [repeatOf(asReport(place, document))];
 }
 
 /** The folder itself where it is that of a run, else those inside of it that are; `10` comes behind `9`. */

@@ -252,7 +252,7 @@ function estimateNote({ template }: PromptFacts): string {
 }
 
 /** The exit code that a finished run earned, by the table of core/errors; `causes` are those of its end. */
-function exitCodeOf(report: Report, causes: readonly (ExitCode | null)[]): ExitCode {
+export function exitCodeOf(report: Report, causes: readonly (ExitCode | null)[]): ExitCode {
   const codes = causes.filter((code) => code !== null);
   const sent = sum(report.levels.map((level) => level.requests.sent));
   const failed = sum(report.levels.map((level) => level.requests.failed));

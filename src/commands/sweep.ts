@@ -93,7 +93,11 @@ async function measure(
   const clock = startClock(only?.origin);
   const directory =
     args.resume ?? args.out ?? path.join('results', `${fileStamp(clock.origin.utc)}-${first.name}`);
-  if (repeats > 1) refuseRunFolder(directory);
+  if (repeats > 1 && earlier === null)
+    refuseRunFolder(
+      directory,
+      Array.from({ length: repeats }, (_, nth) => `${nth + 1}`),
+    );
   if (args.stack !== undefined || args['stack-run'] !== undefined) {
     // The readers of stack files are loaded for those alone who have one.
     const { attachStack, launchStack } = await import('./stack/session.ts');

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { ExitCode } from '../core/errors.ts';
+import type { Report } from '../core/report.ts';
 import type { ExportKind } from '../exporters/export-kind.ts';
 import { renderRepeats } from '../exporters/repeats-table.ts';
 import { exportDirectory } from './exports.ts';
@@ -30,8 +31,17 @@ export function tellRuns(ends: readonly RunEnd[], directory: string, how: Tellin
   const reports = ends.map(({ report }) => report);
   if (how.json) process.stdout.write(reports.map((report) => `${JSON.stringify(report)}\n`).join(''));
   else if (!how.quiet)
-    process.stdout.write(`${renderRepeats(reports, pageStyle())}\nresults: ${directory}\n`);
+    process.stdout.write(
+      `${renderRepeats(reports, pageStyle())}\n${howToGoOn(reports, directory)}results: ${directory}\n`,
+    );
   exportRuns(ends, directory, how);
+}
+
+/** What to do where not all repeats are complete. */
+function howToGoOn(reports: readonly Report[], directory: string): string {
+  const complete = reports.filter(({ status }) => status === 'complete').length;
+  const of = reports[0]?.spec.repeat?.of ?? complete;
+  return complete >= of ? '' : `go on with it: bench sweep --resume ${directory}\n`;
 }
 
 /** Writes the exports of several runs of one folder, below `--export-dir` as the runs lie in that folder. */

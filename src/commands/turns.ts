@@ -68,8 +68,12 @@ async function pause(ms: number): Promise<ExitCode | null> {
   }
 }
 
-/** Refuses a folder for several runs that is that of a run itself (exit 2). */
-export function refuseRunFolder(directory: string): void {
-  if (existsSync(path.join(directory, RECORDS_FILE)))
-    throw usageError(`--out: ${directory} already holds a run`, 'choose another folder');
+/** Refuses a folder for several runs that holds one itself, or one of the names that these will have (exit 2). */
+export function refuseRunFolder(directory: string, names: readonly string[]): void {
+  const taken = ['', ...names].find((name) => existsSync(path.join(directory, name, RECORDS_FILE)));
+  if (taken !== undefined)
+    throw usageError(
+      `--out: ${path.join(directory, taken)} already holds a run`,
+      'choose another folder, or go on with it: bench sweep --resume DIR',
+    );
 }

@@ -1,8 +1,8 @@
-import { geometricMean, sum } from './distribution.ts';
+import { geometricMean, greatest, sum } from './distribution.ts';
 import { usageError } from './errors.ts';
 import { lessIsBetter } from './metric-ids.ts';
 import { differences, type FactDifference, obstaclesTo } from './provenance-differences.ts';
-import { bySet, type LevelKey, type Repeat, type RepeatLevel, sameLevel } from './repeat.ts';
+import { bySet, type LevelKey, type Repeat, type RepeatLevel, refuseTwice, sameLevel } from './repeat.ts';
 import { ENOUGH_SAMPLES } from './stats.ts';
 import { historyChange, LEAST_HISTORY, LEAST_REPEATS, type LogChange, welchChange } from './welch.ts';
 
@@ -50,6 +50,8 @@ export interface Change {
   readonly verdict: ChangeVerdict;
   /** Why it cannot be told; null otherwise. */
   readonly reason: string | null;
+  /** Levels with too few requests for this percentile, which the mean over levels leaves out. */
+  readonly thinLevels: number;
 }
 
 /** What came of comparing two sides. */
@@ -86,6 +88,8 @@ export function compareRuns(
   options: CompareOptions,
 ): Comparison {
   for (const metric of options.metrics) lessIsBetter(metric);
+  refuseTwice(base, 'baseline');
+  refuseTwice(cand, 'candidate');
   const found = differences(base, cand);
   const obstacles = obstaclesTo(base, cand);
   if (obstacles.length > 0 && !options.anyway)
@@ -126,6 +130,7 @@ interface Sides {
 interface AtLevel {
   readonly change: Change;
   readonly obstacle: string | null;
+  readonly isThin: boolean;
 }
 
 function changeAt(metric: string, key: LevelKey, sides: Sides, options: CompareOptions): AtLevel {
@@ -133,13 +138,14 @@ function changeAt(metric: string, key: LevelKey, sides: Sides, options: CompareO
   const cand = sides.cand.map((run) => levelOf(run, key)!);
   const values = { base: valuesOf(metric, base), cand: valuesOf(metric, cand) };
   const mayFail = options.maxFailureRatio ?? 0;
+  const thin = tooThin(metric, [base, cand]);
+  const cut = notWhole(base, 'baseline', mayFail) ?? notWhole(cand, 'candidate', mayFail);
   const obstacle =
-    notWhole(base, 'baseline', mayFail) ??
-    notWhole(cand, 'candidate', mayFail) ??
-    tooThin(metric, [base, cand]) ??
+    cut ??
+    thin ??
     (values.base.length < base.length || values.cand.length < cand.length ? 'a repeat has no value' : null);
   const change = judged(metric, key, values, sides, obstacle, options);
-  return { change, obstacle };
+  return { change, obstacle, isThin: cut === null && thin !== null };
 }
 
 function valuesOf(metric: string, levels: readonly RepeatLevel[]): number[] {
@@ -147,12 +153,15 @@ function valuesOf(metric: string, levels: readonly RepeatLevel[]): number[] {
 }
 
 function notWhole(levels: readonly RepeatLevel[], side: string, maxFailureRatio: number): string | null {
-  const broken = levels.filter(
-    ({ status, sent, failed }) => status !== 'complete' || failed > maxFailureRatio * sent,
-  ).length;
+  const broken = levels.filter((level) => isBroken(level, maxFailureRatio)).length;
   return broken === 0
     ? null
     : `${broken} of ${levels.length} repeats of the ${side} are partial or had failures`;
+}
+
+/** Whether a level is partial, or had more failures than it may have. */
+export function isBroken({ status, sent, failed }: RepeatLevel, maxFailureRatio: number): boolean {
+  return status !== 'complete' || failed > maxFailureRatio * sent;
 }
 
 /** Why a percentile of these levels is none: it stands on all good requests of a side, which are too few. null when they are not. */
@@ -169,13 +178,10 @@ interface Values {
   readonly cand: readonly number[];
 }
 
-/** The geometric mean over levels of each repeat, compared as one number. */
-function overLevels(
-  metric: string,
-  levels: readonly AtLevel[],
-  sides: Sides,
-  options: CompareOptions,
-): Change {
+/** The geometric mean over levels of each repeat, compared as one number; without those too thin for it, while there are others. */
+function overLevels(metric: string, all: readonly AtLevel[], sides: Sides, options: CompareOptions): Change {
+  const thick = all.filter(({ isThin }) => !isThin);
+  const levels = thick.length === 0 ? all : thick;
   const obstacle = levels.find((one) => one.obstacle !== null)?.obstacle ?? null;
   const over = (side: 'base' | 'cand'): number[] => {
     const repeats = Math.min(...levels.map(({ change }) => change[side].length));
@@ -183,7 +189,8 @@ function overLevels(
       geometricMean(levels.map(({ change }) => change[side][nth]!)),
     );
   };
-  return judged(metric, null, { base: over('base'), cand: over('cand') }, sides, obstacle, options);
+  const change = judged(metric, null, { base: over('base'), cand: over('cand') }, sides, obstacle, options);
+  return { ...change, thinLevels: all.length - levels.length };
 }
 
 function judged(
@@ -211,12 +218,14 @@ function judged(
     grounds: change?.grounds ?? null,
     verdict: change === null ? 'cannot tell' : verdictOf(change, metric, marginRatio),
     reason: 'reason' in told ? told.reason : null,
+    thinLevels: 0,
   };
 }
 
 /**
  * The change with what its bounds stand on, or why there are none. Where both sides have enough runs made at different times,
- * these are compared, each with the mean of what was made in one go; else a long history stands for the variance; else the repeats.
+ * these are compared, each with the mean of what was made in one go; else a long history stands for the variance; else the repeats
+ * of one go on each side. Repeats are never mixed with runs of other times: they differ by less.
  */
 function groundedChange(
   { base, cand }: Values,
@@ -228,7 +237,18 @@ function groundedChange(
     change === null ? { reason: 'a value is not positive' } : { ...change, grounds };
   if (Math.min(sets.base.length, sets.cand.length) >= LEAST_REPEATS)
     return tell(welchChange(sets.base, sets.cand), 'sets');
-  if (sets.base.length >= LEAST_HISTORY) return tell(historyChange(sets.base, sets.cand), 'history');
+  const goes = { base: bySet(sides.base), cand: bySet(sides.cand) };
+  if (sets.base.length >= LEAST_HISTORY) {
+    // A mean of few runs differs by more than those of the history do.
+    const needed = greatest(goes.base.map(({ length }) => length));
+    if (goes.cand.some(({ length }) => length < needed))
+      return { reason: `each time of the baseline has up to ${needed} runs, so the candidate needs as many` };
+    return tell(historyChange(sets.base, sets.cand), 'history');
+  }
+  if (sets.base.length > 1 || sets.cand.length > 1)
+    return {
+      reason: `runs of ${sets.base.length} and ${sets.cand.length} times: one time a side (with ${LEAST_REPEATS} repeats), at least ${LEAST_REPEATS} times a side, or a baseline of ${LEAST_HISTORY} times can be told`,
+    };
   if (Math.min(base.length, cand.length) >= LEAST_REPEATS) return tell(welchChange(base, cand), 'repeats');
   return {
     reason: `at least ${LEAST_REPEATS} repeats a side are needed, or a baseline of ${LEAST_HISTORY} runs made at different times; there are ${base.length} and ${cand.length} repeats`,
@@ -237,7 +257,7 @@ function groundedChange(
 
 /** The geometric mean of each set of runs that were made in one go. */
 function setMeans(values: readonly number[], runs: readonly Repeat[]): number[] {
-  const named = values.map((value, nth) => ({ value, set: runs[nth]!.set }));
+  const named = values.map((value, nth) => ({ value, set: runs[nth]!.set, utc: runs[nth]!.utc }));
   return bySet(named).map((ones) => geometricMean(ones.map(({ value }) => value)));
 }
 

@@ -1,4 +1,4 @@
-import { tooThin } from './compare.ts';
+import { isBroken, tooThin } from './compare.ts';
 import { ALPHA, adjusted, type Check, limitText, meanOf, pText } from './gate-check.ts';
 import { lessIsBetter } from './metric-ids.ts';
 import { agrees, noSuchLevel, type Policy } from './policy.ts';
@@ -35,8 +35,9 @@ function limitDrafts(cand: readonly Repeat[], { rules, maxFailureRatio }: Policy
     if (limit === null) return [];
     const keys = cand[0]!.levels.filter((one) => level === null || agrees(one, level));
     if (keys.length === 0) throw noSuchLevel(level!);
-    const thick =
-      level === null ? keys.filter((key) => tooThin(metric, [levelsAt(cand, key)]) === null) : keys;
+    const isThin = (levels: readonly RepeatLevel[]): boolean =>
+      tooThin(metric, [levels]) !== null && !levels.some((one) => isBroken(one, maxFailureRatio));
+    const thick = level === null ? keys.filter((key) => !isThin(levelsAt(cand, key))) : keys;
     const judged = thick.length === 0 ? keys : thick;
     const thinLevels = keys.length - judged.length;
     return judged.map((key) => ({
@@ -58,12 +59,10 @@ function limitDraft(
   maxFailureRatio: number,
 ): Omit<LimitDraft, 'thinLevels'> {
   const values = levels.flatMap(({ values }) => values[metric] ?? []);
-  const broken = levels.some(
-    ({ status, sent, failed }) => status !== 'complete' || failed > maxFailureRatio * sent,
-  );
+  const broken = levels.some((level) => isBroken(level, maxFailureRatio));
   const reason =
-    tooThin(metric, [levels]) ??
     (broken ? 'a repeat is partial or had failures' : null) ??
+    tooThin(metric, [levels]) ??
     (values.length < levels.length || values.length === 0 ? 'a repeat has no value' : null);
   const change = reason !== null || values.length < LEAST_REPEATS ? null : changeFrom(limit, values);
   const p = change === null ? null : lessIsBetter(metric) ? change.pRise : change.pFall;

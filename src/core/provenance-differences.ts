@@ -28,12 +28,11 @@ interface Values {
 
 function valuesByFact(runs: readonly Repeat[]): Map<string, Values> {
   const found = new Map<string, Values>();
+  for (const { facts } of runs)
+    for (const [fact, , incidental = false] of facts) found.set(fact, { values: new Set(), incidental });
   for (const { facts } of runs) {
-    for (const [fact, value, incidental = false] of facts) {
-      const known = found.get(fact) ?? { values: new Set(), incidental };
-      known.values.add(value ?? '-');
-      found.set(fact, known);
-    }
+    const told = new Map(facts.map(([fact, value]) => [fact, value]));
+    for (const [fact, { values }] of found) values.add(told.get(fact) ?? '-');
   }
   return found;
 }

@@ -1,3 +1,4 @@
+import { usageError } from './errors.ts';
 import { JUDGED_IDS, metricValue } from './metric-ids.ts';
 import type { LevelReport, Report } from './report.ts';
 import { type Facts, factsOf } from './run-facts.ts';
@@ -24,8 +25,9 @@ export interface RepeatLevel extends LevelKey {
 
 /** One run of all its levels: what statistics stand on. */
 export interface Repeat {
-  /** Runs of one name were made in one go, and say nothing of how one day differs from the next. */
+  /** Runs of one name were made by one command, and say nothing of how one day differs from the next. */
   readonly set: string;
+  /** Its beginning. */
   readonly utc: string;
   readonly status: Report['status'];
   /** What must be alike for numbers to mean the same. */
@@ -46,8 +48,20 @@ export function repeatOf(report: Report): Repeat {
     islCounts: report.prompts.islCounts,
     definitions: report.definitions,
     facts: factsOf(report),
-    levels: report.levels.map(levelOf),
+    levels: [...report.levels.map(levelOf), ...missingLevels(report)],
   };
+}
+
+/** Levels that a run was to measure and that are not in its report, since it was cut. */
+function missingLevels({ status, spec, levels }: Report): RepeatLevel[] {
+  if (status === 'complete') return [];
+  return spec.points
+    .slice(spec.skip)
+    .filter((point) => !levels.some((level) => sameLevel(level, point)))
+    .map(({ isl, osl, concurrency }) => ({
+      ...{ isl, osl, concurrency, status: 'skipped', sent: 0, good: 0, failed: 0 },
+      ...{ verdict: 'valid', inexact: 0, values: {} },
+    }));
 }
 
 function levelOf(level: LevelReport): RepeatLevel {
@@ -80,13 +94,28 @@ export function sameLevel(a: LevelKey, b: LevelKey): boolean {
   return a.isl === b.isl && a.osl === b.osl && a.concurrency === b.concurrency;
 }
 
-/** Runs that were made in one go stand together; in order of their first appearance. */
-export function bySet<T extends { readonly set: string }>(runs: readonly T[]): T[][] {
-  const sets = new Map<string, T[]>();
-  for (const run of runs) {
-    const known = sets.get(run.set);
-    if (known === undefined) sets.set(run.set, [run]);
+/** Runs that begin within so long of one another were made in one go, whatever command made them. */
+const ONE_GO_MS = 3_600_000;
+
+/** Runs that were made in one go stand together: those of one command, and those that followed each other at once. */
+export function bySet<T extends Pick<Repeat, 'set' | 'utc'>>(runs: readonly T[]): T[][] {
+  const sets: T[][] = [];
+  for (const run of [...runs].sort((a, b) => Date.parse(a.utc) - Date.parse(b.utc))) {
+    const known = sets.find((ones) => ones.some((one) => one.set === run.set || areNear(one, run)));
+    if (known === undefined) sets.push([run]);
     else known.push(run);
   }
-  return [...sets.values()];
+  return sets;
+}
+
+function areNear(a: Pick<Repeat, 'utc'>, b: Pick<Repeat, 'utc'>): boolean {
+  return Math.abs(Date.parse(a.utc) - Date.parse(b.utc)) < ONE_GO_MS;
+}
+
+/** Refuses a run that is named twice on one side (exit 2): it would count as two. */
+export function refuseTwice(runs: readonly Repeat[], side: string): void {
+  const names = runs.map(({ set, utc }) => `${set} ${utc}`);
+  const twice = runs.find((_, nth) => names.indexOf(names[nth]!) !== nth);
+  if (twice !== undefined)
+    throw usageError(`the run of ${twice.utc} is twice in the ${side}`, 'name each run once');
 }

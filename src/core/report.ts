@@ -123,7 +123,14 @@ export interface LevelReport {
   /** The load generators, where there were several; `audit` is then the worst of theirs. */
   readonly ranks?: readonly RankReport[];
   /** Output tokens per 1 s bucket from the first measured send; the last bucket may be shorter. */
-  readonly timeline: { readonly bucketS: 1; readonly outputTokens: readonly number[] };
+  readonly timeline: {
+    readonly bucketS: 1;
+    readonly outputTokens: readonly number[];
+    /** Requests in flight, in the mean of the bucket; left out by older versions. */
+    readonly inFlight?: readonly number[];
+    /** Measured requests that failed, by their end; left out by older versions. */
+    readonly failures?: readonly number[];
+  };
   /** HDR histograms, compressed (V2, deflate) and base64, in microseconds (rates: milli-tokens per second). */
   readonly histograms: Readonly<Record<HistogramName, string>>;
 }
@@ -199,6 +206,8 @@ export interface TargetFacts {
 export interface StackFacts {
   readonly name: string;
   readonly run: string;
+  /** sha256 of the stack file and of the engine files that it names, as they were launched; left out by older versions. */
+  readonly fileHash?: string;
   /** Folder with its state, events, logs and resolved plan. */
   readonly dir: string;
   readonly mode: string;

@@ -2,7 +2,8 @@ import type { Audit, Validity } from './audit-facts.ts';
 import { encodeHistogram, exactStats, greatest, histogramOf, least, Pooled, sum } from './distribution.ts';
 import { FAILURE_CLASSES, type FailureClass, type RequestRecord, type TokenCount } from './record.ts';
 import type { LengthProof, LevelReport, Witness } from './report.ts';
-import { addTokenGaps, forEachChunk, steadyWindow } from './window.ts';
+import { timelineOf } from './timeline.ts';
+import { addTokenGaps, steadyWindow } from './window.ts';
 
 /** What a level's numbers are made from, beside its records. */
 export interface LevelInput {
@@ -114,7 +115,7 @@ export function summarizeLevel(input: LevelInput): LevelReport {
     audit: input.audit,
     validity: input.validity,
     ...(input.ranks === undefined ? {} : { ranks: input.ranks }),
-    timeline: { bucketS: 1, outputTokens: tokensPerBucket(good, startedAtMs, endedAtMs) },
+    timeline: timelineOf(input.records, startedAtMs, endedAtMs),
     histograms: {
       ttftMs: encodeHistogram(histogramOf(ttft, 1_000)),
       itlMs: encodeHistogram(gaps.histogram),
@@ -178,21 +179,4 @@ function inFlight(
     Math.max(0, Math.min(record.endAtMs, toAtMs) - Math.max(record.sentAtMs, fromAtMs)),
   );
   return sum(busyMs) / (toAtMs - fromAtMs);
-}
-
-/** Output tokens of good requests by the second of their arrival, from the first measured send. */
-function tokensPerBucket(
-  good: readonly RequestRecord[],
-  fromAtMs: number | null,
-  toAtMs: number | null,
-): number[] {
-  if (fromAtMs === null || toAtMs === null) return [];
-  const buckets = new Array<number>(Math.floor((toAtMs - fromAtMs) / 1_000) + 1).fill(0);
-  for (const record of good) {
-    forEachChunk(record, (atMs, _gapUs, tokens) => {
-      const index = Math.min(buckets.length - 1, Math.max(0, Math.floor((atMs - fromAtMs) / 1_000)));
-      buckets[index]! += tokens;
-    });
-  }
-  return buckets.map((tokens) => Math.round(tokens * 1_000) / 1_000);
 }

@@ -27,6 +27,12 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} m`;
 }
 
+/** A share as `5%` or `0.05`; null for a text that is none. */
+export function parseRatio(text: string): number | null {
+  const match = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(text.trim());
+  return match === null ? null : Number(match[1]) / (match[2] === '%' ? 100 : 1);
+}
+
 /** An instant as part of a file's name: `20261127T013355Z` of `2026-11-27T01:33:55.413Z`. */
 export function fileStamp(utc: string): string {
   return utc.replace(/[-:]|\.\d+/g, '');

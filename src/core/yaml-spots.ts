@@ -1,10 +1,19 @@
 import { type Document, isMap, isScalar, type LineCounter, type Node } from 'yaml';
 import { z } from 'zod';
-import { type BenchError, usageError } from './errors.ts';
+import { type BenchError, errorText, usageError } from './errors.ts';
 import { suggest } from './suggestion.ts';
 
 /** Steps from the top of a document to a value. */
 export type YamlPath = readonly (string | number)[];
+
+/** The document as plain values. Exit 2 where an alias stands for nothing, or for too much; `source` is the file's name. */
+export function plainOf(document: Document, source: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    throw usageError(`${source}: ${errorText(error)}`, 'mend or write out the alias');
+  }
+}
 
 /** Something that is wrong in a YAML file, and where. */
 export interface Spot {

@@ -1,4 +1,4 @@
-import type { Comparison } from '../core/compare.ts';
+import type { Change, Comparison } from '../core/compare.ts';
 import type { LevelKey } from '../core/repeat.ts';
 import { grouped } from './figures.ts';
 import { NOTHING } from './text-table.ts';
@@ -7,6 +7,11 @@ import { NOTHING } from './text-table.ts';
 export function levelName(level: LevelKey | null): string {
   if (level === null) return 'all levels';
   return `${grouped(level.isl)}×${grouped(level.osl)} C=${grouped(level.concurrency)}`;
+}
+
+/** What a change is over: one level, all of them, or all but those with too few requests. */
+export function scopeName({ level, thinLevels }: Pick<Change, 'level' | 'thinLevels'>): string {
+  return thinLevels === 0 ? levelName(level) : `all levels but ${grouped(thinLevels)}`;
 }
 
 /** A change with its sign: `+5.2 %`. */

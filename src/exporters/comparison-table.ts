@@ -1,6 +1,6 @@
 import type { Change, Comparison } from '../core/compare.ts';
 import { geometricMean } from '../core/distribution.ts';
-import { boundsText, differenceTexts, levelName, runs, signed, variableText } from './change-words.ts';
+import { boundsText, differenceTexts, runs, scopeName, signed, variableText } from './change-words.ts';
 import { figure, grouped, percent } from './figures.ts';
 import { asDrawn, hanging, harmless, type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING } from './text-table.ts';
@@ -30,6 +30,9 @@ export function renderComparison(comparison: Comparison, style: PageStyle): stri
       : hang('left out', `${table.dropped.join(', ')}, for the width; see --format json`)),
     ...hang('one variable', variableText(comparison)),
     ...differenceTexts(comparison).flatMap((text) => hang('differs', text)),
+    ...(shown.some(({ thinLevels }) => thinLevels > 0)
+      ? hang('all levels but', 'those with too few requests for this percentile')
+      : []),
     ...hang('change', 'geometric mean of the candidate’s repeats ÷ that of the baseline’s − 1'),
     ...hang('bounds', `${groundsText(shown)}; each bound holds 95 times in 100`),
     ...hang('would show', 'the smallest change for the worse that so many repeats show 90 times in 100'),
@@ -62,7 +65,7 @@ function columnsOf(changes: readonly Change[], style: PageStyle): Column[] {
   const mean = (values: readonly number[]): string =>
     values.length === 0 ? NOTHING : figure(geometricMean(values));
   return [
-    plain('level', 'level', ({ level }) => levelName(level), 0, true),
+    plain('level', 'level', scopeName, 0, true),
     plain('metric', 'metric', ({ metric }) => metric, 0, true),
     plain('baseline', 'baseline', ({ base }) => mean(base), 2),
     plain('candidate', 'candidate', ({ cand }) => mean(cand), 2),

@@ -1,6 +1,6 @@
 import type { GateResult } from '../core/gate.ts';
 import type { Check } from '../core/gate-check.ts';
-import { boundsText, differenceTexts, levelName, signed, variableText } from './change-words.ts';
+import { boundsText, differenceTexts, levelName, scopeName, signed, variableText } from './change-words.ts';
 import { figure } from './figures.ts';
 import { countsText, sidesText } from './gate-words.ts';
 import { harmless } from './page-style.ts';
@@ -16,7 +16,7 @@ export function gateMarkdown(result: GateResult): string {
   const cellsOf = (check: Check): string[] => [
     MARKS[check.verdict],
     check.name,
-    check.against === 'runs' ? 'all runs' : levelName(check.level),
+    check.against === 'runs' ? 'all runs' : scopeName(check.change ?? { level: check.level, thinLevels: 0 }),
     check.against === 'runs' ? NOTHING : check.against,
     value(check.base),
     value(check.cand),
@@ -38,12 +38,17 @@ export function gateMarkdown(result: GateResult): string {
         `- advisory: ${escaped(metric)} at ${levelName(level)} ${signed(changeRatio)}; no rule names this level by itself`,
     ),
     `- single-variable comparison: ${escaped(variableText(baseline))}`,
-    ...differenceTexts(baseline).map((text) => `- differs: ${escaped(text)}`),
+    ...differenceTexts(baseline).map((text) => `- differs: ${code(text)}`),
     '',
   ].join('\n');
 }
 
-/** Text from outside that draws no table, link, image or tag of its own. */
+/** Text from outside in a code span, where an address or a name makes no link. */
+function code(text: string): string {
+  return `\`${harmless(text).replaceAll('`', "'")}\``;
+}
+
+/** Text in a cell that draws no table, emphasis or tag of its own. */
 function escaped(text: string): string {
   return harmless(text)
     .replace(/[\\`*_[\]|~]/g, '\\$&')

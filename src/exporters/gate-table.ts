@@ -1,7 +1,7 @@
 import type { GateResult } from '../core/gate.ts';
 import type { Check } from '../core/gate-check.ts';
-import { boundsText, differenceTexts, levelName, signed, variableText } from './change-words.ts';
-import { figure, grouped } from './figures.ts';
+import { boundsText, differenceTexts, levelName, scopeName, signed, variableText } from './change-words.ts';
+import { figure } from './figures.ts';
 import { checkName, countsText, sidesText } from './gate-words.ts';
 import { asDrawn, hanging, harmless, type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING } from './text-table.ts';
@@ -54,7 +54,13 @@ function columnsOf(checks: readonly Check[], style: PageStyle): Column[] {
   return [
     column('verdict', ({ verdict }) => paint(style, KINDS[verdict], verdict), 0, true),
     column('what', ({ name }) => name, 0, true),
-    column('level', ({ against, level }) => (against === 'runs' ? 'all runs' : levelName(level)), 1, true),
+    column(
+      'level',
+      ({ against, level, change }) =>
+        against === 'runs' ? 'all runs' : scopeName(change ?? { level, thinLevels: 0 }),
+      1,
+      true,
+    ),
     column('against', ({ against }) => (against === 'runs' ? NOTHING : against), 2, true),
     column('baseline', ({ base }) => value(base), 4),
     column('candidate', ({ cand }) => value(cand), 3),
@@ -62,9 +68,4 @@ function columnsOf(checks: readonly Check[], style: PageStyle): Column[] {
     column('bounds', ({ change }) => (change === null ? NOTHING : boundsText(change)), 3),
     column('asked', ({ asked }) => asked, 0, true),
   ];
-}
-
-/** A line for a log: `gate: PASS, 7 passed`. */
-export function gateLine({ verdict, checks }: GateResult): string {
-  return `gate: ${verdict.toUpperCase()}, ${countsText(checks)} of ${grouped(checks.length)}`;
 }

@@ -1,16 +1,16 @@
 import type { GateResult } from '../core/gate.ts';
 import type { Check, GateVerdict } from '../core/gate-check.ts';
-import { levelName, runs } from './change-words.ts';
+import { levelName, runs, scopeName } from './change-words.ts';
 
 /** What a check is called: `ttftMs.p50, all levels, against the baseline`. */
-export function checkName({ against, name, level }: Check): string {
+export function checkName({ against, name, level, change }: Check): string {
   switch (against) {
     case 'runs':
       return `runs: ${name}`;
     case 'limit':
       return `${name}, ${levelName(level)}, limit`;
     default:
-      return `${name}, ${levelName(level)}, against the ${against}`;
+      return `${name}, ${scopeName(change ?? { level, thinLevels: 0 })}, against the ${against}`;
   }
 }
 

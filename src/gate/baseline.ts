@@ -1,8 +1,9 @@
+import { z } from 'zod';
 import { mergeHistograms } from '../core/distribution.ts';
-import { usageError } from '../core/errors.ts';
+import { errorText, usageError } from '../core/errors.ts';
 import type { Policy } from '../core/policy.ts';
 import { obstaclesTo } from '../core/provenance-differences.ts';
-import { keyText, type LevelKey, type Repeat, repeatOf, sameLevel } from '../core/repeat.ts';
+import { keyText, type LevelKey, type Repeat, refuseTwice, repeatOf, sameLevel } from '../core/repeat.ts';
 import { HISTOGRAM_NAMES, type HistogramName, type Report } from '../core/report.ts';
 
 const KIND = 'bench baseline';
@@ -30,17 +31,75 @@ export function isBaseline(document: unknown): boolean {
   return (document as Baseline | null)?.kind === KIND;
 }
 
-/** The runs of a baseline's document. Throws (exit 2) where it is of another version or broken; `source` is its name. */
-export function runsOf(document: unknown, source: string): Repeat[] {
-  const baseline = document as Baseline;
-  if (baseline.schema !== 1)
+const number = z.number();
+const level = z.object({
+  isl: number,
+  osl: number,
+  concurrency: number,
+  status: z.enum(['complete', 'partial', 'skipped']),
+  sent: number,
+  good: number,
+  failed: number,
+  verdict: z.enum(['valid', 'suspect', 'client-bound']),
+  inexact: number,
+  values: z.record(z.string(), number),
+});
+const fact = z.union([
+  z.tuple([z.string(), z.string().nullable()]),
+  z.tuple([z.string(), z.string().nullable(), z.boolean()]),
+]);
+const baselineSchema = z.object({
+  kind: z.literal(KIND),
+  schema: z.literal(1),
+  updatedUtc: z.string(),
+  bench: z.string(),
+  text: z.string(),
+  islCounts: z.string(),
+  definitions: z.record(z.string(), z.string()),
+  runs: z
+    .array(
+      z.object({
+        set: z.string(),
+        utc: z.string(),
+        status: z.enum(['running', 'complete', 'interrupted', 'failed']),
+        facts: z.array(fact),
+        levels: z.array(level).min(1),
+      }),
+    )
+    .min(1),
+  histograms: z.array(
+    z.object({
+      isl: number,
+      osl: number,
+      concurrency: number,
+      ...(Object.fromEntries(HISTOGRAM_NAMES.map((name) => [name, z.string()])) as Record<
+        HistogramName,
+        z.ZodString
+      >),
+    }),
+  ),
+});
+
+/** A document as a baseline. Throws (exit 2) where it is of another version or broken; `source` is its name. */
+export function parseBaseline(document: unknown, source: string): Baseline {
+  const { schema } = document as Partial<Baseline>;
+  if (schema !== 1)
     throw usageError(
-      `${source} is a baseline of version ${String(baseline.schema)}, this bench reads 1`,
+      `${source} is a baseline of version ${String(schema)}, this bench reads 1`,
       'make it again: bench gate --update',
     );
-  const { text, islCounts, definitions, runs } = baseline;
-  if (!Array.isArray(runs) || runs.length === 0 || runs.some(({ levels }) => !Array.isArray(levels)))
-    throw usageError(`${source} is a baseline without runs`, 'make it again: bench gate --update');
+  const parsed = baselineSchema.safeParse(document);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0]!;
+  throw usageError(
+    `${source} is a broken baseline: ${path.join('.')}: ${message}`,
+    'take it from version control, or make it again: bench gate --update',
+  );
+}
+
+/** The runs of a baseline's document. Throws as `parseBaseline`. */
+export function runsOf(document: unknown, source: string): Repeat[] {
+  const { text, islCounts, definitions, runs } = parseBaseline(document, source);
   return runs.map((run) => ({ ...run, text, islCounts, definitions }));
 }
 
@@ -58,9 +117,7 @@ export function makeBaseline(
   for (const repeat of repeats) refuseUnfit(repeat, policy);
   const before = earlier === null ? [] : runsOf(earlier, 'the baseline');
   const all = [...before, ...repeats];
-  const twice = repeats.find((run) => before.some(({ utc, set }) => utc === run.utc && set === run.set));
-  if (twice !== undefined)
-    throw usageError(`the run of ${twice.utc} is in the baseline already`, 'name another run');
+  refuseTwice(all, 'baseline');
   const obstacles = obstaclesTo(all, []);
   if (obstacles.length > 0)
     throw usageError(
@@ -124,9 +181,17 @@ function mergedAt(
   return Object.fromEntries(
     HISTOGRAM_NAMES.map((name) => [
       name,
-      mergeHistograms([...before.map((one) => one[name]), ...now.map(({ histograms }) => histograms[name])]),
+      merged([...before.map((one) => one[name]), ...now.map(({ histograms }) => histograms[name])]),
     ]),
   ) as Record<HistogramName, string>;
+}
+
+function merged(histograms: readonly string[]): string {
+  try {
+    return mergeHistograms(histograms);
+  } catch (error) {
+    throw usageError(`a histogram cannot be read (${errorText(error)})`, 'its file was cut or edited');
+  }
 }
 
 function rounded(values: Readonly<Record<string, number>>): Record<string, number> {

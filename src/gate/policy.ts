@@ -4,24 +4,30 @@ import { errorText, usageError } from '../core/errors.ts';
 import { JUDGED_IDS, lessIsBetter } from '../core/metric-ids.ts';
 import type { Policy, Rule } from '../core/policy.ts';
 import { suggest } from '../core/suggestion.ts';
-import { parseDurationMs } from '../core/units.ts';
-import { mapping, refusal, type Spot, spotsOf } from '../core/yaml-spots.ts';
+import { parseDurationMs, parseRatio } from '../core/units.ts';
+import { mapping, plainOf, refusal, type Spot, spotsOf } from '../core/yaml-spots.ts';
 
-const share = z.union([z.string(), z.number()]).transform((value, context) => {
-  const match = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(String(value).trim());
-  const ratio = match === null ? Number.NaN : Number(match[1]) / (match[2] === '%' ? 100 : 1);
-  if (ratio >= 0 && ratio < 1) return ratio;
-  context.addIssue({ code: 'custom', message: 'is no share from 0 to 100 %: write it as 5% or 0.05' });
-  return z.NEVER;
-});
+/** A share of `5%` or `0.05`; of a fall it is below 100 %. */
+function share(most: number) {
+  return z.union([z.string(), z.number()]).transform((value, context) => {
+    const text = String(value);
+    const ratio = parseRatio(text);
+    // A bare 10 is ten per cent to one reader and ten times as much to another.
+    const isClear = text.includes('%') || (ratio ?? 1) < 1;
+    if (ratio !== null && isClear && ratio < most) return ratio;
+    const range = Number.isFinite(most) ? ` below ${most * 100} %` : '';
+    context.addIssue({ code: 'custom', message: `is no share${range}: write it as 5% or 0.05` });
+    return z.NEVER;
+  });
+}
 
 const amount = z.union([z.string(), z.number()], {
   error: 'is no amount: write 30ms for a time, 5000 for a rate',
 });
 
 const rule = mapping({
-  max_increase: share.optional(),
-  max_decrease: share.optional(),
+  max_increase: share(Number.POSITIVE_INFINITY).optional(),
+  max_decrease: share(1).optional(),
   max: amount.optional(),
   min: amount.optional(),
 });
@@ -43,7 +49,7 @@ const policySchema = mapping({
       }),
     )
     .optional(),
-  max_failure_ratio: share.optional(),
+  max_failure_ratio: share(1).optional(),
   require_valid: z.boolean().optional(),
   require_exact: z.boolean().optional(),
 });
@@ -56,7 +62,10 @@ export function parsePolicy(text: string, source: string): Policy {
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const broken: Spot[] = document.errors.map(({ pos, message }) => ({ offset: pos[0], message }));
   if (broken.length > 0) throw refusal(broken, source, lines);
-  const parsed = policySchema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
+  const contents = plainOf(document, source) ?? {};
+  if (typeof contents !== 'object' || Array.isArray(contents))
+    throw usageError(`${source} is no policy`, 'it begins with metrics:');
+  const parsed = policySchema.safeParse(contents);
   if (!parsed.success)
     throw refusal(
       parsed.error.issues.flatMap((issue) => spotsOf(document, issue)),

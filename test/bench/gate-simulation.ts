@@ -117,10 +117,7 @@ function tally(gates: number, judge: () => GateVerdict): Outcome {
 
 function sidesOf(scenario: Scenario, random: Random): { baseline: Repeat[]; candidate: Repeat[] } {
   if (scenario.design === 'history') {
-    const days = Array.from(
-      { length: 9 },
-      (_, day) => runsOf(scenario, random, [day === 8], `day ${day}`)[0]!,
-    );
+    const days = Array.from({ length: 9 }, (_, day) => runsOf(scenario, random, [day === 8], day)[0]!);
     return { baseline: days.slice(0, 8), candidate: days.slice(8) };
   }
   const first = Array.from({ length: 2 * REPEATS }, (_, nth) =>
@@ -128,10 +125,10 @@ function sidesOf(scenario: Scenario, random: Random): { baseline: Repeat[]; cand
   );
   const together = scenario.design === 'abba' || scenario.driftGoesOn;
   const runs = together
-    ? runsOf(scenario, random, first, 'one')
+    ? runsOf(scenario, random, first, 0)
     : [
-        ...runsOf(scenario, random, first.slice(0, REPEATS), 'first'),
-        ...runsOf(scenario, random, first.slice(REPEATS), 'second'),
+        ...runsOf(scenario, random, first.slice(0, REPEATS), 0),
+        ...runsOf(scenario, random, first.slice(REPEATS), 1),
       ];
   return {
     baseline: runs.filter((_, nth) => !first[nth]),
@@ -140,7 +137,7 @@ function sidesOf(scenario: Scenario, random: Random): { baseline: Repeat[]; cand
 }
 
 /** Runs one after another; `changed` tells which are the candidate's. */
-function runsOf(scenario: Scenario, random: Random, changed: readonly boolean[], set: string): Repeat[] {
+function runsOf(scenario: Scenario, random: Random, changed: readonly boolean[], day: number): Repeat[] {
   const common = wander(random, scenario.runCorrelation);
   const [ofRun, ofLevel] = [scenario.commonShare, 1 - scenario.commonShare].map(
     (share) => scenario.variationRatio * Math.sqrt(share),
@@ -158,7 +155,7 @@ function runsOf(scenario: Scenario, random: Random, changed: readonly boolean[],
       });
       return levelOf(concurrency, WAVES * concurrency, times);
     });
-    return repeatOf(`${set}`, nth, levels);
+    return repeatOf(`day ${day}`, day, nth, levels);
   });
 }
 
@@ -231,10 +228,13 @@ function levelOf(
   };
 }
 
-function repeatOf(set: string, nth: number, levels: Repeat['levels']): Repeat {
+const BEGIN_MS = Date.parse('2026-06-01T00:00:00Z');
+
+/** Run `nth` of what was made on that day. */
+function repeatOf(set: string, day: number, nth: number, levels: Repeat['levels']): Repeat {
   return {
     set,
-    utc: String(nth),
+    utc: new Date(BEGIN_MS + day * 86_400_000 + nth * 60_000).toISOString(),
     status: 'complete',
     text: 'words',
     islCounts: 'prompt',
@@ -296,6 +296,7 @@ function recordedGate(chosen: readonly number[], change: Change): GateVerdict {
     numbers.map((number) =>
       repeatOf(
         'recorded',
+        0,
         number,
         RECORDING.levels.map(({ concurrency, good }, level) =>
           levelOf(

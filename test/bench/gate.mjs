@@ -55,6 +55,7 @@ try {
     `worst false-alarm rate ${(100 * Math.max(...alarms)).toFixed(1)} % (aim: at most 5 %; 2,000 gates tell it to 1 %)`,
   );
   console.log(`worst power ${(100 * Math.min(...powers)).toFixed(1)} % (aim: at least 90 %)`);
+  if (Math.max(...alarms) > 0.05 || Math.min(...powers) < 0.9) process.exitCode = 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

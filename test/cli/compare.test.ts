@@ -14,6 +14,7 @@ function side(factors: readonly number[]): string {
   for (const [nth, factor] of factors.entries()) {
     const changed: Report = {
       ...report,
+      origin: { ...report.origin, utc: `2026-06-01T00:0${nth}:00.000Z` },
       levels: report.levels.map((level) => ({
         ...level,
         ttftMs: { ...level.ttftMs, p50: level.ttftMs.p50! * factor },
@@ -23,6 +24,13 @@ function side(factors: readonly number[]): string {
     writeFileSync(path.join(folder, `r${nth}`, 'report.json'), JSON.stringify(changed));
   }
   return folder;
+}
+
+/** Makes a run begin at another time. */
+function begun(dir: string, utc: string): void {
+  const file = path.join(dir, 'report.json');
+  const report = parseReport(readFileSync(file, 'utf8'));
+  writeFileSync(file, JSON.stringify({ ...report, origin: { ...report.origin, utc } }));
 }
 
 const NOISE = [1, 1.01, 0.99, 1.005];
@@ -48,10 +56,11 @@ it('takes single runs as repeats, and cannot tell from one a side', async () => 
   expect(one.stdout).toContain('at least 4 repeats a side are needed, or a baseline of 8 runs');
   expect(one.stdout).not.toMatch(/ (worse|better|same)$/m);
   const folder = makeFolder();
-  for (const name of ['a', 'b', 'c', 'd']) cpSync(SAMPLE, path.join(folder, name), { recursive: true });
-  const four = ['a', 'b', 'c', 'd'].map((name) => path.join(folder, name));
+  for (const name of ['a', 'b', 'c', 'd']) cpSync(side([1]), path.join(folder, name), { recursive: true });
+  const four = ['a', 'b', 'c', 'd'].map((name) => path.join(folder, name, 'r0'));
+  for (const [nth, dir] of four.entries()) begun(dir, `2026-06-01T00:0${nth}:00.000Z`);
   const more = four.slice(1).flatMap((dir) => ['--base', dir, '--cand', dir]);
-  const many = await bench(['compare', four[0]!, SAMPLE, ...more, '--metric', 'e2eMs.p50']);
+  const many = await bench(['compare', four[0]!, four[0]!, ...more, '--metric', 'e2eMs.p50']);
   expect(many.code).toBe(0);
   expect(many.stdout).toMatch(/all levels +e2eMs\.p50 .* same$/m);
 });
@@ -59,6 +68,7 @@ it('takes single runs as repeats, and cannot tell from one a side', async () => 
 it.each([
   [[SAMPLE, 'nowhere'], 'cannot read nowhere'],
   [[SAMPLE, NO_RUN], 'src holds no run'],
+  [[SAMPLE, SAMPLE, '--base', SAMPLE], 'is twice in the baseline'],
   [[SAMPLE], 'Not enough non-option arguments'],
   [[SAMPLE, SAMPLE, '--metric', 'ttft'], '"ttft" has no better and no worse'],
   [[SAMPLE, SAMPLE, '--margin', 'much'], '--margin: "much" is no share'],

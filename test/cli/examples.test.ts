@@ -21,11 +21,15 @@ function blockAfter(line: string): string {
   return found;
 }
 
-/** Its policy, which asks for valid levels: client and server share the cores of whoever runs this. */
+/** Its policy, less strict: client and server share the cores of whoever runs this. */
 function policy(): string {
   const text = /```yaml\n(# gate\.yaml[\s\S]*?)```/.exec(README)![1]!;
   expect(parsePolicy(text, 'README.md').requireValid).toBe(true);
-  return text.replace('require_valid: true', 'require_valid: false');
+  const wide = text
+    .replace('require_valid: true', 'require_valid: false')
+    .replace(/(max_(?:in|de)crease: )\d+%/g, '$170%');
+  expect(wide.match(/70%/g)).toHaveLength(4);
+  return wide;
 }
 
 interface Ran {
@@ -75,9 +79,8 @@ async function runWorkflow(commands: readonly string[]): Promise<void> {
   });
   expect(await run(measure, env)).toMatchObject({ code: 0 });
   const judged = await run(gate, env);
-  // Whether a busy machine was slower the second time is not what is asked here.
-  expect([0, 1]).toContain(judged.code);
-  expect(judged.output).toMatch(/gate {2}(PASS|FAIL|INCONCLUSIVE)/);
+  expect(judged.output).toMatch(/gate {2}(PASS|INCONCLUSIVE)/);
+  expect(judged.code).toBe(0);
   expect(readFileSync(path.join(cwd, 'gate.xml'), 'utf8')).toContain(
     'e2eMs.p50, 50×5 C=8, against the baseline',
   );

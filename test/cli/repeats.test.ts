@@ -78,6 +78,7 @@ describe('--repeats', () => {
     const resumed = await bench(['sweep', '--resume', out, '--url', url]);
     expect(resumed.code).toBe(0);
     expect(resumed.stderr).not.toContain('repeat 1 of 3');
+    expect(resumed.stdout).toContain('3 of 3 repeats complete');
     expect(reportIn(path.join(out, '1'))).toEqual(first);
     for (const number of [2, 3]) {
       const report = reportIn(path.join(out, `${number}`));
@@ -115,6 +116,7 @@ describe('--repeats', () => {
     const ended = await sweep.ended;
     expect(ended.code).toBe(3);
     expect(ended.stdout).toContain('1 of 3 repeats complete');
+    expect(ended.stdout).toContain(`go on with it: bench sweep --resume ${out}`);
     expect(existsSync(path.join(out, '3'))).toBe(false);
     rmSync(out, { recursive: true });
   });
@@ -159,6 +161,10 @@ describe('bench ab', () => {
 
   it.each([
     [['--a', 'http://x'], 'missing: --b'],
+    [
+      ['--a', 'http://x', '--b', 'http://y', '--isl', '5', '--osl', '5', '--repeats', '3'],
+      '--repeats: 3 is odd',
+    ],
     [['--a', 'http://x', '--b', 'http://x', '--isl', '5', '--osl', '5'], '--a and --b: both are http://x'],
     [
       ['--a', 'http://x', '--b', 'http://y', '--isl', '5', '--osl', '5', '--metric', 'no'],

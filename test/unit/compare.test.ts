@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { COMPARED, type CompareOptions, type Comparison, compareRuns } from '../../src/core/compare.ts';
+import { geometricMean } from '../../src/core/distribution.ts';
 import { lessIsBetter } from '../../src/core/metric-ids.ts';
-import { repeatOf } from '../../src/core/repeat.ts';
+import { type Repeat, repeatOf } from '../../src/core/repeat.ts';
 import type { LevelReport, Report } from '../../src/core/report.ts';
+import { welchChange } from '../../src/core/welch.ts';
 import { renderComparison } from '../../src/exporters/comparison-table.ts';
 import { refusal } from '../fixtures/refusal.ts';
 import { makeCalmReport } from '../fixtures/report.ts';
@@ -39,8 +41,12 @@ function run(
 const repeats = (ttftFactor: number, rateFactor: number, patch: Partial<Report> = {}): Report[] =>
   BEFORE.map((value, nth) => run(value * ttftFactor, BEFORE[(nth + 2) % 5]! * 10 * rateFactor, patch));
 
+/** Each side made in one go, a minute after another. */
+const madeAtOnce = (reports: readonly Report[]): Repeat[] =>
+  reports.map((report, nth) => ({ ...repeatOf(report), utc: `2026-06-01T00:${10 + nth}:00.000Z` }));
+
 const compareReports = (base: Report[], cand: Report[], options: CompareOptions): Comparison =>
-  compareRuns(base.map(repeatOf), cand.map(repeatOf), options);
+  compareRuns(madeAtOnce(base), madeAtOnce(cand), options);
 
 const overall = (base: Report[], cand: Report[], options = OPTIONS) =>
   Object.fromEntries(
@@ -137,10 +143,123 @@ describe('the verdict', () => {
       reason: 'p99 needs 662 good requests a side, there are 500',
     });
     expect(overall(repeats(1, 1), repeats(1, 1), options)['ttftMs.p99']!.verdict).toBe('same');
+    // Of several levels those with enough.
+    const first = (report: Report): Report => ({
+      ...report,
+      levels: report.levels.map((level, nth) =>
+        nth === 0 ? { ...level, requests: { ...level.requests, good: 100 } } : level,
+      ),
+    });
+    expect(overall(repeats(1, 1).map(first), repeats(1, 1), options)['ttftMs.p99']).toMatchObject({
+      verdict: 'same',
+      thinLevels: 1,
+    });
+  });
+});
+
+describe('what the bounds stand on', () => {
+  /** Runs of so many days, so many a day, all with this TTFT but for a little noise. */
+  const days = (count: number, each: number, ttftMs: number): Repeat[] =>
+    Array.from({ length: count * each }, (_, nth) => {
+      const [day, time] = [Math.floor(nth / each), nth % each];
+      const value = ttftMs * (1 + 0.01 * ((day * 7) % 5)) * (1 + 0.002 * time);
+      return {
+        ...repeatOf(run(value, 1_000)),
+        set: `${day}`,
+        utc: `2026-06-${10 + day}T00:0${time}:00.000Z`,
+      };
+    });
+  const ttft = (base: Repeat[], cand: Repeat[]) =>
+    compareRuns(base, cand, { ...OPTIONS, metrics: ['ttftMs.p50'] }).changes[0]!;
+
+  it('are the repeats of one go on each side', () => {
+    expect(ttft(days(1, 5, 300), days(1, 5, 400))).toMatchObject({ grounds: 'repeats', verdict: 'worse' });
+  });
+
+  it('are the means of days where both sides have enough of them, however many runs a day has', () => {
+    const change = ttft(days(4, 3, 300), days(5, 3, 400));
+    expect(change).toMatchObject({ grounds: 'sets', verdict: 'worse' });
+    const means = (runs: Repeat[], each: number): number[] =>
+      Array.from({ length: runs.length / each }, (_, day) =>
+        geometricMean(
+          runs
+            .slice(day * each, (day + 1) * each)
+            .map(({ levels }) => geometricMean(levels.map(({ values }) => values['ttftMs.p50']!))),
+        ),
+      );
+    const expected = welchChange(means(days(4, 3, 300), 3), means(days(5, 3, 400), 3))!;
+    expect(change.lowRatio).toBeCloseTo(Math.expm1(expected.low), 12);
+  });
+
+  it('are never repeats of one go held against runs of several', () => {
+    for (const [base, cand] of [
+      [days(3, 5, 300), days(1, 5, 400)],
+      [days(7, 1, 300), days(1, 5, 400)],
+      [days(1, 5, 300), days(2, 5, 400)],
+    ] as const)
+      expect(ttft(base, cand)).toMatchObject({
+        verdict: 'cannot tell',
+        reason: expect.stringMatching(/^runs of \d and \d times/),
+      });
+  });
+
+  it('are a history whose days have no more runs than the candidate', () => {
+    expect(ttft(days(8, 1, 300), days(1, 1, 400))).toMatchObject({ grounds: 'history', verdict: 'worse' });
+    expect(ttft(days(8, 5, 300), days(1, 1, 400))).toMatchObject({
+      verdict: 'cannot tell',
+      reason: 'each time of the baseline has up to 5 runs, so the candidate needs as many',
+    });
+    expect(ttft(days(8, 5, 300), days(1, 5, 400)).grounds).toBe('history');
+  });
+
+  it('take runs that followed each other within an hour for one go, whatever command made them', () => {
+    const loop = days(1, 8, 300).map((one, nth) => ({ ...one, set: `command ${nth}` }));
+    expect(ttft(loop, days(1, 1, 400)).verdict).toBe('cannot tell');
+    expect(ttft(loop, days(1, 5, 400)).grounds).toBe('repeats');
   });
 });
 
 describe('what is compared', () => {
+  it('is each run once', () => {
+    const [one] = madeAtOnce(repeats(1, 1));
+    expect(refusal(() => compareRuns([one!, one!], madeAtOnce(repeats(1, 1)), OPTIONS)).message).toBe(
+      'the run of 2026-06-01T00:10:00.000Z is twice in the baseline',
+    );
+  });
+
+  it('has the levels that a cut run was to measure', () => {
+    const cut = repeats(1, 1).map((report) => ({
+      ...report,
+      status: 'interrupted' as const,
+      spec: {
+        ...report.spec,
+        skip: 0,
+        points: report.levels.map(({ isl, osl, concurrency }, index) => ({
+          ...report.spec.points[0]!,
+          ...{ isl, osl, concurrency, index },
+        })),
+      },
+      levels: report.levels.slice(0, 1),
+    }));
+    const found = overall(repeats(1, 1), cut);
+    expect(found['ttftMs.p50']).toMatchObject({
+      verdict: 'cannot tell',
+      reason: '5 of 5 repeats of the candidate are partial or had failures',
+    });
+  });
+
+  it('differs where a fact is told by some of a side alone', () => {
+    const some = madeAtOnce(repeats(1, 1)).map((one, nth) =>
+      nth === 0 ? { ...one, facts: [...one.facts, ['tag mtp', 'on'] as const] } : one,
+    );
+    expect(compareRuns(some, madeAtOnce(repeats(1, 1)), OPTIONS).differences).toContainEqual({
+      fact: 'tag mtp',
+      base: ['on', '-'],
+      cand: ['-'],
+      incidental: false,
+    });
+  });
+
   it('has a direction', () => {
     for (const metric of COMPARED) expect(lessIsBetter(metric)).toBe(/Ms\./.test(metric));
     expect(lessIsBetter('tokensPerSPerUser.p50')).toBe(false);

@@ -64,7 +64,7 @@ describe('a baseline', () => {
     const count = (baseline: Baseline): number =>
       decodeFromCompressedBase64(baseline.histograms[0]!.e2eMs).totalCount;
     expect(count(both)).toBe(2 * count(first));
-    expect(refusal(() => make([run(1)], first)).message).toContain('is in the baseline already');
+    expect(refusal(() => make([run(1)], first)).message).toContain('is twice in the baseline');
     const corpus = run(2, { prompts: { ...run(2).prompts, text: 'corpus' } });
     expect(refusal(() => make([corpus], first)).message).toContain(
       'must be alike: prompt text: words and corpus',
@@ -92,12 +92,31 @@ describe('a baseline', () => {
     expect(make([suspect], null, { ...DEFAULT_POLICY, requireValid: false }).runs).toHaveLength(1);
   });
 
-  it('of another version, or without runs, is refused', () => {
-    expect(refusal(() => runsOf({ kind: 'bench baseline', schema: 2 }, 'b.json')).message).toContain(
-      'version 2',
-    );
-    expect(refusal(() => runsOf({ ...make([run(1)]), runs: [] }, 'b.json')).message).toContain(
-      'without runs',
-    );
+  it('of another version is refused', () => {
+    const other = { ...make([run(1)]), schema: 2 };
+    expect(refusal(() => runsOf(other, 'b.json')).message).toContain('b.json is a baseline of version 2');
+  });
+
+  it.each([
+    ['no runs', { runs: [] }],
+    ['a run that is none', { runs: [null] }],
+    ['a run without facts', { runs: [{ ...make([run(1)]).runs[0]!, facts: undefined }] }],
+    ['a fact that is none', { runs: [{ ...make([run(1)]).runs[0]!, facts: [1] }] }],
+    ['a level that is none', { runs: [{ ...make([run(1)]).runs[0]!, levels: [null] }] }],
+    ['no histograms', { histograms: undefined }],
+  ])('with %s is refused', (_, patch) => {
+    expect(refusal(() => runsOf({ ...make([run(1)]), ...patch }, 'b.json'))).toMatchObject({
+      exitCode: 2,
+      message: expect.stringMatching(/^b\.json is a broken baseline: (runs|histograms)/),
+    });
+  });
+
+  it('with a histogram that is none takes no further run', () => {
+    const first = make([run(1)]);
+    const torn = { ...first, histograms: first.histograms.map((one) => ({ ...one, ttftMs: 'zz' })) };
+    expect(refusal(() => make([run(2)], torn))).toMatchObject({
+      exitCode: 2,
+      message: expect.stringContaining('a histogram cannot be read'),
+    });
   });
 });

@@ -12,7 +12,7 @@ metrics:
   ttftMs.p50: {max_increase: 10%}
   outputTokensPerS: {max_decrease: 0.05, min: 5000}
   itlMs.p95: {max: 30ms}
-  e2eMs.p50: {max: 2s}
+  e2eMs.p50: {max: 2s, max_increase: 150%}
 levels:
   - concurrency: 64
     isl: 4000
@@ -28,6 +28,7 @@ require_exact: true
         { ...all, metric: 'outputTokensPerS', worseRatio: 0.05 },
         { ...all, metric: 'outputTokensPerS', limit: 5_000 },
         { ...all, metric: 'itlMs.p95', limit: 30 },
+        { ...all, metric: 'e2eMs.p50', worseRatio: 1.5 },
         { ...all, metric: 'e2eMs.p50', limit: 2_000 },
         { ...all, metric: 'tpotMs.p50', worseRatio: 0.025, level: { concurrency: 64, isl: 4_000 } },
       ],
@@ -50,6 +51,9 @@ require_exact: true
       'metrics: {ttftMs.p50: {max_increase: 10}}',
       'gate.yaml:1:38: metrics.ttftMs.p50.max_increase: 10 is no share',
     ],
+    ['metrics: {outputTokensPerS: {max_decrease: 100%}}', '"100%" is no share below 100 %'],
+    ['metrics: *nope', 'gate.yaml: Unresolved alias'],
+    ['[1]', 'gate.yaml is no policy'],
     [
       'metrics: {ttftMs.p50: {max_decrease: 1%}}',
       'gate.yaml:1:23: ttftMs.p50: less of it is better: write max_increase or max',

@@ -144,6 +144,17 @@ describe('summarizeLevel', () => {
     expect(level.timeline.outputTokens).toEqual([1, 2, 4]);
   });
 
+  it('tells second by second how many were in flight, and how many failed', () => {
+    const level = summarize([
+      // From 1.0 to 3.5 s, from 1.5 to 2.5 s, and from 2.0 s to its failure at 3.2 s.
+      makeRecord({ sentAtMs: 1_000, endAtMs: 3_500 }),
+      makeRecord({ sentAtMs: 1_500, endAtMs: 2_500 }),
+      makeRecord({ sentAtMs: 2_000, endAtMs: 3_200, outcome: 'reset' }),
+    ]);
+    expect(level.timeline.inFlight).toEqual([1.5, 2.5, expect.closeTo((500 + 200) / 500, 3)]);
+    expect(level.timeline.failures).toEqual([0, 0, 1]);
+  });
+
   it('says nothing of nothing', () => {
     expect(summarize([])).toMatchObject({
       durationS: null,

@@ -8,7 +8,7 @@ import { gateAnnotations } from '../../exporters/gate-annotations.ts';
 import { gateJunit } from '../../exporters/gate-junit.ts';
 import { gateMarkdown } from '../../exporters/gate-markdown.ts';
 import { renderGate } from '../../exporters/gate-table.ts';
-import { type Baseline, baselineText, isBaseline, makeBaseline } from '../../gate/baseline.ts';
+import { type Baseline, baselineText, isBaseline, makeBaseline, parseBaseline } from '../../gate/baseline.ts';
 import { parsePolicy } from '../../gate/policy.ts';
 import { writeAtomic } from '../../host/store.ts';
 import { VERSION } from '../about.ts';
@@ -63,7 +63,12 @@ function wantsAnnotations(when: string): boolean {
 
 /** Promotes runs to the baseline. Exit 2 for runs that are none to hold others against. */
 function update(args: GateArgs, runs: readonly Report[], policy: Policy): ExitCode {
-  const earlier = args.add && existsSync(args.baseline) ? readBaseline(args.baseline) : null;
+  const beside = (['anchor', 'junit', 'summary'] as const).find((name) => args[name] !== undefined);
+  if (beside !== undefined)
+    throw usageError(`--${beside}: nothing is judged with --update`, 'leave one of them out');
+  // Whatever else has that name is not ours to replace.
+  const there = existsSync(args.baseline) ? readBaseline(args.baseline) : null;
+  const earlier = args.add ? there : null;
   const baseline = makeBaseline(runs, policy, earlier, { utc: new Date().toISOString(), bench: VERSION });
   put(args.baseline, '--baseline', (file) => writeAtomic(file, baselineText(baseline)));
   const levels = baseline.histograms.length;
@@ -79,7 +84,7 @@ function count(number: number, word: string): string {
 
 function readBaseline(file: string): Baseline {
   const document = readDocument(file);
-  if (isBaseline(document)) return document as Baseline;
+  if (isBaseline(document)) return parseBaseline(document, file);
   throw usageError(`--baseline: ${file} is no baseline`, 'name another file; this one is left as it is');
 }
 

@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { BenchError, EXIT, usageError } from '../../core/errors.ts';
 import type { StackFacts } from '../../core/report.ts';
 import { whyLine } from '../../stack/failure/why-text.ts';
@@ -83,6 +86,7 @@ export class StackLink {
     return {
       name,
       run,
+      ...fileHashOf(this.dir),
       dir: this.dir,
       mode,
       jobId: job?.id ?? null,
@@ -111,6 +115,17 @@ export class StackLink {
     else if (!supervisorLives(this.#state)) this.#reason = 'the supervisor of the stack is gone';
     if (this.#reason !== null) this.#lost.abort();
   }
+}
+
+/** The hash of what was launched: the stack file and the engine files beside it; empty where they were not kept. */
+function fileHashOf(dir: string): Pick<StackFacts, 'fileHash'> {
+  const file = path.join(dir, 'stack.yaml');
+  const engine = path.join(dir, 'engine');
+  if (!existsSync(file)) return {};
+  const names = existsSync(engine) ? readdirSync(engine).sort() : [];
+  const hash = createHash('sha256').update(readFileSync(file));
+  for (const name of names) hash.update(name).update(readFileSync(path.join(engine, name)));
+  return { fileHash: hash.digest('hex') };
 }
 
 /** The address of the stack's frontend. Exit 2 when the stack file gave none. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Document, isMap, isPair, isScalar, LineCounter, parseDocument, type Scalar, visit } from 'yaml';
 import { errorText, usageError } from '../../core/errors.ts';
-import { labelOf, lineOf, offsetOf, refusal, type Spot, spotsOf } from '../../core/yaml-spots.ts';
+import { labelOf, lineOf, offsetOf, plainOf, refusal, type Spot, spotsOf } from '../../core/yaml-spots.ts';
 import { expandStack } from './expand.ts';
 import { fillEnvironment } from './interpolate.ts';
 import { isSecretName } from './redaction.ts';
@@ -53,7 +53,7 @@ export function parseStack(text: string, source: string, options: ReadOptions = 
     throw usageError(`${source}:1:1: is no stack file`, 'it begins with schema: 1, name: NAME, services:');
   for (const [path, value] of Object.entries(options.overrides ?? {})) document.setIn(path.split('.'), value);
   spots.push(...fillDocument(document, env));
-  const parsed = stackSchema.safeParse(document.toJS({ maxAliasCount: 100 }));
+  const parsed = stackSchema.safeParse(plainOf(document, source));
   if (!parsed.success) {
     // A text that lacks its variable is wrong for that alone.
     const told = new Set(spots.map(({ offset }) => offset));
