@@ -206,8 +206,9 @@ function kindsOf(
   read: Read,
   at: { places: readonly Place[]; text: Place; id: Place | null },
 ): number[] | null {
+  // Never the same, also where the text is the id: else each could be taken for the other.
   const text = `${delta.text}?`;
-  const id = at.id === null ? delta.responseId : `${delta.responseId}?`;
+  const id = at.id === null ? delta.responseId : `${delta.responseId}!`;
   const filled = at.places.map((place, i) => {
     const filling = place === at.text ? inside(text) : place === at.id ? inside(id!) : String(PROBE + i);
     return data.slice(at.places[i - 1]?.end ?? 0, place.start) + filling;

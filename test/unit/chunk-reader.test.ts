@@ -150,6 +150,14 @@ describe('ChunkReader', () => {
     expect(byTemplate).toBeGreaterThan(500);
   });
 
+  it('tells the text from the id where the first chunk has one for both', () => {
+    const events = ['c', 'word', 'c', 'c?', 'c!'].map((text, n) => `data: ${shapes[0]!(text, n)}\n\n`);
+    const bytes = Buffer.from(events.join(''));
+    const found = scanned(bytes, []);
+    expect(found.byTemplate).toBe(4);
+    expect(found.seen).toEqual(reference(bytes));
+  });
+
   it('is cut at every byte', () => {
     const events = ['a', '日本', '\\n', 'b'].map((text, n) => `data: ${shapes[0]!(text, n)}\n\n`);
     const bytes = Buffer.from(`${events.join('')}data: [DONE]\n\n`);
