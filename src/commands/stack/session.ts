@@ -5,11 +5,11 @@ import type { PointSpec } from '../../core/spec.ts';
 import { whyText } from '../../stack/failure/why-text.ts';
 import { shellQuote } from '../../stack/plan/shell-quote.ts';
 import { findStack } from './find.ts';
-import { stackLine, tellLeft, throwIfLeft } from './follow.ts';
+import { readState, serves, stackLine, tellLeft, throwIfLeft } from './follow.ts';
 import { StackLink } from './link.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';
-import { startStack } from './start.ts';
+import { failedStack, startStack } from './start.ts';
 import { Stop } from './stop.ts';
 
 /** The stack of a sweep: launched for it, or found up and only attached to. */
@@ -55,6 +55,11 @@ export async function launchStack(file: string, args: LaunchArgs): Promise<Stack
   const stop = new Stop();
   try {
     await started.untilUp(show, stop.signal);
+    // A service may have failed in the moment since: its supervisor finds out why.
+    if (!serves(readState(started.dir))) {
+      const last = await started.stop(show);
+      if (last.why !== null) throw failedStack(last, started.dir);
+    }
     const link = new StackLink(started.dir);
     view.done();
     return {
