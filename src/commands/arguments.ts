@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { errorText, usageError } from '../core/errors.ts';
+import type { SloName, SlosMs } from '../core/slo.ts';
 import type { CalibrateWhen, RunSpec, TimeoutSpec } from '../core/spec.ts';
 import { parseDurationMs } from '../core/units.ts';
 import { parseTarget } from '../endpoints/target.ts';
@@ -125,6 +126,7 @@ export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string)
     extraBody: parseExtraBody(args['extra-body']),
     headerNames: access.headers.map(([name]) => name),
     gpus: args.gpus === undefined ? null : whole(args.gpus, 1, '--gpus'),
+    ...(args.slo === undefined ? {} : { slosMs: parseSlos(args.slo) }),
     tags: parseTags(args.tag),
     calibrate: args.mock ? 'never' : (args.calibrate as CalibrateWhen),
     requireExact: args['require-exact'],
@@ -170,6 +172,26 @@ export function parseExtraBody(text: string | undefined): Record<string, unknown
   return value as Record<string, unknown>;
 }
 
+/** What `--slo` calls a latency, and what the spec does. */
+const SLO_WORDS: Readonly<Record<string, SloName>> = { ttft: 'ttft', tpot: 'tpot', e2e: 'e2el' };
+
+/** `--slo` as limits in ms. Exit 2 on anything else. */
+function parseSlos(text: string): SlosMs {
+  const limits: Partial<Record<SloName, number>> = {};
+  for (const part of text.split(',').map((word) => word.trim())) {
+    const [word = '', value = ''] = part.split('=', 2);
+    const name = SLO_WORDS[word];
+    if (name === undefined)
+      throw usageError(
+        `--slo: "${part}" is no limit`,
+        'write --slo ttft=2s,tpot=50ms,e2e=30s, or some of these',
+      );
+    if (limits[name] !== undefined) throw usageError(`--slo: ${word} is given twice`, 'give it once');
+    limits[name] = positive(parseDurationMs(value, `--slo ${word}`), `--slo ${word}`);
+  }
+  return limits;
+}
+
 function parseTags(tags: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     tags.map((tag) => {
@@ -195,6 +217,6 @@ export function inRange(value: number, low: number, high: number, flag: string):
 }
 
 function positive(value: number, flag: string): number {
-  if (value <= 0) throw usageError(`${flag}: nothing would be sent in 0 s`, 'give a duration above 0');
+  if (value <= 0) throw usageError(`${flag}: 0 s is no length of time here`, 'give a duration above 0');
   return value;
 }

@@ -134,6 +134,7 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
     status: cut ? 'partial' : 'complete',
     records,
     gpus: host.spec.gpus,
+    ...(host.spec.slosMs === undefined ? {} : { slosMs: host.spec.slosMs }),
     connections: sumTallies(tallies),
     witness,
     audit: seen,

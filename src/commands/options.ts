@@ -128,6 +128,11 @@ export const OUTPUT_OPTIONS = {
   },
   export: { ...EXPORT_OPTIONS.export, group: OUTPUT },
   'export-dir': { ...EXPORT_OPTIONS['export-dir'], group: OUTPUT },
+  slo: {
+    group: OUTPUT,
+    type: 'string',
+    describe: 'limits of latencies, as in ttft=2s,tpot=50ms,e2e=30s: tells how many requests met them all',
+  },
   gpus: { group: OUTPUT, type: 'number', describe: 'GPUs of the stack under test, for per-GPU rates' },
   quiet: { group: OUTPUT, type: 'boolean', default: false, describe: 'no progress, no table' },
   json: {

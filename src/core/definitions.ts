@@ -26,6 +26,8 @@ export const DEFINITIONS: Readonly<Record<string, string>> = {
   totalTokensPerS: 'Input and output tokens of good requests ÷ (last response end − first send).',
   outputTokensPerSPerGpu: 'outputTokensPerS ÷ the number of GPUs that was given.',
   totalTokensPerSPerGpu: 'totalTokensPerS ÷ the number of GPUs that was given.',
+  goodput:
+    'Measured requests that ended well with TTFT, TPOT and E2E within all limits that were given (met); ÷ requests sent, failed ones included (attainmentRatio); ÷ (last response end − first send) (requestsPerS).',
   steady:
     'The steady window runs from the moment when each of the first C requests (C = concurrency) has shown a token to the last measured send; tokens and gaps count by arrival inside it, TTFT by send inside it; there is none when it is shorter than 2 median e2e.',
   achievedConcurrency:

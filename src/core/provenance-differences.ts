@@ -44,13 +44,20 @@ export function obstaclesTo(base: readonly Repeat[], cand: readonly Repeat[]): s
     const found = [...new Set(all.map(of))];
     return found.length === 1 ? [] : [`${name}: ${found.join(' and ')}`];
   };
-  const definitions = new Set(all.map((run) => JSON.stringify(run.definitions)));
   return [
     ...kinds('prompt text', (run) => run.text),
     ...kinds('ISL counts', (run) => run.islCounts),
     ...kinds('shapes', (run) =>
       run.levels.map(({ isl, osl, concurrency }) => `${isl}x${osl}@${concurrency}`).join(' '),
     ),
-    ...(definitions.size === 1 ? [] : ['the definitions of their numbers differ']),
+    ...differentDefinitions(all).map((term) => `the definition of ${term}`),
   ];
+}
+
+/** Terms that the runs define in different words; one that some do not know yet changes nothing about the others. */
+function differentDefinitions(runs: readonly Repeat[]): string[] {
+  const terms = new Set(runs.flatMap(({ definitions }) => Object.keys(definitions)));
+  return [...terms].filter(
+    (term) => new Set(runs.flatMap(({ definitions }) => definitions[term] ?? [])).size > 1,
+  );
 }

@@ -1,5 +1,6 @@
 import type { Audit, Validity } from './audit-facts.ts';
 import type { FailureClass } from './record.ts';
+import type { Goodput } from './slo.ts';
 import type { PromptSpec, RunSpec } from './spec.ts';
 import type { Stats } from './stats.ts';
 
@@ -103,6 +104,8 @@ export interface LevelReport {
   readonly tokensPerSPerUser: Stats;
   /** completion tokens ÷ E2E, per request. */
   readonly requestTokensPerS: Stats;
+  /** Only where the run has limits of latencies. */
+  readonly goodput?: Goodput;
   readonly steady: Steady;
   /** Time-weighted requests in flight between first send and last end. */
   readonly achievedConcurrency: number | null;

@@ -1,4 +1,5 @@
 import type { Phase } from './record.ts';
+import type { SlosMs } from './slo.ts';
 
 /** One point of a sweep: a shape at a concurrency level. */
 export interface PointSpec {
@@ -112,8 +113,8 @@ export interface RunSpec {
   readonly tags: Readonly<Record<string, string>>;
   /** Absent where a command makes one run. */
   readonly repeat?: RepeatSpec;
-  /** Limits of latencies in ms, for exports that tell how many requests met them all; `e2el` is E2E. */
-  readonly slosMs?: Readonly<Partial<Record<'ttft' | 'tpot' | 'e2el', number>>>;
+  /** Limits of latencies: goodput counts the requests that met them all. */
+  readonly slosMs?: SlosMs;
   /** When this host's client is measured against a server with a known truth; never where it is left out. */
   readonly calibrate?: CalibrateWhen;
   readonly requireExact: boolean;

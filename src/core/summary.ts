@@ -1,7 +1,9 @@
 import type { Audit, Validity } from './audit-facts.ts';
 import { encodeHistogram, exactStats, greatest, histogramOf, least, Pooled, sum } from './distribution.ts';
+import { e2eOf, tpotMs, ttftOf } from './latencies.ts';
 import { FAILURE_CLASSES, type FailureClass, type RequestRecord, type TokenCount } from './record.ts';
 import type { LengthProof, LevelReport, Witness } from './report.ts';
+import { goodputOf, type SlosMs } from './slo.ts';
 import { timelineOf } from './timeline.ts';
 import { addTokenGaps, steadyWindow } from './window.ts';
 
@@ -16,6 +18,8 @@ export interface LevelInput {
   readonly statusReason?: string;
   readonly records: readonly RequestRecord[];
   readonly gpus: number | null;
+  /** Limits of latencies; left out where there are none. */
+  readonly slosMs?: SlosMs;
   readonly connections: LevelReport['connections'];
   readonly witness: Witness | null;
   readonly audit: Audit | null;
@@ -42,11 +46,11 @@ export function summarizeLevel(input: LevelInput): LevelReport {
   const totalTokensPerS = perS(inputTokens + outputTokens);
 
   const shown = good.filter((record) => record.firstAtMs !== null);
-  const ttft = shown.map((record) => record.firstAtMs! - record.sentAtMs);
-  const e2e = shown.map((record) => record.lastAtMs! - record.sentAtMs);
+  const ttft = shown.map(ttftOf);
+  const e2e = shown.map(e2eOf);
   const tpot = shown.flatMap((record) => tpotMs(record) ?? []);
   const requestTokensPerS = shown.flatMap((record) => {
-    const tookMs = record.lastAtMs! - record.sentAtMs;
+    const tookMs = e2eOf(record);
     return record.osl.counted === null || tookMs <= 0 ? [] : [(record.osl.counted * 1_000) / tookMs];
   });
   const gaps = new Pooled(1_000);
@@ -96,6 +100,7 @@ export function summarizeLevel(input: LevelInput): LevelReport {
     totalTokensPerSPerGpu: perGpu(totalTokensPerS),
     tokensPerSPerUser: exactStats(tpot.flatMap((ms) => (ms > 0 ? [1_000 / ms] : []))),
     requestTokensPerS: exactStats(requestTokensPerS),
+    ...(input.slosMs === undefined ? {} : { goodput: goodputOf(measured, input.slosMs, durationS) }),
     steady: steadyWindow(measured, input.concurrency),
     achievedConcurrency: inFlight(input.records, startedAtMs, endedAtMs),
     inputTokens,
@@ -125,13 +130,6 @@ export function summarizeLevel(input: LevelInput): LevelReport {
       requestTokensPerS: encodeHistogram(histogramOf(requestTokensPerS, 1_000)),
     },
   };
-}
-
-/** (E2E − TTFT) ÷ (OSL − 1) in ms; null when fewer than two tokens were counted or nothing was shown. */
-export function tpotMs(record: RequestRecord): number | null {
-  const tokens = record.osl.counted;
-  if (tokens === null || tokens < 2 || record.firstAtMs === null || record.lastAtMs === null) return null;
-  return (record.lastAtMs - record.firstAtMs) / (tokens - 1);
 }
 
 function countFailures(measured: readonly RequestRecord[]): LevelReport['failures'] {

@@ -1,7 +1,7 @@
+import { e2eOf, tpotMs, ttftOf } from '../core/latencies.ts';
 import type { RequestRecord } from '../core/record.ts';
 import type { Report } from '../core/report.ts';
-import { tpotMs } from '../core/summary.ts';
-import { e2eOf, gapsOf, type Samples, ttftOf } from './samples.ts';
+import { gapsOf, type Samples } from './samples.ts';
 
 const NS_PER_US = 1_000n;
 const US_PER_MS = 1_000;

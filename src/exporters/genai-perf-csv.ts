@@ -1,7 +1,7 @@
 import { sum } from '../core/distribution.ts';
-import { tpotMs } from '../core/summary.ts';
+import { tpotMs } from '../core/latencies.ts';
 import { csvLine } from './csv.ts';
-import type { ExportKind } from './export-kind.ts';
+import type { PlainExport } from './export-kind.ts';
 import { modelInPath } from './export-marks.ts';
 import { hasShapes } from './level-names.ts';
 import { type Samples, samplesOf, shownWindow } from './samples.ts';
@@ -17,7 +17,7 @@ const NOTHING = 'N/A';
  * thousands in commas, lines that end with CRLF. It has nowhere to tell of failures, so a level without a
  * good request has no file.
  */
-export const genaiPerfCsvExport: ExportKind = {
+export const genaiPerfCsvExport: PlainExport = {
   name: 'genai-perf-csv',
   about: 'profile_export_genai_perf.csv per level, as GenAI-Perf wrote it',
   files: (report, recordsOf) =>

@@ -1,7 +1,8 @@
 import { greatest, least } from '../core/distribution.ts';
+import { e2eOf, tpotMs, ttftOf } from '../core/latencies.ts';
 import type { RequestRecord } from '../core/record.ts';
+import { meetsSlos } from '../core/slo.ts';
 import type { RunSpec } from '../core/spec.ts';
-import { tpotMs } from '../core/summary.ts';
 
 /** What the measured requests of a level gave, value by value. Only good ones give values. */
 export interface Samples {
@@ -43,35 +44,14 @@ export function samplesOf(records: readonly RequestRecord[]): Samples {
   };
 }
 
-/** Send to the first chunk with output, in ms, of a request that has one. */
-export function ttftOf(record: RequestRecord): number {
-  return record.firstAtMs! - record.sentAtMs;
-}
-
-/** Send to the last chunk with output, in ms, of a request that has one. */
-export function e2eOf(record: RequestRecord): number {
-  return record.lastAtMs! - record.sentAtMs;
-}
-
 /** Gaps between neighbouring chunks with output of one request, in ms. */
 export function gapsOf(record: RequestRecord): number[] {
   return Array.from(record.chunkUs.subarray(1), (us) => us / 1_000);
 }
 
-/**
- * How many requests met all limits, the limit itself included; null where the run had none. As in vLLM and sglang a
- * request of one token has a TPOT of 0; one that showed nothing meets no limit.
- */
+/** How many requests met all limits; null where the run had none. */
 export function metAll({ shown }: Samples, slosMs: RunSpec['slosMs']): number | null {
-  if (slosMs === undefined) return null;
-  const {
-    ttft = Number.POSITIVE_INFINITY,
-    tpot = Number.POSITIVE_INFINITY,
-    e2el = Number.POSITIVE_INFINITY,
-  } = slosMs;
-  return shown.filter(
-    (record) => ttftOf(record) <= ttft && (tpotMs(record) ?? 0) <= tpot && e2eOf(record) <= e2el,
-  ).length;
+  return slosMs === undefined ? null : shown.filter((record) => meetsSlos(record, slosMs)).length;
 }
 
 /** First send and last chunk with output of good requests; null when nothing was shown. */

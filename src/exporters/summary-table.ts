@@ -1,6 +1,6 @@
 import type { LevelReport, Report } from '../core/report.ts';
 import type { PercentileName, Stats } from '../core/stats.ts';
-import { columnFigures, grouped, latencyUnit } from './figures.ts';
+import { columnFigures, grouped, latencyUnit, percent } from './figures.ts';
 import { hasShapes, shapeName, showsTokenItl } from './level-names.ts';
 import { type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING } from './text-table.ts';
@@ -74,6 +74,18 @@ function columnsOf(report: Report, style: PageStyle): Column[] {
     rates(report, ['output tok/s', '/user', 'tok/s/user'], 4, (level) => level.tokensPerSPerUser.p50),
     ...(perGpu.cells.some((cell) => cell !== NOTHING) ? [perGpu] : []),
     rates(report, ['total', 'tok/s', 'total tok/s'], 8, (level) => level.totalTokensPerS),
+    ...(levels.some(({ goodput }) => goodput !== undefined)
+      ? [
+          rates(report, ['goodput', 'req/s', 'goodput'], 1, ({ goodput }) => goodput?.requestsPerS ?? null),
+          {
+            group: 'goodput',
+            head: 'met',
+            name: 'SLO attainment',
+            cells: levels.map(({ goodput }) => shareText(goodput?.attainmentRatio)),
+            rank: 1,
+          },
+        ]
+      : []),
     ...(levels.some((level) => noteOf(level) !== '') ? [notes] : []),
   ];
 }
@@ -82,6 +94,10 @@ function goodOfSent(level: LevelReport, style: PageStyle): string {
   const { good, sent } = level.requests;
   const text = sent === 0 ? NOTHING : `${grouped(good)}/${grouped(sent)}`;
   return good < sent ? paint(style, 'red', text) : text;
+}
+
+function shareText(ratio: number | null | undefined): string {
+  return ratio === null || ratio === undefined ? NOTHING : percent(ratio);
 }
 
 function noteOf(level: LevelReport): string {

@@ -48,6 +48,24 @@ describe('what is printed', () => {
     for (const { stdout, stderr } of texts) expect(stdout + stderr).not.toContain('\x1b');
   });
 
+  it('--slo: how many requests met all limits, in the report, the table and summary.csv', async () => {
+    // The server's TTFT is 10 ms, and what comes then takes 8 ms.
+    const { ended, report, summary } = await run(['--requests', '4', '--slo', 'ttft=5s,tpot=1s,e2e=5s']);
+    expect(ended.code).toBe(0);
+    expect(report.spec.slosMs).toEqual({ ttft: 5_000, tpot: 1_000, e2el: 5_000 });
+    const [level] = report.levels;
+    expect(level!.goodput).toMatchObject({ met: 4, attainmentRatio: 1, requestsPerS: level!.requestsPerS });
+    expect(ended.stdout).toMatch(/goodput/);
+    expect(summary[0]!['goodput.attainmentRatio']).toBe('1');
+    const strict = await run(['--requests', '4', '--slo', 'ttft=1ms']);
+    expect(strict.report.levels[0]!.goodput).toEqual({
+      met: 0,
+      attainmentRatio: 0,
+      requestsPerS: 0,
+      attainmentBy: { ttft: 0 },
+    });
+  });
+
   it('--dry-run: the plan and a request; nothing is sent, nothing is written', async () => {
     const quiet = await startServer();
     const cwd = makeFolder();

@@ -108,6 +108,9 @@ const CASES: readonly (readonly [name: string, args: () => string[], line: RegEx
   ['a certificate alone', () => [...RUN, '--cert', text], /--cert and --key/, /both/],
   ['no certificate', () => [...RUN, '--cacert', '/no/pem'], /--cacert: cannot read \/no\/pem/, /PEM/],
   ['a tag without a value', () => [...RUN, '--tag', 'foo'], /--tag: "foo"/, /cluster=/],
+  ['a limit of nothing', () => [...RUN, '--slo', 'itl=5ms'], /--slo: "itl=5ms" is no limit/, /ttft=2s/],
+  ['a limit without a unit', () => [...RUN, '--slo', 'ttft=5'], /--slo ttft: "5" is not a duration/, /500ms/],
+  ['a limit twice', () => [...RUN, '--slo', 'ttft=5s,ttft=6s'], /--slo: ttft is given twice/, /once/],
   ['a bad choice', () => [...RUN, '--server', 'foo'], /--server: "foo"/, /auto, mock, dynamo/],
   ['a bad wire', () => [...RUN, '--wire', 'foo'], /--wire: "foo"/, /socket, undici/],
   [

@@ -136,7 +136,10 @@ describe('summaryCsv', () => {
 describe('metricValue', () => {
   it('knows each id once, and finds a value for each in a level that has all', () => {
     expect(new Set(METRIC_IDS).size).toBe(METRIC_IDS.length);
-    const level = makeFailingLevel({ audit: makeAudit() });
+    const level = makeFailingLevel({
+      audit: makeAudit(),
+      goodput: { met: 3, attainmentRatio: 0.5, requestsPerS: 1, attainmentBy: {} },
+    });
     for (const id of METRIC_IDS) expect(metricValue(level, id), id).not.toBeNull();
   });
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { SlosMs } from '../../src/core/slo.ts';
 import { sglangConsole } from '../../src/exporters/sglang/console.ts';
-import { type SlosMs, sglangGoodput } from '../../src/exporters/sglang/goodput.ts';
+import { sglangGoodput } from '../../src/exporters/sglang/goodput.ts';
 import type { Layout, SglangRun } from '../../src/exporters/sglang/layouts.ts';
 import { sglangLine } from '../../src/exporters/sglang/line.ts';
 import { sglangMetrics } from '../../src/exporters/sglang/metrics.ts';

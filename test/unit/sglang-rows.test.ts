@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { greatest, least } from '../../src/core/distribution.ts';
+import { tpotMs } from '../../src/core/latencies.ts';
 import type { RequestRecord } from '../../src/core/record.ts';
-import { summarizeLevel, tpotMs } from '../../src/core/summary.ts';
+import { summarizeLevel } from '../../src/core/summary.ts';
 import { sglangMetrics } from '../../src/exporters/sglang/metrics.ts';
 import { type SglangReading, type SglangRow, sglangRow } from '../../src/exporters/sglang/rows.ts';
 import { makeRecord } from '../fixtures/records.ts';

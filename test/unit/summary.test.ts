@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RequestRecord } from '../../src/core/record.ts';
 import type { LevelReport } from '../../src/core/report.ts';
+import type { SlosMs } from '../../src/core/slo.ts';
 import { summarizeLevel } from '../../src/core/summary.ts';
 import { steadyWindow } from '../../src/core/window.ts';
 import golden from '../fixtures/golden-streams.json' with { type: 'json' };
@@ -8,7 +9,7 @@ import { makeRecord } from '../fixtures/records.ts';
 
 function summarize(
   records: readonly RequestRecord[],
-  change: { concurrency?: number; gpus?: number } = {},
+  change: { concurrency?: number; gpus?: number; slosMs?: SlosMs } = {},
 ): LevelReport {
   return summarizeLevel({
     point: 0,
@@ -18,6 +19,7 @@ function summarize(
     status: 'complete',
     records,
     gpus: change.gpus ?? null,
+    ...(change.slosMs === undefined ? {} : { slosMs: change.slosMs }),
     connections: { opened: 0, meanMs: null, maxMs: null },
     witness: null,
     audit: null,
@@ -142,6 +144,36 @@ describe('summarizeLevel', () => {
   it('puts tokens into the second of their arrival', () => {
     const level = summarize([makeRecord({ sentAtMs: 500, gapsMs: [900, 200, 1_500], tokens: [1, 2, 4] })]);
     expect(level.timeline.outputTokens).toEqual([1, 2, 4]);
+  });
+
+  it('counts what met all limits, of all that were sent', () => {
+    const slosMs = { ttft: 100, tpot: 10, e2el: 130 };
+    const level = summarize(
+      [
+        // TTFT 100, TPOT 10, E2E 120: each at its limit or within.
+        makeRecord({ gapsMs: [100, 10, 10] }),
+        makeRecord({ gapsMs: [101, 10, 10] }),
+        makeRecord({ gapsMs: [80, 20, 10] }),
+        // One token: no TPOT.
+        makeRecord({ gapsMs: [90] }),
+        makeRecord({ gapsMs: [50, 10, 10], outcome: 'reset', endAtMs: 2_000 }),
+        makeRecord({ gapsMs: [], tokens: null, endAtMs: 50 }),
+        makeRecord({ phase: 'warmup', gapsMs: [1] }),
+      ],
+      { slosMs },
+    );
+    expect(level.goodput).toEqual({
+      met: 2,
+      attainmentRatio: 2 / 6,
+      requestsPerS: 1,
+      attainmentBy: { ttft: 3 / 6, tpot: 3 / 6, e2el: 4 / 6 },
+    });
+    expect(summarize([makeRecord({})])).not.toHaveProperty('goodput');
+    expect(summarize([], { slosMs }).goodput).toMatchObject({
+      met: 0,
+      attainmentRatio: null,
+      requestsPerS: null,
+    });
   });
 
   it('tells second by second how many were in flight, and how many failed', () => {

@@ -5,7 +5,7 @@ import { BenchError, EXIT } from '../../core/errors.ts';
 import { mergeAudits, mergeConnections, mergeRecords } from '../../core/rank-merge.ts';
 import type { RequestRecord } from '../../core/record.ts';
 import type { LevelReport, RankReport, Witness } from '../../core/report.ts';
-import type { PointSpec } from '../../core/spec.ts';
+import type { PointSpec, RunSpec } from '../../core/spec.ts';
 import { summarizeLevel } from '../../core/summary.ts';
 import type { RankLevel } from './protocol.ts';
 import type { Shelved } from './rank-shelf.ts';
@@ -67,9 +67,10 @@ export function rankedLevel(level: {
   /** A rank failed: whatever is there is a part. */
   readonly failed: boolean;
   readonly gpus: number | null;
+  readonly slosMs?: RunSpec['slosMs'];
   readonly witness: Witness | null;
 }): LevelReport {
-  const { point, parts, records, failed, gpus, witness } = level;
+  const { point, parts, records, failed, gpus, slosMs, witness } = level;
   const ends = parts.flatMap(({ end }) => end ?? []);
   const audit = mergeAudits(ends.map((end) => end.audit));
   const summary = summarizeLevel({
@@ -80,6 +81,7 @@ export function rankedLevel(level: {
     status: failed || ends.some(({ status }) => status === 'partial') ? 'partial' : 'complete',
     records,
     gpus,
+    ...(slosMs === undefined ? {} : { slosMs }),
     connections: mergeConnections(ends.map(({ connections }) => connections)),
     witness,
     audit,

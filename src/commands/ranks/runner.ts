@@ -235,6 +235,7 @@ export class RankRunner implements LevelRunner {
       records,
       failed: failure !== null,
       gpus: spec.gpus,
+      ...(spec.slosMs === undefined ? {} : { slosMs: spec.slosMs }),
       witness: seen ?? null,
     });
     const warnings = [...new Set(parts.flatMap(({ end }) => end?.warnings ?? []))];

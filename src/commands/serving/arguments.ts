@@ -1,4 +1,4 @@
-import type { SlosMs } from '../../exporters/sglang/goodput.ts';
+import type { SlosMs } from '../../core/slo.ts';
 import type { Layout } from '../../exporters/sglang/layouts.ts';
 import { inRange, whole } from '../arguments.ts';
 import {

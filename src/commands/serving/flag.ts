@@ -1,4 +1,4 @@
-import type { SloMetric } from '../../exporters/sglang/goodput.ts';
+import type { SloName } from '../../core/slo.ts';
 
 /**
  * What a flag's value is. `int` and `float` as Python reads them, `positive` a finite float above 0, `json` a JSON
@@ -53,7 +53,7 @@ type OneValue<F extends ServingFlag> = F extends {
       : F['type'] extends 'switch'
         ? boolean
         : F['type'] extends 'slo'
-          ? readonly [SloMetric, number]
+          ? readonly [SloName, number]
           : string;
 
 type WholeValue<F extends ServingFlag> = F extends { readonly nargs: string } | { readonly repeats: true }

@@ -1,6 +1,6 @@
 import { ArgumentError, ArgumentParser, ArgumentTypeError, type Namespace, SUPPRESS } from 'argparse';
 import { type BenchError, usageError } from '../../core/errors.ts';
-import { SLO_METRICS, type SloMetric } from '../../exporters/sglang/goodput.ts';
+import { SLO_NAMES, type SloName } from '../../core/slo.ts';
 import { suggestFlags } from '../suggestion.ts';
 import type { FlagType, ServingFlag } from './flag.ts';
 import { FLAGS, servingFlagNames } from './flags.ts';
@@ -87,11 +87,11 @@ function readPositive(text: string): number {
   throw new ArgumentTypeError(`expected a finite float > 0, got '${text}'`);
 }
 
-function readSlo(text: string): [SloMetric, number] {
+function readSlo(text: string): [SloName, number] {
   const [name, ...rest] = text.split(':');
-  const metric = SLO_METRICS.find((one) => one === name);
+  const metric = SLO_NAMES.find((one) => one === name);
   if (metric !== undefined) return [metric, readPositive(rest.join(':'))];
-  throw new ArgumentTypeError(`expected KEY:VALUE with KEY in ${SLO_METRICS.join(', ')}, got '${text}'`);
+  throw new ArgumentTypeError(`expected KEY:VALUE with KEY in ${SLO_NAMES.join(', ')}, got '${text}'`);
 }
 
 /** argparse's own words on one line, without what may be a secret value after `=`. */

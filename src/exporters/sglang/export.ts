@@ -1,5 +1,5 @@
 import type { LevelReport, Report } from '../../core/report.ts';
-import type { ExportKind } from '../export-kind.ts';
+import type { PlainExport } from '../export-kind.ts';
 import { samplesOf } from '../samples.ts';
 import type { SglangRun } from './layouts.ts';
 import { sglangLine } from './line.ts';
@@ -13,7 +13,7 @@ export const SGLANG_FILE = 'sglang.jsonl';
  * A line per level as sglang.bench_serving of mid 2026 appends it. The retokenised total is null where the run kept
  * no text, and ITL is by chunk. A level without a good request has no line, as there.
  */
-export const sglangExport: ExportKind = {
+export const sglangExport: PlainExport = {
   name: 'sglang',
   about: 'a JSON line per level as sglang.bench_serving appends it',
   kept: SGLANG_FILE,

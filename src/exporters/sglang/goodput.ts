@@ -1,13 +1,5 @@
+import type { SloName, SlosMs } from '../../core/slo.ts';
 import type { SglangRow } from './rows.ts';
-
-/** Latencies that can have a limit, as sglang names them: `e2el` is the end-to-end latency. */
-export const SLO_METRICS = ['ttft', 'tpot', 'e2el'] as const;
-export type SloMetric = (typeof SLO_METRICS)[number];
-
-type BySlo = Readonly<Partial<Record<SloMetric, number>>>;
-
-/** Limits in ms, in the order they were given. */
-export type SlosMs = BySlo;
 
 /** Requests that met their limits, by the keys of the result file. */
 export interface SglangGoodput {
@@ -16,7 +8,7 @@ export interface SglangGoodput {
   readonly request_goodput: number;
   /** In [0, 1], of all requests sent, failed ones included. */
   readonly slo_attainment: number;
-  readonly slo_attainment_by_metric: BySlo;
+  readonly slo_attainment_by_metric: Readonly<Partial<Record<SloName, number>>>;
 }
 
 /**
@@ -24,7 +16,7 @@ export interface SglangGoodput {
  * of one token has a TPOT of 0, one that showed nothing meets no limit. Shares of no rows are 0.
  */
 export function sglangGoodput(rows: readonly SglangRow[], slosMs: SlosMs, durationS: number): SglangGoodput {
-  const slos = Object.entries(slosMs) as [SloMetric, number][];
+  const slos = Object.entries(slosMs) as [SloName, number][];
   const met = slos.map(() => 0);
   let good = 0;
   for (const row of rows) {
@@ -44,7 +36,7 @@ export function sglangGoodput(rows: readonly SglangRow[], slosMs: SlosMs, durati
   };
 }
 
-function observedMs(row: SglangRow, metric: SloMetric): number {
+function observedMs(row: SglangRow, metric: SloName): number {
   if (metric === 'ttft') return row.ttftS * 1_000;
   if (metric === 'e2el') return row.latencyS * 1_000;
   return row.outputLen > 1 ? ((row.latencyS - row.ttftS) / (row.outputLen - 1)) * 1_000 : 0;
