@@ -109,7 +109,7 @@ async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
   const code = tell(ends, { metrics: args.metric, marginRatio }, args);
   if (!args.json && !args.quiet) process.stdout.write(`\nresults: ${directory}\n`);
   const how = { json: args.json, quiet: args.quiet, exports, exportDir: args['export-dir'] };
-  exportRuns(done.ends, directory, how);
+  await exportRuns(done.ends, directory, how);
   return worstExit([done.exitCode, code]);
 }
 

@@ -1,11 +1,13 @@
 import type { InferredOptionTypes, Options } from 'yargs';
 import { COMPARED, type Comparison, compareRuns, MARGIN_RATIO } from '../core/compare.ts';
-import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
+import { EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
 import type { Repeat } from '../core/repeat.ts';
 import { parseRatio } from '../core/units.ts';
 import { renderComparison } from '../exporters/comparison-table.ts';
+import type { HtmlSide } from '../exporters/html/page.ts';
+import { writeAtomic } from '../host/store.ts';
 import { pageStyle } from './page.ts';
-import { readRepeats } from './runs.ts';
+import { readRepeats, readRuns } from './runs.ts';
 import type { AddVerb } from './verb.ts';
 
 /** What is compared, and how. */
@@ -33,6 +35,7 @@ const COMPARE_OPTIONS = {
     describe: 'compare runs of other shapes, prompt texts or definitions, too',
   },
   format: { choices: ['table', 'json'], default: 'table', describe: 'what to print on stdout' },
+  html: { type: 'string', describe: 'file for a page with charts of both sides' },
 } as const satisfies Record<string, Options>;
 
 type CompareArgs = InferredOptionTypes<typeof COMPARE_OPTIONS> & { baseline: string; candidate: string };
@@ -41,14 +44,33 @@ type CompareArgs = InferredOptionTypes<typeof COMPARE_OPTIONS> & { baseline: str
  * `bench compare BASE CAND`: how each metric changed, and whether the repeats tell. Exit 1 when a metric is worse over all
  * levels, 2 when the runs cannot be compared, else 0.
  */
-function runCompare(args: CompareArgs): ExitCode {
+async function runCompare(args: CompareArgs): Promise<ExitCode> {
   const sideOf = (place: string, more: readonly string[]): Repeat[] => [place, ...more].flatMap(readRepeats);
   const comparison = compareRuns(sideOf(args.baseline, args.base), sideOf(args.candidate, args.cand), {
     metrics: args.metric,
     marginRatio: parseMargin(args.margin),
     anyway: args.anyway,
   });
+  if (args.html !== undefined) await writePage(args.html, args, comparison);
   return tellComparison(comparison, args.format === 'json');
+}
+
+/** Writes the page of both sides' runs. Exit 2 where a side is a baseline without runs, or the disk refuses. */
+async function writePage(file: string, args: CompareArgs, comparison: Comparison): Promise<void> {
+  const side = (place: string, more: readonly string[]): HtmlSide => ({
+    name: place,
+    reports: [place, ...more].flatMap(readRuns),
+  });
+  const { renderHtmlComparison } = await import('../exporters/html/page.ts');
+  const page = renderHtmlComparison(
+    [side(args.baseline, args.base), side(args.candidate, args.cand)],
+    comparison,
+  );
+  try {
+    writeAtomic(file, page);
+  } catch (error) {
+    throw usageError(`--html: cannot write ${file} (${errorText(error)})`, 'name a file that can be written');
+  }
 }
 
 /** Tells a comparison on stdout; gives `verdictCode` of it. */
@@ -93,10 +115,11 @@ export const addCompare: AddVerb = (y, { usage, about, declare, set }) =>
           '$0 compare a1 b1 --base a2 --base a3 --base a4 --cand b2 --cand b3 --cand b4',
           'single runs as repeats',
         )
+        .example('$0 compare before after --html page.html', 'a page to look at, too')
         .example('$0 compare before after --metric ttftMs.p50 --margin 5%', 'one metric'),
     async (argv) =>
       set(
-        runCompare({
+        await runCompare({
           ...argv,
           baseline: String(argv['baseline']),
           candidate: String(argv['candidate']),

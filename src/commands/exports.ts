@@ -18,7 +18,7 @@ export const EXPORT_OPTIONS = {
     type: 'array',
     string: true,
     default: [] as string[],
-    describe: `write the results as another tool does: ${NAMES} (repeatable, or with commas)`,
+    describe: `write the results in another form, too: ${NAMES} (repeatable, or with commas)`,
   },
   'export-dir': {
     type: 'string',
@@ -64,23 +64,28 @@ function keptFile({ kept }: ExportKind, directory: string): ExportFile | null {
  * Writes the exports of the run in `directory`, made of its records or kept by it, and gives their paths. Exit 2 when the
  * records are missing or the disk refuses.
  */
-export function exportDirectory(
+export async function exportDirectory(
   kinds: readonly ExportKind[],
   report: Report,
   directory: string,
   given: string | undefined,
-): string[] {
+): Promise<string[]> {
   if (kinds.length === 0) return [];
   const file = path.join(directory, RECORDS_FILE);
-  if (!existsSync(file)) {
+  const isTold = kinds.every(({ fromReport }) => fromReport === true);
+  if (!isTold && !existsSync(file)) {
     throw usageError(
       `--export: ${directory} holds no ${RECORDS_FILE}, which exports are made of`,
       'name the folder of a run with its records',
     );
   }
-  const { records } = readRecords(file);
+  const records = isTold ? [] : readRecords(file).records;
   const recordsOf = (point: number): RequestRecord[] => records.filter((record) => record.point === point);
-  const files = kinds.flatMap((kind) => keptFile(kind, directory) ?? kind.files(report, recordsOf));
+  const files: ExportFile[] = [];
+  for (const kind of kinds) {
+    const kept = keptFile(kind, directory);
+    files.push(...(kept === null ? await kind.files(report, recordsOf) : [kept]));
+  }
   return writeFiles(files, given ?? path.join(directory, FOLDER));
 }
 

@@ -61,7 +61,7 @@ export async function measureRepeats(
     .filter((number) => earlier?.runs.get(number) === null)
     .map((number) => endOf(path.join(directory, `${number}`)));
   const all = [...before, ...ends].sort((a, b) => numberOf(a) - numberOf(b));
-  tellRuns(all, directory, how);
+  await tellRuns(all, directory, how);
   return worstExit([exitCode, ...before.map((end) => end.exitCode)]);
 }
 

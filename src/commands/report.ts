@@ -36,13 +36,13 @@ export const REPORT_OPTIONS = {
 type ReportArgs = InferredOptionTypes<typeof REPORT_OPTIONS> & { dir: string };
 
 /** `bench report`: shows a recorded run or a result of another tool, or writes a run in the form of other tools. */
-export function runReport(args: ReportArgs): ExitCode {
+export async function runReport(args: ReportArgs): Promise<ExitCode> {
   const kinds = parseExports(args.export);
   const runs = isFolder(args.dir) ? runFolders(args.dir) : [];
   if (runs.length > 0 && runs[0] !== args.dir) return reportRuns(args, kinds, runs);
   const source = openSource(args.dir);
   if ('tool' in source) showForeign(args, kinds, source);
-  else if (kinds.length > 0) exportRun(args, kinds, source);
+  else if (kinds.length > 0) await exportRun(args, kinds, source);
   else {
     const exporter = EXPORTERS.find((kind) => kind.name === args.format);
     const page = (): string =>
@@ -98,9 +98,9 @@ function showForeign(args: ReportArgs, kinds: readonly ExportKind[], run: Foreig
 }
 
 /** Writes the exports of a run and prints their paths, a line each. */
-function exportRun(args: ReportArgs, kinds: readonly ExportKind[], report: Report): void {
+async function exportRun(args: ReportArgs, kinds: readonly ExportKind[], report: Report): Promise<void> {
   const directory = folderOf(args.dir);
-  const written = exportDirectory(kinds, report, directory, args['export-dir']);
+  const written = await exportDirectory(kinds, report, directory, args['export-dir']);
   process.stdout.write(written.map((place) => `${place}\n`).join(''));
   const note = leftOut(report);
   if (note !== null) process.stderr.write(`bench: ${note}\n`);
@@ -132,5 +132,5 @@ export const addReport: AddVerb = (y, { usage, about, declare, set }) =>
           'its results for readers of vLLM and AIPerf',
         )
         .example('$0 report sglang-oai-chat_0612_64_4000_1000.jsonl', 'a result of sglang.bench_serving'),
-    async (argv) => set(runReport({ ...argv, dir: String(argv['dir']) })),
+    async (argv) => set(await runReport({ ...argv, dir: String(argv['dir']) })),
   );

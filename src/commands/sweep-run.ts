@@ -17,7 +17,9 @@ import { REPORT_SCHEMA } from '../core/report.ts';
 import { publicSpec } from '../core/secrets.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
 import { roundTripMs } from '../endpoints/round-trip.ts';
+import { HTML_FILE, htmlExport } from '../exporters/html/export.ts';
 import { EXPORTERS } from '../exporters/index.ts';
+import type { RunStore } from '../host/store.ts';
 import { Connection } from './connect.ts';
 import { Interrupt } from './interrupt.ts';
 import { skippedLevel } from './level.ts';
@@ -186,6 +188,7 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
     interrupt.code !== null
       ? draft.write(levels, 'interrupted', 'interrupted by a signal')
       : draft.write(levels, stopped === null ? 'complete' : 'failed', stopped);
+  await writePage(job.store, report);
   const causes = [interrupt.code, failure?.exitCode ?? null, lost === null ? null : EXIT.launch];
   return { report, exitCode: exitCodeOf(report, causes) };
 }
@@ -227,6 +230,15 @@ class ReportDraft {
     };
     for (const exporter of EXPORTERS) store.document(exporter.file, exporter.render(report));
     return report;
+  }
+}
+
+/** The page to look at, beside the other documents. Its lack is no failure of the run. */
+async function writePage(store: RunStore, report: Report): Promise<void> {
+  try {
+    for (const { file, text } of await htmlExport.files(report, () => [])) store.document(file, text);
+  } catch (error) {
+    process.stderr.write(`bench: ${HTML_FILE} was not made (${errorText(error)}); please report this\n`);
   }
 }
 

@@ -17,24 +17,24 @@ export interface Telling {
 }
 
 /** Tells one run on stdout, and writes its exports. */
-export function tellRun(end: RunEnd, how: Telling): ExitCode {
+export async function tellRun(end: RunEnd, how: Telling): Promise<ExitCode> {
   const { report, directory } = end;
   if (how.json) process.stdout.write(`${JSON.stringify(report)}\n`);
   else if (!how.quiet)
     process.stdout.write(`${pageOf(withAdvice(report, directory), 'heaviest')}\nresults: ${directory}\n`);
-  tellExports(exportRun(end, how, how.exportDir), how);
+  tellExports(await exportRun(end, how, how.exportDir), how);
   return end.exitCode;
 }
 
 /** Tells several runs of one folder as one page, or as a line of JSON each. */
-export function tellRuns(ends: readonly RunEnd[], directory: string, how: Telling): void {
+export async function tellRuns(ends: readonly RunEnd[], directory: string, how: Telling): Promise<void> {
   const reports = ends.map(({ report }) => report);
   if (how.json) process.stdout.write(reports.map((report) => `${JSON.stringify(report)}\n`).join(''));
   else if (!how.quiet)
     process.stdout.write(
       `${renderRepeats(reports, pageStyle())}\n${howToGoOn(reports, directory)}results: ${directory}\n`,
     );
-  exportRuns(ends, directory, how);
+  await exportRuns(ends, directory, how);
 }
 
 /** What to do where not all repeats are complete. */
@@ -45,14 +45,18 @@ function howToGoOn(reports: readonly Report[], directory: string): string {
 }
 
 /** Writes the exports of several runs of one folder, below `--export-dir` as the runs lie in that folder. */
-export function exportRuns(ends: readonly RunEnd[], directory: string, how: Telling): void {
+export async function exportRuns(ends: readonly RunEnd[], directory: string, how: Telling): Promise<void> {
   for (const end of ends) {
     const below = how.exportDir && path.join(how.exportDir, path.relative(directory, end.directory));
-    tellExports(exportRun(end, how, below), how);
+    tellExports(await exportRun(end, how, below), how);
   }
 }
 
-function exportRun({ report, directory, whole }: RunEnd, how: Telling, folder: string | undefined): string[] {
+function exportRun(
+  { report, directory, whole }: RunEnd,
+  how: Telling,
+  folder: string | undefined,
+): Promise<string[]> {
   return exportDirectory(whole ? how.exports : [], report, directory, folder);
 }
 

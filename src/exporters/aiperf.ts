@@ -1,7 +1,7 @@
 import { sum } from '../core/distribution.ts';
 import type { LevelReport, Report } from '../core/report.ts';
 import { recordLines } from './aiperf-records.ts';
-import type { ExportKind } from './export-kind.ts';
+import type { PlainExport } from './export-kind.ts';
 import { type ExportMark, exportMark, shapeFolder, wallTimeMs } from './export-marks.ts';
 import { metAll, type Samples, samplesOf, shownWindow } from './samples.ts';
 import { spreadOf } from './spread.ts';
@@ -19,7 +19,7 @@ const MARK: ExportMark = {
  * `profile_export_aiperf.json` and `profile_export.jsonl` per level, with AIPerf's own definitions. A level
  * without a good request has both: they hold the errors, and no latency.
  */
-export const aiperfExport: ExportKind = {
+export const aiperfExport: PlainExport = {
   name: 'aiperf',
   about: 'profile_export_aiperf.json and profile_export.jsonl per level, as AIPerf writes them',
   files: (report, recordsOf) =>

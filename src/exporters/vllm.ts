@@ -1,7 +1,7 @@
 import { exactStats, greatest, sum } from '../core/distribution.ts';
 import type { RequestRecord } from '../core/record.ts';
 import type { LevelReport, Report } from '../core/report.ts';
-import type { ExportKind } from './export-kind.ts';
+import type { PlainExport } from './export-kind.ts';
 import { type ExportMark, exportMark, wallTimeMs } from './export-marks.ts';
 import { metAll, type Samples, samplesOf } from './samples.ts';
 
@@ -25,7 +25,7 @@ const MARK: ExportMark = {
  * sa-bench, so that its readers find them; InferenceX's reader takes any name. A level without a good
  * request has no file: each of its latencies would have to be a number, and none is known.
  */
-export const vllmExport: ExportKind = {
+export const vllmExport: PlainExport = {
   name: 'vllm',
   about: 'a JSON per level as vllm bench serve writes it, for readers of vLLM, sa-bench and InferenceX',
   files: (report, recordsOf) =>

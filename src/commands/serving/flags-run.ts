@@ -150,7 +150,7 @@ export const RUN_FLAGS = [
     repeats: true,
     metavar: 'NAME',
     standing: 'own',
-    about: `writes the run in the form of another tool as well: ${EXPORT_NAMES} (repeatable)`,
+    about: `writes the run in another form as well: ${EXPORT_NAMES} (repeatable)`,
   },
   {
     name: 'gpus',

@@ -80,7 +80,8 @@ export async function runServing(argv: readonly string[]): Promise<ExitCode> {
       );
       return worstExit([result.exitCode, told, EXIT.usage]);
     }
-    for (const file of exportDirectory(exports, report, store.directory, undefined)) say(`export: ${file}`);
+    for (const file of await exportDirectory(exports, report, store.directory, undefined))
+      say(`export: ${file}`);
     // What sglang counts as a success is no failed target, whatever our own reading of it.
     const ran = told === EXIT.ok && args.bugCompatible && result.exitCode === EXIT.target;
     return ran ? EXIT.ok : worstExit([result.exitCode, told]);

@@ -1,0 +1,176 @@
+import type { LevelReport, Report } from '../../core/report.ts';
+import { figure, grouped, percent } from '../figures.ts';
+import { levelsRun, shapeName } from '../level-names.ts';
+import { escapeHtml, facts, type HtmlColumn, table } from './markup.ts';
+
+const NOTHING = '–';
+
+function number(value: number | null | undefined): string {
+  return value === null || value === undefined ? NOTHING : figure(value);
+}
+
+function column(
+  head: string,
+  levels: readonly LevelReport[],
+  cell: (level: LevelReport) => string,
+  left = false,
+): HtmlColumn {
+  return { head, cells: levels.map(cell), left };
+}
+
+const VERDICTS = { valid: 'good', suspect: 'warn', 'client-bound': 'bad' } as const;
+
+/** The numbers of each level. */
+export function levelsTable(report: Report): string {
+  const { levels } = report;
+  const of = (head: string, cell: (level: LevelReport) => string, left = false): HtmlColumn =>
+    column(head, levels, cell, left);
+  const thin = (name: 'p99', level: LevelReport): string => (level.ttftMs.thin.includes(name) ? '~' : '');
+  return table(
+    [
+      of('shape', (level) => shapeName(level), true),
+      of('conc', ({ concurrency }) => grouped(concurrency)),
+      of('good/sent', ({ requests }) => `${grouped(requests.good)}/${grouped(requests.sent)}`),
+      of('TTFT p50', ({ ttftMs }) => number(ttftMs.p50)),
+      of('p99', (level) => `${thin('p99', level)}${number(level.ttftMs.p99)}`),
+      of('token ITL p50', ({ tokenItlMs }) => number(tokenItlMs.p50)),
+      of('p99', ({ tokenItlMs }) => number(tokenItlMs.p99)),
+      of('TPOT p50', ({ tpotMs }) => number(tpotMs.p50)),
+      of('E2E p50', ({ e2eMs }) => number(e2eMs.p50)),
+      of('p99', (level) => `${thin('p99', level)}${number(level.e2eMs.p99)}`),
+      of('output tok/s', ({ outputTokensPerS }) => number(outputTokensPerS)),
+      of('per GPU', ({ outputTokensPerSPerGpu }) => number(outputTokensPerSPerGpu)),
+      of('per user', ({ tokensPerSPerUser }) => number(tokensPerSPerUser.p50)),
+      ...(levels.some(({ goodput }) => goodput !== undefined)
+        ? [
+            of('goodput req/s', ({ goodput }) => number(goodput?.requestsPerS)),
+            of('SLOs met', ({ goodput }) =>
+              goodput?.attainmentRatio == null ? NOTHING : percent(goodput.attainmentRatio),
+            ),
+          ]
+        : []),
+      of(
+        'valid',
+        ({ status, statusReason, validity }) =>
+          status === 'complete'
+            ? `<span class="${VERDICTS[validity.verdict]}">${validity.verdict}</span>`
+            : `<span class="bad">${status}</span>${statusReason ? ` ${escapeHtml(statusReason)}` : ''}`,
+        true,
+      ),
+    ],
+    'Times in ms. ~ marks a p99 on fewer than 662 requests: take it as rough.',
+  );
+}
+
+/** Lengths asked and lengths proven. */
+export function lengthsTable(report: Report): string {
+  const levels = levelsRun(report);
+  if (levels.length === 0) return '';
+  const sides = (['islProof', 'oslProof'] as const).flatMap((proof) => {
+    const word = proof === 'islProof' ? 'ISL' : 'OSL';
+    const of = (head: string, cell: (level: LevelReport) => string): HtmlColumn =>
+      column(`${word} ${head}`, levels, cell);
+    return [
+      of('asked', (level) => grouped(level[proof].asked ?? (proof === 'islProof' ? level.isl : level.osl))),
+      of('counted', (level) => {
+        const { counted } = level[proof];
+        if (counted === null) return NOTHING;
+        return counted.min === counted.max
+          ? grouped(counted.min)
+          : `${grouped(counted.min)} … ${grouped(counted.max)}`;
+      }),
+      of('proven', (level) => `${grouped(level[proof].provenByUsage)}/${grouped(level.requests.good)}`),
+      of('off', (level) => marked(level[proof].deviations)),
+      of('unknown', (level) => marked(level[proof].unknown)),
+    ];
+  });
+  return table([
+    column('shape', levels, shapeName, true),
+    column('conc', levels, ({ concurrency }) => grouped(concurrency)),
+    ...sides,
+  ]);
+}
+
+function marked(count: number): string {
+  return count === 0 ? '0' : `<span class="bad">${grouped(count)}</span>`;
+}
+
+/** Failures by class, with the first message of each. */
+export function failuresTable(report: Report): string {
+  const rows = report.levels.flatMap((level) =>
+    Object.entries(level.failures).map(([name, { count, first }]) => ({ level, name, count, first })),
+  );
+  if (rows.length === 0) return '';
+  const of = (head: string, cell: (row: (typeof rows)[number]) => string, left = true): HtmlColumn => ({
+    head,
+    cells: rows.map(cell),
+    left,
+  });
+  return table([
+    of('conc', ({ level }) => grouped(level.concurrency), false),
+    of('class', ({ name }) => name),
+    of(
+      'count',
+      ({ level, count }) =>
+        `${grouped(count)} of ${grouped(level.requests.sent)} (${percent(count / level.requests.sent)})`,
+    ),
+    of('first message', ({ first }) => escapeHtml(first)),
+  ]);
+}
+
+/** What the harness saw of itself, and its verdict. */
+export function validityTable(report: Report): string {
+  const levels = levelsRun(report);
+  if (levels.length === 0) return '';
+  const of = (head: string, cell: (level: LevelReport) => string, left = false): HtmlColumn =>
+    column(head, levels, cell, left);
+  return table([
+    of('shape', shapeName, true),
+    of('conc', ({ concurrency }) => grouped(concurrency)),
+    of(
+      'verdict',
+      ({ validity }) => `<span class="${VERDICTS[validity.verdict]}">${validity.verdict}</span>`,
+      true,
+    ),
+    of('stamps late p99, ms', ({ audit }) => number(audit?.stampErrorMs?.p99)),
+    of('sends late p99, ms', ({ audit }) => number(audit?.sendLagMs.p99)),
+    of('loop busy', ({ audit }) => (audit === null ? NOTHING : percent(audit.eventLoopUtilizationRatio))),
+    of('CPU', ({ audit }) => (audit === null ? NOTHING : percent(audit.cpuRatio))),
+    of('why', ({ validity }) => escapeHtml(validity.reasons.join('; ')) || NOTHING, true),
+  ]);
+}
+
+/** With what the run was made. */
+export function provenanceTable(report: Report): string {
+  const { provenance, target, prompts, spec, stack, tags, origin, finishedUtc } = report;
+  return facts([
+    ['command', provenance.command],
+    ['begun', origin.utc],
+    ['ended', finishedUtc ?? 'not yet'],
+    ['server', `${target.model} on ${target.server} at ${target.urls.join(', ')}, ${target.endpoint}`],
+    [
+      'prompts',
+      `${prompts.text}, ${prompts.method}, tokenizer ${prompts.tokenizerName} (${prompts.tokenizerHash}), template ${prompts.template.source}, seed ${spec.prompts.seed}, salt ${spec.prompts.salt}`,
+    ],
+    [
+      'client',
+      `bench ${provenance.bench}, Node ${provenance.node}, ${provenance.os} ${provenance.arch}, ${provenance.host}, ${provenance.cpus} × ${provenance.cpuModel}`,
+    ],
+    ...(stack
+      ? [
+          [
+            'stack',
+            `${stack.name}, ${stack.mode}, job ${stack.jobId ?? NOTHING}, nodes ${stack.nodes.join(', ') || NOTHING}`,
+          ] as const,
+        ]
+      : []),
+    ...Object.entries(stack?.versions ?? {}).map(
+      ([name, version]) => [`version of ${name}`, version] as const,
+    ),
+    ...(provenance.git === null
+      ? []
+      : [['git', `${provenance.git.commit}${provenance.git.dirty ? ', with changes' : ''}`] as const]),
+    ...Object.entries(provenance.slurm ?? {}),
+    ...Object.entries(tags).map(([name, value]) => [`tag ${name}`, value] as const),
+  ]);
+}
