@@ -31,7 +31,7 @@ export default defineConfig({
           include: ['test/real/**/*.test.ts'],
           exclude: [...ALONE, ...PAIRED, ...NOT_OURS],
           // These wait for deadlines and grace periods most of the time.
-          maxWorkers: 3,
+          maxWorkers: 4,
           sequence: { groupOrder: 2 },
         },
       },

@@ -7,7 +7,7 @@ import { DEFAULT_POLICY } from '../../src/core/policy.ts';
 import { type Repeat, repeatOf } from '../../src/core/repeat.ts';
 import { newOut, parseReport, startBench, startServer } from '../fixtures/cli.ts';
 
-// Thirty-six runs over real sockets.
+// Thirty-two runs over real sockets.
 vi.setConfig({ testTimeout: 300_000 });
 
 const A_SIDE = 4;
@@ -37,17 +37,16 @@ async function measure(flags: string, sets: number): Promise<Repeat[][]> {
 }
 
 it('fails at most 2 of 10 gates of one server with itself, and all of 5 where the other is slower by 20 %', async () => {
-  const [quick, slow] = await Promise.all([measure(QUICK, 6), measure(SLOW, 3)]);
+  const [quick, slow] = await Promise.all([measure(QUICK, 5), measure(SLOW, 3)]);
   const policy = { ...DEFAULT_POLICY, requireValid: false };
   const verdict = (baseline: Repeat[], candidate: Repeat[]): GateVerdict =>
     judgeGate({ baseline, anchor: null, candidate }, policy).verdict;
-  // Ten of the fifteen pairs of sets: neighbours, and those two apart.
-  const pairs = [1, 2].flatMap((apart) =>
-    quick.slice(apart).map((candidate, set) => verdict(quick[set]!, candidate)),
+  // Each set against each later one.
+  const alike = quick.flatMap((baseline, set) =>
+    quick.slice(set + 1).map((candidate) => verdict(baseline, candidate)),
   );
-  const alike = [...pairs, verdict(quick[0]!, quick[3]!)];
   expect(alike).toHaveLength(10);
   expect(alike.filter((one) => one === 'fail').length).toBeLessThanOrEqual(2);
-  const slower = quick.slice(0, 5).map((baseline, set) => verdict(baseline, slow[set % 3]!));
+  const slower = quick.map((baseline, set) => verdict(baseline, slow[set % 3]!));
   expect(slower).toEqual(Array(5).fill('fail'));
 });

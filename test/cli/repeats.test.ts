@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Report } from '../../src/core/report.ts';
@@ -62,7 +62,7 @@ describe('--repeats', () => {
   });
 
   it('is gone on with where it was cut, and ends at the first signal', async () => {
-    const { url } = await startServer('--ttft 20ms --step 20ms');
+    const { url } = await startServer('--ttft 20ms --step 10ms');
     const out = newOut();
     const running = startBench([
       ...['sweep', '--url', url, '--isl', '50', '--osl', '20', '--concurrency', '1', '--repeats', '3'],
@@ -75,6 +75,9 @@ describe('--repeats', () => {
     expect(existsSync(path.join(out, '3'))).toBe(false);
     const first = reportIn(path.join(out, '1'));
     expect(reportIn(path.join(out, '2')).status).toBe('interrupted');
+    // What a run leaves that is killed while it gets ready.
+    mkdirSync(path.join(out, '3'));
+    for (const name of ['records.ndjson', 'spec.json']) writeFileSync(path.join(out, '3', name), '');
     const resumed = await bench(['sweep', '--resume', out, '--url', url]);
     expect(resumed.code).toBe(0);
     expect(resumed.stderr).not.toContain('repeat 1 of 3');
@@ -96,6 +99,52 @@ describe('--repeats', () => {
       code: 2,
       stderr: expect.stringContaining('all 3 runs'),
     });
+  });
+
+  it('ends in the pause between two repeats, too', async () => {
+    const { url } = await startServer(FAST);
+    const out = newOut();
+    const running = startBench([
+      ...['sweep', '--url', url, '--isl', '50', '--osl', '5', '--concurrency', '1', '--repeats', '2'],
+      ...['--calibrate', 'never', '--pause', '30s', '--out', out],
+    ]);
+    await until('the pause', () => {
+      const file = path.join(out, '1', 'report.json');
+      return existsSync(file) && reportIn(path.join(out, '1')).status === 'complete';
+    });
+    // The report is on disk a moment before the run has ended.
+    await until('the end of the first', () => existsSync(path.join(out, '1', 'report.html')));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    running.child.kill('SIGTERM');
+    const ended = await running.ended;
+    expect(ended.code).toBe(143);
+    expect(ended.stderr).toContain('stopping: no further run is begun');
+    expect(ended.stdout).toContain('1 of 2 repeats complete');
+    expect(existsSync(path.join(out, '2'))).toBe(false);
+  });
+
+  it('is shared out among workers as a single run is', async () => {
+    const { url } = await startServer(FAST);
+    const out = newOut();
+    const ended = await bench([
+      ...[
+        'sweep',
+        '--url',
+        url,
+        ...SHAPE,
+        '--concurrency',
+        '4',
+        '--repeats',
+        '2',
+        '--workers',
+        '2',
+        '--out',
+        out,
+      ],
+    ]);
+    expect(ended.code).toBe(0);
+    for (const number of ['1', '2'])
+      expect(reportIn(path.join(out, number)).levels[0]!.ranks).toHaveLength(2);
   });
 
   it('stops at a repeat that finds no server, and keeps those before', async () => {

@@ -51,6 +51,18 @@ function untilSome(out: string): Promise<boolean> {
 }
 
 describe('bench sweep --stack', () => {
+  it('launches once for all repeats', async () => {
+    const { stack, out, dir } = await make();
+    const ended = await bench([...SHORT, '--stack', stack.file, '--out', 'out', '--repeats', '2'], stack);
+    expect(ended.code).toBe(0);
+    expect(ended.stdout).toContain('2 of 2 repeats complete');
+    const runs = ['1', '2'].map((number) => readRun(path.join(out, number)).report);
+    expect(runs.map(({ stack: facts }) => facts!.run)).toEqual(Array(2).fill(stateIn(dir)!.run));
+    expect(runs[0]!.stack!.fileHash).toMatch(/^[0-9a-f]{64}$/);
+    expect(stateIn(dir)!.phase).toBe('stopped');
+    expect(await leftOf(dir, stack)).toEqual([]);
+  });
+
   it('launches, measures, tears down and keeps what it launched', async () => {
     const { stack, out, dir } = await make();
     const ended = await bench([...SHORT, '--stack', stack.file, '--out', 'out', '--gpus', '8'], stack);

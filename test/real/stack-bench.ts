@@ -15,8 +15,8 @@ const MARK = 'BENCH_TEST_STACK';
 /** The imitated frontend and worker. */
 export const FRONTEND = path.join(workload, 'frontend.mjs');
 export const WORKER = path.join(workload, 'worker.sh');
-/** Apart from those of a test file that runs beside. */
-const firstPort = 18_440 + 10 * Number(process.env['VITEST_POOL_ID'] ?? 0);
+/** Apart from those of a test file that runs beside, or has just ended: each has a process of its own. */
+const firstPort = 18_440 + 10 * (process.pid % 400);
 export const PORTS = { http: firstPort + 1, etcd: firstPort + 2, nats: firstPort + 3 };
 
 type Fields = Readonly<Record<string, unknown>>;
