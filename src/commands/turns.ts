@@ -14,7 +14,7 @@ export interface Turn {
 }
 
 /** After such an end another turn could not do better. */
-const LAST: ReadonlySet<ExitCode> = new Set([
+export const LAST_CODES: ReadonlySet<ExitCode> = new Set([
   EXIT.usage,
   EXIT.target,
   EXIT.launch,
@@ -37,7 +37,7 @@ export async function runTurns(
   const ends: RunEnd[] = [];
   const codes: ExitCode[] = [];
   for (const [nth, turn] of turns.entries()) {
-    const cut = nth === 0 ? null : await pause(pauseMs);
+    const cut = nth === 0 ? null : await pauseBetween(pauseMs);
     if (cut !== null) {
       codes.push(cut);
       break;
@@ -52,13 +52,13 @@ export async function runTurns(
       process.stderr.write(errorLines(error));
       codes.push(error.exitCode);
     }
-    if (LAST.has(codes.at(-1)!)) break;
+    if (LAST_CODES.has(codes.at(-1)!)) break;
   }
   return { ends, exitCode: worstExit(codes) };
 }
 
 /** Rests; 130 or 143 where a signal came meanwhile, else null. Between two runs nothing else listens. */
-async function pause(ms: number): Promise<ExitCode | null> {
+export async function pauseBetween(ms: number): Promise<ExitCode | null> {
   const stop = new Stop('stopping: no further run is begun');
   try {
     await sleep(ms, null, { signal: stop.signal }).catch(() => undefined);

@@ -42,6 +42,11 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     about: 'measure two live servers in turn, A B B A, and tell what differs',
     load: async () => (await import('./ab.ts')).addAb,
   },
+  capacity: {
+    usage: 'capacity',
+    about: 'find the highest concurrency that meets limits of latencies',
+    load: async () => (await import('./capacity.ts')).addCapacity,
+  },
   gate: {
     usage: 'gate <run..>',
     about: 'pass or fail runs against a baseline, by a policy, for CI',

@@ -1,0 +1,109 @@
+import { type Found, type Probe, type SearchRange, shareBounds } from '../core/capacity.ts';
+import type { LevelReport } from '../core/report.ts';
+import { figure, grouped, percent } from './figures.ts';
+import { asDrawn, hanging, type PageStyle, paint } from './page-style.ts';
+import { type Column, fittedTable, NOTHING } from './text-table.ts';
+
+const NOTES = { indent: 14, least: 30 };
+
+/** What came of a search for capacity. */
+export interface Capacity {
+  readonly range: SearchRange;
+  /** What was asked, as in `ttft ≤ 2000 ms, tpot ≤ 50 ms`. */
+  readonly limits: string;
+  readonly found: Found;
+  readonly levels: readonly { readonly probe: Probe; readonly level: LevelReport }[];
+  /** Whether the search came to its end. */
+  readonly complete: boolean;
+}
+
+/** The page of a search: the answer, its certainty, and every level that was measured. */
+export function renderCapacity(capacity: Capacity, style: PageStyle): string {
+  const { levels, limits, range } = capacity;
+  const sorted = [...levels].sort((a, b) => a.probe.concurrency - b.probe.concurrency);
+  const column = (
+    head: string,
+    cell: (one: (typeof sorted)[number]) => string,
+    rank = 0,
+    left = false,
+  ): Column => ({
+    group: '',
+    head,
+    name: head,
+    cells: sorted.map(cell),
+    rank,
+    left,
+  });
+  const number = (value: number | null | undefined): string =>
+    value === null || value === undefined ? NOTHING : figure(value);
+  const table = fittedTable(
+    [
+      column('conc', ({ probe }) => grouped(probe.concurrency)),
+      column('met/sent', ({ probe }) => `${grouped(probe.met)}/${grouped(probe.sent)}`),
+      column('share', ({ probe }) => percent(probe.met / Math.max(1, probe.sent))),
+      column('95 % bounds', ({ probe }) => boundsText(probe), 2),
+      column('TTFT p50', ({ level }) => number(level.ttftMs.p50), 3),
+      column('TPOT p50', ({ level }) => number(level.tpotMs.p50), 3),
+      column('goodput req/s', ({ level }) => number(level.goodput?.requestsPerS)),
+      column('output tok/s', ({ level }) => number(level.outputTokensPerS), 1),
+      column('', ({ probe }) => (probe === capacity.found.meets ? '← capacity' : ''), 0, true),
+    ],
+    style,
+  );
+  const head = [
+    `  ${paint(style, 'bold', 'capacity')}  ${answerText(capacity)}`,
+    `  ${limits}, for at least ${percent(range.targetRatio)} of the requests`,
+  ];
+  const notes = [
+    ...certaintyTexts(capacity).flatMap((text) => hanging('certainty', text, NOTES, style)),
+    ...hanging(
+      'bounds',
+      'Clopper and Pearson, one-sided, each request for itself; requests of a closed loop go in waves and tell a little less',
+      NOTES,
+      style,
+    ),
+    ...hanging(
+      'search',
+      `${grouped(levels.length)} levels measured, from ${grouped(range.from)} to ${grouped(range.to)} at most; a level is taken to meet the less the more are in flight`,
+      NOTES,
+      style,
+    ),
+  ];
+  const lines = table.lines.filter((line) => line.trim() !== '');
+  return asDrawn(style, `${[head, lines, notes].map((part) => part.join('\n')).join('\n\n')}\n`);
+}
+
+function answerText({ found, range, complete }: Capacity): string {
+  const { meets, misses } = found;
+  if (meets === null)
+    return `none: ${grouped(range.from)} in flight miss already, lower levels were not tried`;
+  const at = `${grouped(meets.concurrency)} in flight`;
+  if (!complete) return `at least ${at}; the search was cut`;
+  return misses === null
+    ? `at least ${at}, the end of the range: nothing above was tried`
+    : `${at}; ${grouped(misses.concurrency)} miss`;
+}
+
+/** How sure both sides of the answer are. */
+function certaintyTexts({ found, range }: Capacity): string[] {
+  const { meets, misses } = found;
+  const target = range.targetRatio;
+  const meetText = (probe: Probe): string => {
+    const { low } = shareBounds(probe);
+    return low >= target
+      ? `that ${grouped(probe.concurrency)} meet is sure: with 95 % confidence at least ${percent(low)} do`
+      : `that ${grouped(probe.concurrency)} meet is likely and not sure: with 95 % confidence at least ${percent(low)} do`;
+  };
+  const missText = (probe: Probe): string => {
+    const { high } = shareBounds(probe);
+    return high < target
+      ? `that ${grouped(probe.concurrency)} miss is sure: with 95 % confidence at most ${percent(high)} meet`
+      : `that ${grouped(probe.concurrency)} miss is likely and not sure: with 95 % confidence at most ${percent(high)} meet`;
+  };
+  return [...(meets === null ? [] : [meetText(meets)]), ...(misses === null ? [] : [missText(misses)])];
+}
+
+function boundsText(probe: Probe): string {
+  const { low, high } = shareBounds(probe);
+  return `${percent(low)} … ${percent(high)}`;
+}

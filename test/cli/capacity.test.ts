@@ -1,0 +1,69 @@
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Found, Probe } from '../../src/core/capacity.ts';
+import { bench, newOut, readRun, startServer } from '../fixtures/cli.ts';
+
+/** A step of decode takes 5 ms and 1 ms more for each stream: TPOT is about 5 ms + C. */
+const SERVER = '--step 5ms --step-per-stream 1ms --base-ttft 5ms --prefill-tokens-per-s 10000000';
+const SHAPE = ['--isl', '20', '--osl', '10', '--pause', '0s', '--calibrate', 'never', '--attain', '80%'];
+
+interface Answer {
+  readonly found: Found;
+  readonly complete: boolean;
+  readonly probes: readonly Probe[];
+  readonly directory: string;
+}
+
+describe('bench capacity', () => {
+  it('finds the level up to which the limits are met', async () => {
+    const { url } = await startServer(SERVER);
+    const out = newOut();
+    const ended = await bench([
+      ...['capacity', '--url', url, ...SHAPE, '--slo', 'tpot=17.5ms'],
+      ...['--to', '64', '--out', out, '--json'],
+    ]);
+    expect(ended.code).toBe(0);
+    const { found, complete, probes } = JSON.parse(ended.stdout) as Answer;
+    expect(complete).toBe(true);
+    // 12 by the server's schedule; a busy machine is slower, and a batch that is not full is faster.
+    expect(found.meets!.concurrency).toBeGreaterThanOrEqual(6);
+    expect(found.meets!.concurrency).toBeLessThanOrEqual(14);
+    expect(found.misses!.concurrency - found.meets!.concurrency).toBe(1);
+    expect(readdirSync(out)).toHaveLength(probes.length);
+    for (const [nth, probe] of probes.entries()) {
+      const { report } = readRun(path.join(out, `${nth + 1}`));
+      const [level] = report.levels;
+      expect(level).toMatchObject({ concurrency: probe.concurrency, goodput: { met: probe.met } });
+      expect(level!.requests.sent).toBe(Math.max(4 * probe.concurrency, 14));
+    }
+  });
+
+  it('says when the answer lies outside of the range', async () => {
+    const { url } = await startServer(SERVER);
+    const args = ['capacity', '--url', url, ...SHAPE];
+    const above = await bench([...args, '--slo', 'e2e=1m', '--from', '2', '--to', '4', '--out', newOut()]);
+    expect(above.code).toBe(0);
+    expect(above.stdout).toContain('at least 4 in flight, the end of the range');
+    const below = await bench([...args, '--slo', 'ttft=1ms', '--out', newOut()]);
+    expect(below.code).toBe(1);
+    expect(below.stdout).toContain('none: 1 in flight miss already');
+  });
+
+  it.each([
+    [['--isl', '5', '--osl', '5'], 'missing: --slo'],
+    [['--isl', '5', '--osl', '5', '--slo', 'ttft=x'], '--slo ttft: "x" is not a duration'],
+    [
+      ['--isl', '5', '--osl', '5', '--slo', 'ttft=1s', '--from', '9', '--to', '3'],
+      '--from and --to: 9 is above 3',
+    ],
+    [['--isl', '5', '--osl', '5', '--slo', 'ttft=1s', '--attain', '100%'], '--attain: "100%" is no share'],
+    [['--isl', '5', '--osl', '5', '--slo', 'ttft=1s', '--concurrency', '4'], 'unknown: --concurrency'],
+  ])('%j is refused', async (words, message) => {
+    expect(await bench(['capacity', ...words])).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining(message),
+    });
+  });
+});

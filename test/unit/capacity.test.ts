@@ -1,0 +1,138 @@
+import { describe, expect, it } from 'vitest';
+import {
+  foundSoFar,
+  leastRequests,
+  nextLevel,
+  type Probe,
+  type SearchRange,
+  shareBounds,
+} from '../../src/core/capacity.ts';
+import { Random } from '../../src/core/random.ts';
+import { renderCapacity } from '../../src/exporters/capacity-table.ts';
+import { makeCalmReport } from '../fixtures/report.ts';
+
+const RANGE: SearchRange = { from: 1, to: 1_024, targetRatio: 0.95, precisionRatio: 0.05 };
+
+/** Searches a server whose requests all meet up to a level, and of which hardly any do above. */
+function search(
+  truth: number,
+  range: SearchRange = RANGE,
+): { found: ReturnType<typeof foundSoFar>; levels: number[] } {
+  const probes: Probe[] = [];
+  for (;;) {
+    const concurrency = nextLevel(probes, range);
+    if (concurrency === null) break;
+    const sent = Math.max(4 * concurrency, 59);
+    probes.push({ concurrency, sent, met: concurrency <= truth ? sent : Math.floor(sent / 10) });
+  }
+  return {
+    found: foundSoFar(probes, range.targetRatio),
+    levels: probes.map(({ concurrency }) => concurrency),
+  };
+}
+
+describe('the bounds of a share', () => {
+  // By sums of exact binomial coefficients, elsewhere.
+  it.each([
+    [8, 10, 0.493_098_7, 0.963_228_6],
+    [57, 59, 0.897_110_8, 0.993_943_6],
+    [290, 300, 0.944_115_3, 0.981_806_2],
+  ])('%s of %s lie at %s and %s', (met, sent, low, high) => {
+    const bounds = shareBounds({ met, sent });
+    expect(bounds.low).toBeCloseTo(low, 5);
+    expect(bounds.high).toBeCloseTo(high, 5);
+  });
+
+  it('of all, of none, and of nothing, are those of the power and the whole range', () => {
+    expect(shareBounds({ met: 10, sent: 10 })).toEqual({ low: expect.closeTo(0.05 ** 0.1, 10), high: 1 });
+    expect(shareBounds({ met: 0, sent: 10 })).toEqual({ low: 0, high: expect.closeTo(1 - 0.05 ** 0.1, 10) });
+    expect(shareBounds({ met: 0, sent: 0 })).toEqual({ low: 0, high: 1 });
+    expect([leastRequests(0.95), leastRequests(0.99), leastRequests(0.5)]).toEqual([59, 299, 5]);
+    expect(shareBounds({ met: 59, sent: 59 }).low).toBeGreaterThanOrEqual(0.95);
+    expect(shareBounds({ met: 58, sent: 58 }).low).toBeLessThan(0.95);
+  });
+
+  it('are wrong at most 5 times in 100', () => {
+    const random = new Random('bounds', 1);
+    let [tooHigh, tooLow] = [0, 0];
+    for (let i = 0; i < 4_000; i++) {
+      const met = Array.from({ length: 60 }, () => random.float() < 0.9).filter(Boolean).length;
+      const { low, high } = shareBounds({ met, sent: 60 });
+      if (low > 0.9) tooHigh++;
+      if (high < 0.9) tooLow++;
+    }
+    // Three standard deviations above 5 % of 4,000.
+    expect(Math.max(tooHigh, tooLow)).toBeLessThanOrEqual(241);
+    expect(Math.min(tooHigh, tooLow)).toBeGreaterThan(40);
+  });
+});
+
+describe('the search', () => {
+  it.each([1, 2, 3, 7, 10, 63, 64, 100, 333, 1_000])('finds a capacity of %s to 5 %', (truth) => {
+    const { found, levels } = search(truth);
+    expect(found.meets!.concurrency).toBeLessThanOrEqual(truth);
+    expect(found.misses!.concurrency).toBeGreaterThan(truth);
+    const [low, high] = [found.meets!.concurrency, found.misses!.concurrency];
+    expect(high - low === 1 || high / low <= 1.05).toBe(true);
+    expect(new Set(levels).size).toBe(levels.length);
+    expect(levels.length).toBeLessThanOrEqual(16);
+  });
+
+  it('goes up by doubling, then halves the gap', () => {
+    expect(search(10).levels).toEqual([1, 2, 4, 8, 16, 11, 9, 10]);
+  });
+
+  it('says when the answer lies outside of the range', () => {
+    expect(search(5_000)).toMatchObject({ found: { meets: { concurrency: 1_024 }, misses: null } });
+    expect(search(5_000, { ...RANGE, from: 3, to: 10 }).levels).toEqual([3, 6, 10]);
+    expect(search(0)).toMatchObject({ found: { meets: null, misses: { concurrency: 1 } }, levels: [1] });
+  });
+
+  it('takes the lowest level that missed for the limit, whatever met above it', () => {
+    const probe = (concurrency: number, met: number): Probe => ({ concurrency, sent: 100, met });
+    expect(foundSoFar([probe(8, 96), probe(2, 100), probe(4, 90), probe(1, 100)], 0.95)).toMatchObject({
+      meets: { concurrency: 2 },
+      misses: { concurrency: 4 },
+    });
+    expect(foundSoFar([], 0.95)).toEqual({ meets: null, misses: null });
+    // Nothing was sent.
+    expect(foundSoFar([{ concurrency: 1, sent: 0, met: 0 }], 0.95).meets).toBeNull();
+  });
+});
+
+describe('the page', () => {
+  const [level] = makeCalmReport().levels;
+  const page = (probes: readonly Probe[], complete = true): string =>
+    renderCapacity(
+      {
+        range: RANGE,
+        limits: 'ttft ≤ 2s',
+        found: foundSoFar(probes, RANGE.targetRatio),
+        levels: probes.map((probe) => ({ probe, level: level! })),
+        complete,
+      },
+      { colour: false, width: 140 },
+    );
+
+  it('tells the answer with both its sides and how sure they are', () => {
+    const text = page([
+      { concurrency: 8, sent: 59, met: 59 },
+      { concurrency: 10, sent: 59, met: 50 },
+      { concurrency: 9, sent: 59, met: 57 },
+    ]);
+    expect(text).toContain('capacity  9 in flight; 10 miss');
+    expect(text).toMatch(/^ +9 +57\/59 +97 % +90 % … 99\.4 % .*← capacity$/m);
+    expect(text).toContain('that 9 meet is likely and not sure: with 95 % confidence at least 90 % do');
+    expect(text).toContain('that 10 miss is sure: with 95 % confidence at most 92 % meet');
+  });
+
+  it('says when it is none, at the end of the range, or cut', () => {
+    expect(page([{ concurrency: 1, sent: 59, met: 3 }])).toContain('none: 1 in flight miss already');
+    expect(page([{ concurrency: 1_024, sent: 4_096, met: 4_096 }])).toContain(
+      'at least 1,024 in flight, the end of the range',
+    );
+    expect(page([{ concurrency: 4, sent: 59, met: 59 }], false)).toContain(
+      'at least 4 in flight; the search was cut',
+    );
+  });
+});
