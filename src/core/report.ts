@@ -224,6 +224,8 @@ export interface StackFacts {
   readonly warnings: readonly string[];
   readonly versions: Readonly<Record<string, string>>;
   readonly drivers: Readonly<Record<string, string>>;
+  /** Clocks and power limit of the GPUs by node, in words, before anything was started; left out by older versions. */
+  readonly gpuClocks?: Readonly<Record<string, string>>;
   readonly image: {
     readonly reference: string;
     readonly digest: string | null;

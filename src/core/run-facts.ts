@@ -41,6 +41,9 @@ export function factsOf(report: Report): Facts {
     ['image', stack?.image?.digest ?? stack?.image?.reference ?? null],
     ...Object.entries(stack?.versions ?? {}).map(([name, value]) => [`version of ${name}`, value] as const),
     ...Object.entries(stack?.drivers ?? {}).map(([node, value]) => [`driver of ${node}`, value] as const),
+    ...Object.entries(stack?.gpuClocks ?? {}).map(
+      ([node, value]) => [`GPU clocks of ${node}`, value] as const,
+    ),
     ...Object.entries(tags).map(([name, value]) => [`tag ${name}`, value] as const),
     ['address', target.urls.join(' '), true],
     ['SLURM job', job, true],

@@ -154,6 +154,9 @@ listen\t9000\t00000000000000000000000001000000\t7 x
 listen\t9001\t0000000000000000FFFF00000500000A\t8 y
 gpu\t0, NVIDIA GB200, 12, 189471, 570.86.15
 gpu\t1, NVIDIA GB200, 90000, 189471, 570.86.15
+gpu_clocks\t2062, 1965, 1200.00
+gpu_clocks\t2062, [N/A], 1000.00
+gpu_clocks\t2062, 1965, 1200.00
 pyxis\tno
 srun\tslurm 22.05.8
 mpi\tnone
@@ -174,6 +177,7 @@ describe('the facts of a node', () => {
       pyxis: false,
       mpi: ['none', 'pmi2'],
       driver: '570.86.15',
+      gpuClocks: '2062/1965 MHz, 1200 W; 2062/? MHz, 1000 W',
       tools: { enroot: '3.5.0' },
       gpus: [
         { index: 0, name: 'NVIDIA GB200', usedMiB: 12, totalMiB: 189471 },

@@ -82,7 +82,8 @@ export class StackLink {
 
   /** What the report tells of the stack. */
   facts(): StackFacts {
-    const { name, run, mode, job, startupS, why, warnings, gpus, versions, drivers, image } = this.#state;
+    const { name, run, mode, job, startupS, why, warnings, gpus, versions, drivers, gpuClocks, image } =
+      this.#state;
     return {
       name,
       run,
@@ -97,6 +98,7 @@ export class StackLink {
       warnings,
       versions,
       drivers,
+      ...(gpuClocks === undefined ? {} : { gpuClocks }),
       image,
     };
   }

@@ -40,7 +40,7 @@ export async function lookAtNodes(
 ): Promise<PreflightResult> {
   const image = stack.container.runtime === 'none' ? null : await imageFacts(stack.container.image ?? '');
   const versions = await packageVersions(stack, plan, env);
-  if (!order.preflight) return { warnings: [], versions, drivers: {}, image };
+  if (!order.preflight) return { warnings: [], versions, drivers: {}, gpuClocks: {}, image };
   const options = optionsOf(stack, plan);
   const looks = await Promise.all(
     nodeNeeds(plan, options).map((needs) => lookAtNode(needs, plan, options, env)),
@@ -63,6 +63,9 @@ export async function lookAtNodes(
     versions,
     drivers: Object.fromEntries(
       looks.flatMap(({ facts }) => (facts?.driver ? [[facts.node, facts.driver] as const] : [])),
+    ),
+    gpuClocks: Object.fromEntries(
+      looks.flatMap(({ facts }) => (facts?.gpuClocks ? [[facts.node, facts.gpuClocks] as const] : [])),
     ),
     image,
   };

@@ -77,6 +77,8 @@ export interface StackState {
   readonly versions: Readonly<Record<string, string>>;
   /** GPU driver by node; empty where no node told one. */
   readonly drivers: Readonly<Record<string, string>>;
+  /** Clocks and power limit of the GPUs by node, in words; left out where nobody asked. */
+  readonly gpuClocks?: Readonly<Record<string, string>>;
   readonly image: ImageFacts | null;
 }
 

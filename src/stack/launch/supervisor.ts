@@ -14,7 +14,7 @@ import type { StackState, StepStatus } from './state.ts';
 import { tearDown } from './teardown.ts';
 
 /** What was found on the nodes. */
-export type PreflightResult = Pick<StackState, 'warnings' | 'versions' | 'drivers' | 'image'>;
+export type PreflightResult = Pick<StackState, 'warnings' | 'versions' | 'drivers' | 'gpuClocks' | 'image'>;
 
 /** What the supervisor is to do; everything about the stack file is decided before. */
 export interface SupervisorJob {

@@ -34,6 +34,8 @@ export interface NodeFacts {
   readonly leftovers: readonly string[];
   readonly gpus: readonly GpuFact[];
   readonly driver: string | null;
+  /** What the GPUs may do, each kind once: `1980/1755 MHz, 700 W` (highest, as set, power limit); null where none told. */
+  readonly gpuClocks: string | null;
   /** Whether srun there knows pyxis' options; null when there is no srun. */
   readonly pyxis: boolean | null;
   readonly mpi: readonly string[];
@@ -80,12 +82,24 @@ export function parsePreflight(node: string, text: string): NodeFacts {
       totalMiB: number(total ?? null) ?? 0,
     })),
     driver: gpus[0]?.[4] ?? null,
+    gpuClocks: clocksOf(all('gpu_clocks').map(([row]) => row!)),
     pyxis: pyxis === null ? null : pyxis === 'yes',
     mpi: [...new Set(all('mpi').map(([name]) => name!))],
     slurm: one('srun'),
     tools: Object.fromEntries(all('tool').map(([name, version]) => [name!, version ?? ''])),
     complete: one('done') !== null,
   };
+}
+
+/** Rows of highest clock, clock as set, and power limit. What a driver does not know (`[N/A]`, an error) is `?`. */
+function clocksOf(rows: readonly string[]): string | null {
+  const kinds = rows.flatMap((row) => {
+    const [highest, set, watts, ...more] = row.split(',').map((field) => number(field.trim()));
+    return watts === undefined || more.length > 0
+      ? []
+      : `${highest ?? '?'}/${set ?? '?'} MHz, ${watts ?? '?'} W`;
+  });
+  return kinds.length === 0 ? null : [...new Set(kinds)].sort().join('; ');
 }
 
 function number(text: string | null): number | null {

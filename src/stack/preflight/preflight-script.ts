@@ -90,6 +90,9 @@ say memlock_kb "$(ulimit -l 2>/dev/null)"`;
 const EPILOGUE = `if command -v nvidia-smi >/dev/null 2>&1; then
   brief nvidia-smi --query-gpu=index,name,memory.used,memory.total,driver_version --format=csv,noheader,nounits |
     while IFS= read -r g; do say gpu "$g"; done
+  # By itself: a driver that does not know one of these names tells none of a query.
+  brief nvidia-smi --query-gpu=clocks.max.sm,clocks.applications.graphics,power.limit --format=csv,noheader,nounits |
+    while IFS= read -r g; do say gpu_clocks "$g"; done
 fi
 if command -v srun >/dev/null 2>&1; then
   help=$(brief srun --help)
