@@ -23,8 +23,8 @@ export default defineConfig({
     // Whole runs of the program, several at a time on few cores: a limit for what hangs, no measure of speed.
     testTimeout: 90_000,
     hookTimeout: 60_000,
-    // Of two cores, since many of these wait for processes of their own most of the time.
-    maxWorkers: 3,
+    // Two cores: more files at once would only take time from the servers under test.
+    maxWorkers: 2,
     coverage: {
       provider: 'v8',
       include: ['src/core/**'],

@@ -1,4 +1,24 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** Take the longest of those that run side by side, from the longest on: one that begins last is waited for alone. */
+const LONG = [
+  'stack-failures.test',
+  'guide-script',
+  'tokenizers',
+  'stack-failures-serving',
+  'stack-slurm-ends',
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const at = LONG.findIndex((name) => moduleId.includes(name));
+      return at < 0 ? LONG.length : at;
+    };
+    return [...files].sort((a, b) => rank(a) - rank(b));
+  }
+}
 
 /** Judge times of two programs, or count on the time that a load takes. */
 const ALONE = ['load-ranks', 'serving-original', 'stack-slurm', 'stack-slurm-batch'].map(
@@ -10,6 +30,7 @@ const NOT_OURS = ['test/real/node_modules/**', 'test/real/.venv/**', 'test/real/
 export default defineConfig({
   test: {
     pool: 'forks',
+    sequence: { sequencer: LongestFirst },
     testTimeout: 300_000,
     hookTimeout: 180_000,
     teardownTimeout: 30_000,

@@ -21,7 +21,7 @@ describe('bench capacity', () => {
     const out = newOut();
     const ended = await bench([
       ...['capacity', '--url', url, ...SHAPE, '--slo', 'tpot=17.5ms'],
-      ...['--to', '64', '--out', out, '--json'],
+      ...['--from', '4', '--to', '32', '--out', out, '--json'],
     ]);
     expect(ended.code).toBe(0);
     const { found, complete, probes } = JSON.parse(ended.stdout) as Answer;

@@ -21,7 +21,7 @@ async function measure(flags: string, sets: number): Promise<Repeat[][]> {
   const out = newOut();
   const { ended } = startBench(
     [
-      ...['sweep', '--url', url, '--isl', '50', '--osl', '10', '--concurrency', '4,8', '--requests', '16'],
+      ...['sweep', '--url', url, '--isl', '50', '--osl', '10', '--concurrency', '4,8', '--requests', '8'],
       ...['--pause', '0s', '--calibrate', 'never', '--seed', '1', '--salt', 'fixed', '--quiet'],
       ...['--repeats', String(sets * A_SIDE), '--out', out],
     ],

@@ -170,9 +170,9 @@ describe.skipIf(notRun('pages in a browser', missing) !== null)('in a real Chrom
   it('opens 100 levels of 10,000 requests in under 2 s, from less than 5 MB', async () => {
     const html = renderHtml(makeLargeReport(100, 10_000));
     expect(Buffer.byteLength(html)).toBeLessThan(5_000_000);
-    // The best of three: the machine is not ours alone.
+    // The better of two: the machine is not ours alone.
     const times: number[] = [];
-    for (let nth = 0; nth < 3; nth++) {
+    for (let nth = 0; nth < 2; nth++) {
       const { page, complaints, tookMs } = await open(html);
       expect(complaints).toEqual([]);
       times.push(tookMs);
