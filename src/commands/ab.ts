@@ -1,27 +1,17 @@
-import os from 'node:os';
 import path from 'node:path';
 import type { InferredOptionTypes, Options } from 'yargs';
 import { compareRuns } from '../core/compare.ts';
-import { greatest } from '../core/distribution.ts';
 import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
 import { lessIsBetter } from '../core/metric-ids.ts';
 import { type Repeat, repeatOf } from '../core/repeat.ts';
 import { fileStamp } from '../core/units.ts';
 import { startClock } from '../host/clock.ts';
-import { newSalt, parseAccess, parseSpec, whole } from './arguments.ts';
+import { newSalt, whole } from './arguments.ts';
 import { COMPARISON_OPTIONS, parseMargin, tellComparison, verdictCode } from './compare.ts';
 import { parseExports } from './exports.ts';
-import { checkFileLimit } from './level.ts';
-import { parseLoad, planLoad } from './load-plan.ts';
+import { liveOrder } from './live-order.ts';
 import { measureOnce, type RunEnd } from './one-run.ts';
-import {
-  LOAD_OPTIONS,
-  type MeasureArgs,
-  OUTPUT_OPTIONS,
-  PROMPT_OPTIONS,
-  SPREAD_OPTIONS,
-  SWEEP_OPTIONS,
-} from './options.ts';
+import { LOAD_OPTIONS, OUTPUT_OPTIONS, PROMPT_OPTIONS, SPREAD_OPTIONS, SWEEP_OPTIONS } from './options.ts';
 import { newSet } from './repeats.ts';
 import { TARGET_OPTIONS } from './target-options.ts';
 import { exportRuns } from './telling.ts';
@@ -68,7 +58,9 @@ async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
     throw usageError(`--a and --b: both are ${args.a}`, 'name two servers; two runs of one: bench compare');
   const exports = parseExports(args.export);
   const told = { ...args, salt: args.salt ?? newSalt() };
-  const sides = { a: sideOf(told, args.a), b: sideOf(told, args.b) };
+  const orderFor = (url: string) =>
+    liveOrder({ ...told, url: [url], mock: false, 'mock-flags': '' }, 'ab', '--concurrency');
+  const sides = { a: orderFor(args.a), b: orderFor(args.b) };
   const directory =
     args.out ?? path.join('results', `${fileStamp(startClock().origin.utc)}-${args.name ?? 'ab'}`);
   refuseRunFolder(
@@ -127,32 +119,6 @@ function tell(
   if (a.length === 0 || b.length === 0) return EXIT.ok;
   const comparison = compareRuns(a, b, { ...what, anyway: true });
   return args.quiet && !args.json ? verdictCode(comparison) : tellComparison(comparison, args.json);
-}
-
-/** What is sent to a server, and how it is reached. */
-function sideOf(args: AbArgs, url: string) {
-  const target: MeasureArgs = {
-    ...args,
-    url: [url],
-    mock: false,
-    'mock-flags': '',
-    'dry-run': false,
-    resume: undefined,
-    stack: undefined,
-    'stack-run': undefined,
-    keep: false,
-    preflight: true,
-    'load-on': 'login',
-  };
-  const access = parseAccess(target);
-  const bare = parseSpec(target, access, 'ab');
-  const need = {
-    concurrency: greatest(bare.points.map((point) => point.concurrency)),
-    cores: os.availableParallelism(),
-  };
-  const spec = { ...bare, ...parseLoad(args, need) };
-  if (spec.load === undefined) checkFileLimit(spec.points, '--concurrency');
-  return { spec, access, load: planLoad(spec, args, process.env) };
 }
 
 /** Puts `bench ab` into the parser. */

@@ -1,28 +1,20 @@
 import path from 'node:path';
 import type { InferredOptionTypes, Options } from 'yargs';
 import { foundSoFar, leastRequests, nextLevel, type Probe, type SearchRange } from '../core/capacity.ts';
-import { BenchError, EXIT, type ExitCode, errorLines, usageError, worstExit } from '../core/errors.ts';
+import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
 import type { LevelReport } from '../core/report.ts';
 import { fileStamp, parseRatio } from '../core/units.ts';
 import { type Capacity, renderCapacity } from '../exporters/capacity-table.ts';
 import { startClock } from '../host/clock.ts';
-import { parseAccess, parseSpec, whole } from './arguments.ts';
-import { checkFileLimit } from './level.ts';
-import { parseLoad, planLoad } from './load-plan.ts';
+import { whole } from './arguments.ts';
+import { type LiveOrder, liveOrder } from './live-order.ts';
 import { mockWords, startMockProcess } from './mock-process.ts';
-import { measureOnce, type RunEnd } from './one-run.ts';
-import {
-  LOAD_OPTIONS,
-  type MeasureArgs,
-  OUTPUT_OPTIONS,
-  PROMPT_OPTIONS,
-  SPREAD_OPTIONS,
-  SWEEP_OPTIONS,
-} from './options.ts';
+import { measureOnce } from './one-run.ts';
+import { LOAD_OPTIONS, OUTPUT_OPTIONS, PROMPT_OPTIONS, SPREAD_OPTIONS, SWEEP_OPTIONS } from './options.ts';
 import { pageStyle } from './page.ts';
 import { TARGET_OPTIONS } from './target-options.ts';
 import { thenClose } from './then-close.ts';
-import { LAST_CODES, pauseBetween } from './turns.ts';
+import { runTurns, type Turn } from './turns.ts';
 import type { AddVerb } from './verb.ts';
 
 const { requests: _requests, duration: _duration, ...LOAD } = LOAD_OPTIONS;
@@ -73,51 +65,51 @@ async function search(args: CapacityArgs, range: SearchRange, argv: readonly str
   const directory =
     args.out ?? path.join('results', `${fileStamp(startClock().origin.utc)}-${args.name ?? 'capacity'}`);
   const levels: { readonly probe: Probe; readonly level: LevelReport }[] = [];
-  const codes: ExitCode[] = [];
-  let pauseMs = 0;
-  for (;;) {
-    const probes = levels.map(({ probe }) => probe);
-    const concurrency = nextLevel(probes, range);
-    if (concurrency === null) break;
-    const cut = levels.length === 0 ? null : await pauseBetween(pauseMs);
-    if (cut !== null) {
-      codes.push(cut);
-      break;
+  const { pauseMs } = orderOf(args, range, range.from).spec;
+  const measured = (): Probe[] => levels.map(({ probe }) => probe);
+  function* turns(): Generator<Turn> {
+    for (
+      let concurrency = nextLevel(measured(), range);
+      concurrency !== null;
+      concurrency = nextLevel(measured(), range)
+    ) {
+      const order = orderOf(args, range, concurrency);
+      const nth = levels.length + 1;
+      yield {
+        label: null,
+        async measure() {
+          const end = await measureOnce({
+            ...order,
+            argv,
+            clock: startClock(),
+            directory: path.join(directory, `${nth}`),
+            earlier: null,
+            stack: null,
+            quiet: args.quiet,
+          });
+          const [level] = end.report.levels;
+          if (level?.status === 'complete')
+            levels.push({
+              level,
+              probe: { concurrency, sent: level.requests.sent, met: level.goodput!.met },
+            });
+          // Requests that failed have not met the limits: that is an answer, and no failure of the search.
+          return end.exitCode === EXIT.verdict ? { ...end, exitCode: EXIT.ok } : end;
+        },
+      };
+      // It was cut.
+      if (levels.length < nth) return;
     }
-    const order = orderOf(args, range, concurrency);
-    pauseMs = order.spec.pauseMs;
-    let end: RunEnd;
-    try {
-      end = await measureOnce({
-        ...order,
-        argv,
-        clock: startClock(),
-        directory: path.join(directory, `${levels.length + 1}`),
-        earlier: null,
-        stack: null,
-        quiet: args.quiet,
-      });
-    } catch (error) {
-      if (!(error instanceof BenchError) || levels.length === 0) throw error;
-      process.stderr.write(errorLines(error));
-      codes.push(error.exitCode);
-      break;
-    }
-    // Requests that failed have not met the limits: that is an answer, and no failure of the search.
-    if (end.exitCode !== EXIT.verdict) codes.push(end.exitCode);
-    const [level] = end.report.levels;
-    if (level === undefined || level.status !== 'complete') break;
-    levels.push({ level, probe: { concurrency, sent: level.requests.sent, met: level.goodput!.met } });
-    if (LAST_CODES.has(end.exitCode)) break;
   }
-  return tell(args, range, levels, codes, directory);
+  const { exitCode } = await runTurns(turns(), { pauseMs, quiet: args.quiet });
+  return tell(args, range, levels, exitCode, directory);
 }
 
 function tell(
   args: CapacityArgs,
   range: SearchRange,
   levels: Capacity['levels'],
-  codes: readonly ExitCode[],
+  exitCode: ExitCode,
   directory: string,
 ): ExitCode {
   const probes = levels.map(({ probe }) => probe);
@@ -137,13 +129,13 @@ function tell(
     process.stdout.write(`${renderCapacity(capacity, pageStyle())}\nresults: ${directory}\n`);
   }
   const missed = complete && found.meets === null && probes.length > 0;
-  return worstExit([...codes, ...(missed ? [EXIT.verdict] : [])]);
+  return worstExit([exitCode, ...(missed ? [EXIT.verdict] : [])]);
 }
 
 /** What is sent at one level: as many requests as can prove the target where none misses, and some per slot. */
-function orderOf(args: CapacityArgs, range: SearchRange, concurrency: number) {
+function orderOf(args: CapacityArgs, range: SearchRange, concurrency: number): LiveOrder {
   const perSlot = whole(args['requests-per-concurrency'], 1, '--requests-per-concurrency');
-  const target: MeasureArgs = {
+  const level = {
     ...args,
     concurrency: String(concurrency),
     requests: Math.max(perSlot * concurrency, leastRequests(range.targetRatio)),
@@ -151,21 +143,10 @@ function orderOf(args: CapacityArgs, range: SearchRange, concurrency: number) {
     shape: undefined,
     repeats: 1,
     skip: 0,
-    resume: undefined,
     export: [],
     'export-dir': undefined,
-    'dry-run': false,
-    stack: undefined,
-    'stack-run': undefined,
-    keep: false,
-    preflight: true,
-    'load-on': 'login',
   };
-  const access = parseAccess(target);
-  const bare = parseSpec(target, access, 'capacity');
-  const spec = { ...bare, ...parseLoad(args, { concurrency, cores: 1 }) };
-  if (spec.load === undefined) checkFileLimit(spec.points, '--to');
-  return { spec, access, load: planLoad(spec, args, process.env) };
+  return liveOrder(level, 'capacity', '--to');
 }
 
 function rangeOf(args: CapacityArgs): SearchRange {

@@ -1,12 +1,13 @@
 import type { InferredOptionTypes, Options } from 'yargs';
 import { COMPARED, type Comparison, compareRuns, MARGIN_RATIO } from '../core/compare.ts';
-import { EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
+import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
 import type { Repeat } from '../core/repeat.ts';
 import { parseRatio } from '../core/units.ts';
 import { renderComparison } from '../exporters/comparison-table.ts';
 import type { HtmlSide } from '../exporters/html/page.ts';
 import { writeAtomic } from '../host/store.ts';
 import { pageStyle } from './page.ts';
+import { putFile } from './put-file.ts';
 import { readRepeats, readRuns } from './runs.ts';
 import type { AddVerb } from './verb.ts';
 
@@ -66,11 +67,7 @@ async function writePage(file: string, args: CompareArgs, comparison: Comparison
     [side(args.baseline, args.base), side(args.candidate, args.cand)],
     comparison,
   );
-  try {
-    writeAtomic(file, page);
-  } catch (error) {
-    throw usageError(`--html: cannot write ${file} (${errorText(error)})`, 'name a file that can be written');
-  }
+  putFile(file, '--html', (place) => writeAtomic(place, page));
 }
 
 /** Tells a comparison on stdout; gives `verdictCode` of it. */

@@ -8,13 +8,13 @@ import { Stop } from './stack/stop.ts';
 
 /** One of several runs that a command makes one after another. */
 export interface Turn {
-  /** `repeat 2 of 5` */
-  readonly label: string;
+  /** `repeat 2 of 5`, told on stderr before it begins; null where there is nothing to tell. */
+  readonly label: string | null;
   measure(): Promise<RunEnd>;
 }
 
 /** After such an end another turn could not do better. */
-export const LAST_CODES: ReadonlySet<ExitCode> = new Set([
+const LAST: ReadonlySet<ExitCode> = new Set([
   EXIT.usage,
   EXIT.target,
   EXIT.launch,
@@ -29,20 +29,23 @@ export interface TurnsEnd {
   readonly exitCode: ExitCode;
 }
 
-/** Runs all turns in order with a pause between. A turn that was cut or found no server is the last. */
+/**
+ * Runs all turns in order with a pause between. A turn that was cut or found no server is the last. What comes next may hang on
+ * what came before: it is asked for when that has ended.
+ */
 export async function runTurns(
-  turns: readonly Turn[],
+  turns: Iterable<Turn>,
   { pauseMs, quiet }: { readonly pauseMs: number; readonly quiet: boolean },
 ): Promise<TurnsEnd> {
   const ends: RunEnd[] = [];
   const codes: ExitCode[] = [];
-  for (const [nth, turn] of turns.entries()) {
-    const cut = nth === 0 ? null : await pauseBetween(pauseMs);
+  for (const turn of turns) {
+    const cut = codes.length === 0 ? null : await pause(pauseMs);
     if (cut !== null) {
       codes.push(cut);
       break;
     }
-    if (!quiet) process.stderr.write(`${turn.label}\n`);
+    if (!quiet && turn.label !== null) process.stderr.write(`${turn.label}\n`);
     try {
       const end = await turn.measure();
       ends.push(end);
@@ -52,13 +55,13 @@ export async function runTurns(
       process.stderr.write(errorLines(error));
       codes.push(error.exitCode);
     }
-    if (LAST_CODES.has(codes.at(-1)!)) break;
+    if (LAST.has(codes.at(-1)!)) break;
   }
   return { ends, exitCode: worstExit(codes) };
 }
 
 /** Rests; 130 or 143 where a signal came meanwhile, else null. Between two runs nothing else listens. */
-export async function pauseBetween(ms: number): Promise<ExitCode | null> {
+async function pause(ms: number): Promise<ExitCode | null> {
   const stop = new Stop('stopping: no further run is begun');
   try {
     await sleep(ms, null, { signal: stop.signal }).catch(() => undefined);

@@ -232,12 +232,12 @@ function groundedChange(
   sides: Sides,
 ): (LogChange & { readonly grounds: Grounds }) | { readonly reason: string } {
   if (base.length === 0 || cand.length === 0) return { reason: 'no value' };
-  const sets = { base: setMeans(base, sides.base), cand: setMeans(cand, sides.cand) };
+  const goes = { base: valuesByGo(base, sides.base), cand: valuesByGo(cand, sides.cand) };
+  const sets = { base: goes.base.map(geometricMean), cand: goes.cand.map(geometricMean) };
   const tell = (change: LogChange | null, grounds: Grounds) =>
     change === null ? { reason: 'a value is not positive' } : { ...change, grounds };
   if (Math.min(sets.base.length, sets.cand.length) >= LEAST_REPEATS)
     return tell(welchChange(sets.base, sets.cand), 'sets');
-  const goes = { base: bySet(sides.base), cand: bySet(sides.cand) };
   if (sets.base.length >= LEAST_HISTORY) {
     // A mean of few runs differs by more than those of the history do.
     const needed = greatest(goes.base.map(({ length }) => length));
@@ -255,10 +255,10 @@ function groundedChange(
   };
 }
 
-/** The geometric mean of each set of runs that were made in one go. */
-function setMeans(values: readonly number[], runs: readonly Repeat[]): number[] {
+/** The values of the runs, those of what was made in one go together. */
+function valuesByGo(values: readonly number[], runs: readonly Repeat[]): number[][] {
   const named = values.map((value, nth) => ({ value, set: runs[nth]!.set, utc: runs[nth]!.utc }));
-  return bySet(named).map((ones) => geometricMean(ones.map(({ value }) => value)));
+  return bySet(named).map((ones) => ones.map(({ value }) => value));
 }
 
 /** A change of a log for the worse as a share: of a rise for times, of a fall for rates. */

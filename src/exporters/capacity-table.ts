@@ -1,8 +1,8 @@
 import { type Found, type Probe, type SearchRange, shareBounds } from '../core/capacity.ts';
 import type { LevelReport } from '../core/report.ts';
 import { figure, grouped, percent } from './figures.ts';
-import { asDrawn, hanging, type PageStyle, paint } from './page-style.ts';
-import { type Column, fittedTable, NOTHING } from './text-table.ts';
+import { hanging, type PageStyle, paint } from './page-style.ts';
+import { type Column, fittedTable, NOTHING, tablePage } from './text-table.ts';
 
 const NOTES = { indent: 14, least: 30 };
 
@@ -69,8 +69,7 @@ export function renderCapacity(capacity: Capacity, style: PageStyle): string {
       style,
     ),
   ];
-  const lines = table.lines.filter((line) => line.trim() !== '');
-  return asDrawn(style, `${[head, lines, notes].map((part) => part.join('\n')).join('\n\n')}\n`);
+  return tablePage(head, table, notes, style);
 }
 
 function answerText({ found, range, complete }: Capacity): string {

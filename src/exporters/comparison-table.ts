@@ -2,8 +2,8 @@ import type { Change, Comparison } from '../core/compare.ts';
 import { geometricMean } from '../core/distribution.ts';
 import { boundsText, differenceTexts, runs, scopeName, signed, variableText } from './change-words.ts';
 import { figure, grouped, percent } from './figures.ts';
-import { asDrawn, hanging, harmless, type PageStyle, paint } from './page-style.ts';
-import { type Column, fittedTable, NOTHING } from './text-table.ts';
+import { hanging, harmless, type PageStyle, paint } from './page-style.ts';
+import { type Column, fittedTable, NOTHING, tablePage } from './text-table.ts';
 
 /** Where a note's text begins, and the least room for it. */
 const NOTES = { indent: 16, least: 30 };
@@ -41,10 +41,7 @@ export function renderComparison(comparison: Comparison, style: PageStyle): stri
       'its bound says that there is a change and its estimate is beyond the margin; same: both bounds are within it',
     ),
   ];
-  return asDrawn(
-    style,
-    `${[[head], table.lines.filter((line) => line.trim() !== ''), notes].map((part) => part.join('\n')).join('\n\n')}\n`,
-  );
+  return tablePage([head], table, notes, style);
 }
 
 function columnsOf(changes: readonly Change[], style: PageStyle): Column[] {

@@ -3,8 +3,8 @@ import type { Check } from '../core/gate-check.ts';
 import { boundsText, differenceTexts, levelName, scopeName, signed, variableText } from './change-words.ts';
 import { figure } from './figures.ts';
 import { checkName, countsText, sidesText } from './gate-words.ts';
-import { asDrawn, hanging, harmless, type PageStyle, paint } from './page-style.ts';
-import { type Column, fittedTable, NOTHING } from './text-table.ts';
+import { hanging, harmless, type PageStyle, paint } from './page-style.ts';
+import { type Column, fittedTable, NOTHING, tablePage } from './text-table.ts';
 
 const NOTES = { indent: 16, least: 30 };
 const KINDS = { pass: 'dim', fail: 'red', inconclusive: 'yellow' } as const;
@@ -35,10 +35,7 @@ export function renderGate(result: GateResult, style: PageStyle): string {
     ...differenceTexts(baseline).flatMap((text) => hang('differs', text)),
   ];
   const head = `  ${paint(style, 'bold', 'gate')}  ${word}  ${sidesText(result)}: ${countsText(checks)}`;
-  return asDrawn(
-    style,
-    `${[[head], table.lines.filter((line) => line.trim() !== ''), notes].map((part) => part.join('\n')).join('\n\n')}\n`,
-  );
+  return tablePage([head], table, notes, style);
 }
 
 function columnsOf(checks: readonly Check[], style: PageStyle): Column[] {

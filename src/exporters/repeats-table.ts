@@ -2,8 +2,8 @@ import { geometricMean, sum } from '../core/distribution.ts';
 import type { LevelReport, Report } from '../core/report.ts';
 import { figure, grouped, percent } from './figures.ts';
 import { shapeName } from './level-names.ts';
-import { asDrawn, hanging, harmless, type PageStyle, paint } from './page-style.ts';
-import { type Column, fittedTable, NOTHING } from './text-table.ts';
+import { hanging, harmless, type PageStyle, paint } from './page-style.ts';
+import { type Column, fittedTable, NOTHING, tablePage } from './text-table.ts';
 
 const NOTES = { indent: 14, least: 30 };
 
@@ -86,8 +86,7 @@ export function renderRepeats(reports: readonly Report[], style: PageStyle): str
     ...hang('mean', 'geometric mean over the repeats, of complete levels alone'),
     ...hang('CV', 'standard deviation between the repeats ÷ their mean: what a change must stand out from'),
   ];
-  const lines = table.lines.filter((line) => line.trim() !== '');
-  return asDrawn(style, `${[[head], lines, notes].map((part) => part.join('\n')).join('\n\n')}\n`);
+  return tablePage([head], table, notes, style);
 }
 
 /** Levels that were sent, those of the same shape and concurrency together. */

@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import { type PageStyle, paint } from './page-style.ts';
+import { asDrawn, type PageStyle, paint } from './page-style.ts';
 
 /** What stands in a cell without a value. */
 export const NOTHING = '–';
@@ -23,6 +23,17 @@ export interface FittedTable {
   readonly lines: readonly string[];
   readonly columns: readonly Column[];
   readonly dropped: readonly string[];
+}
+
+/** A page of a heading, a table and notes, each part behind an empty line; a heading line that no group fills is left out. */
+export function tablePage(
+  head: readonly string[],
+  table: FittedTable,
+  notes: readonly string[],
+  style: PageStyle,
+): string {
+  const lines = table.lines.filter((line) => line.trim() !== '');
+  return asDrawn(style, `${[head, lines, notes].map((part) => part.join('\n')).join('\n\n')}\n`);
 }
 
 /** Draws the columns; they give way from the highest rank down until the table fits `style.width`. */

@@ -5,7 +5,8 @@ import { judgeGate } from '../../src/core/gate.ts';
 import type { GateVerdict } from '../../src/core/gate-check.ts';
 import type { Policy } from '../../src/core/policy.ts';
 import { Random } from '../../src/core/random.ts';
-import type { Repeat } from '../../src/core/repeat.ts';
+import type { Repeat, RepeatLevel } from '../../src/core/repeat.ts';
+import { makeRepeat, makeRepeatLevel } from '../fixtures/repeats.ts';
 
 /** How the runs of a gate are made. */
 export interface Scenario {
@@ -96,7 +97,7 @@ export const POLICY: Policy = {
 };
 
 const LEVELS = [1, 2, 4, 8, 16, 32, 64, 128];
-const ISL = 4_000;
+/** As the levels of `makeRepeatLevel`. */
 const OSL = 1_000;
 const REPEATS = 5;
 const WAVES = 4;
@@ -209,39 +210,18 @@ function normal(random: Random): number {
   return Math.sqrt(-2 * Math.log(1 - random.float())) * Math.cos(2 * Math.PI * random.float());
 }
 
-function levelOf(
-  concurrency: number,
-  good: number,
-  values: Record<string, number>,
-): Repeat['levels'][number] {
-  return {
-    isl: ISL,
-    osl: OSL,
-    concurrency,
-    status: 'complete',
-    sent: good,
-    good,
-    failed: 0,
-    verdict: 'valid',
-    inexact: 0,
-    values,
-  };
+function levelOf(concurrency: number, good: number, values: Record<string, number>): RepeatLevel {
+  return makeRepeatLevel(concurrency, values, { sent: good, good });
 }
 
 const BEGIN_MS = Date.parse('2026-06-01T00:00:00Z');
 
 /** Run `nth` of what was made on that day. */
 function repeatOf(set: string, day: number, nth: number, levels: Repeat['levels']): Repeat {
-  return {
+  return makeRepeat(levels, {
     set,
     utc: new Date(BEGIN_MS + day * 86_400_000 + nth * 60_000).toISOString(),
-    status: 'complete',
-    text: 'words',
-    islCounts: 'prompt',
-    definitions: {},
-    facts: [],
-    levels,
-  };
+  });
 }
 
 /** Real runs of one unchanged server, in the order in which they were made. */

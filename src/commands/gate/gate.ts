@@ -13,6 +13,7 @@ import { parsePolicy } from '../../gate/policy.ts';
 import { writeAtomic } from '../../host/store.ts';
 import { VERSION } from '../about.ts';
 import { pageStyle } from '../page.ts';
+import { putFile } from '../put-file.ts';
 import { readDocument, readRepeats, readRuns } from '../runs.ts';
 import type { GateArgs } from './options.ts';
 
@@ -44,10 +45,10 @@ function judge(args: GateArgs, runs: readonly Report[], policy: Policy): ExitCod
   process.stdout.write(rendered(result, args.format));
   (args.format === 'table' ? process.stdout : process.stderr).write(annotations);
   if (args.junit !== undefined)
-    put(args.junit, '--junit', (file) => writeAtomic(file, gateJunit(result, strict)));
+    putFile(args.junit, '--junit', (file) => writeAtomic(file, gateJunit(result, strict)));
   const summary = args.summary ?? (process.env['GITHUB_STEP_SUMMARY'] || undefined);
   if (summary !== undefined)
-    put(summary, '--summary', (file) => appendFileSync(file, `${gateMarkdown(result)}\n`));
+    putFile(summary, '--summary', (file) => appendFileSync(file, `${gateMarkdown(result)}\n`));
   if (result.verdict === 'fail') return EXIT.verdict;
   return result.verdict === 'inconclusive' && strict ? EXIT.inconclusive : EXIT.ok;
 }
@@ -70,7 +71,7 @@ function update(args: GateArgs, runs: readonly Report[], policy: Policy): ExitCo
   const there = existsSync(args.baseline) ? readBaseline(args.baseline) : null;
   const earlier = args.add ? there : null;
   const baseline = makeBaseline(runs, policy, earlier, { utc: new Date().toISOString(), bench: VERSION });
-  put(args.baseline, '--baseline', (file) => writeAtomic(file, baselineText(baseline)));
+  putFile(args.baseline, '--baseline', (file) => writeAtomic(file, baselineText(baseline)));
   const levels = baseline.histograms.length;
   process.stdout.write(
     `baseline: ${args.baseline} has ${count(baseline.runs.length, 'run')} of ${count(levels, 'level')}\n`,
@@ -96,16 +97,4 @@ function readPolicy(file: string): Policy {
     throw usageError(`--policy: cannot read ${file} (${errorText(error)})`, 'give the path of a gate.yaml');
   }
   return parsePolicy(text, file);
-}
-
-/** Writes a file that an option names. Exit 2 when the disk refuses. */
-function put(file: string, option: string, write: (file: string) => void): void {
-  try {
-    write(file);
-  } catch (error) {
-    throw usageError(
-      `${option}: cannot write ${file} (${errorText(error)})`,
-      'name a file that can be written',
-    );
-  }
 }
