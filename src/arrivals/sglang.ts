@@ -8,11 +8,9 @@ import { SglangDraws } from '../core/sglang-draws.ts';
 export const sglangPoisson: ArrivalKind = {
   name: 'sglang-poisson',
   about: 'the arrivals that sglang.bench_serving draws for a finite rate',
-  make(point, { prompts, ratePerS }) {
+  *schedule({ point, prompts }) {
     const { seed, rangeRatio, sglang } = prompts;
     const draws = new SglangDraws({ ...sglang!, seed, rangeRatio, isl: point.isl, osl: point.osl });
-    const offsetsMs = [0];
-    while (offsetsMs.length < sglang!.count) offsetsMs.push(offsetsMs.at(-1)! + draws.gapMs(ratePerS!));
-    return { slots: point.concurrency, dueAtMs: (index, startAtMs) => startAtMs + offsetsMs[index]! };
+    for (let atMs = 0; ; atMs += draws.gapMs(point.ratePerS!)) yield atMs;
   },
 };

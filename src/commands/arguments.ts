@@ -2,12 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { errorText, usageError } from '../core/errors.ts';
 import type { SloName, SlosMs } from '../core/slo.ts';
-import type { CalibrateWhen, RunSpec, TimeoutSpec } from '../core/spec.ts';
+import type { CalibrateWhen, PromptSpec, RunSpec, TimeoutSpec } from '../core/spec.ts';
 import { parseDurationMs } from '../core/units.ts';
 import { parseTarget } from '../endpoints/target.ts';
 import type { Target, TlsMaterial } from '../endpoints/wire.ts';
-import { checkShape, makePoints, parseLevels, parseShapes } from './levels.ts';
+import { checkShape, DEFAULT_LEVELS, makePoints, parseShapes } from './levels.ts';
+import { inRange, positiveMs, whole } from './number-checks.ts';
 import type { MeasureArgs } from './options.ts';
+import { parseLoads } from './rates.ts';
 import type { TargetArgs } from './target-options.ts';
 
 /** What to do about a target that does not serve, in the flags of the command. */
@@ -81,20 +83,16 @@ export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string)
     );
   const shapes =
     args.shape !== undefined ? parseShapes(args.shape) : [checkShape(oneShape(args), '--isl/--osl')];
-  if (args.requests !== undefined && args.duration !== undefined)
-    throw usageError('--requests and --duration exclude each other', 'give one of them');
-  const rangeRatio = inRange(args['range-ratio'], 0, 1, '--range-ratio');
-  const points = makePoints({
-    shapes,
-    levels: parseLevels(String(args.concurrency)),
-    requestsPerConcurrency: whole(args['requests-per-concurrency'], 1, '--requests-per-concurrency'),
-    requests: args.requests === undefined ? null : whole(args.requests, 1, '--requests'),
-    durationMs:
-      args.duration === undefined
-        ? null
-        : positive(parseDurationMs(args.duration, '--duration'), '--duration'),
-    warmup: args.warmup === undefined ? null : whole(args.warmup, 0, '--warmup'),
-  });
+  const prompts: PromptSpec = {
+    tokenizer: args.tokenizer ?? 'embedded',
+    islCounts: args['isl-counts'] as PromptSpec['islCounts'],
+    rangeRatio: inRange(args['range-ratio'], 0, 1, '--range-ratio'),
+    text: args.text as PromptSpec['text'],
+    seed: whole(args.seed, 0, '--seed'),
+    salt: args.salt ?? newSalt(),
+  };
+  const { loads, ...arrival } = parseLoads(args, prompts, verb === 'run' ? '1' : DEFAULT_LEVELS);
+  const points = makePoints(shapes, loads);
   const skip = whole(args.skip, 0, '--skip');
   if (skip >= points.length)
     throw usageError(`--skip: ${skip} leaves none of ${points.length} points`, 'skip fewer');
@@ -105,7 +103,7 @@ export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string)
     model: args.model ?? null,
     endpoint: args.endpoint,
     server: args.server,
-    arrival: args.arrival,
+    ...arrival,
     dataset: args.dataset,
     points,
     skip,
@@ -115,14 +113,7 @@ export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string)
     wire: args.wire as RunSpec['wire'],
     connectionPerRequest: args['connection-per-request'],
     timeouts: parseTimeouts(args),
-    prompts: {
-      tokenizer: args.tokenizer ?? 'embedded',
-      islCounts: args['isl-counts'] as RunSpec['prompts']['islCounts'],
-      rangeRatio,
-      text: args.text as RunSpec['prompts']['text'],
-      seed: whole(args.seed, 0, '--seed'),
-      salt: args.salt ?? newSalt(),
-    },
+    prompts,
     extraBody: parseExtraBody(args['extra-body']),
     headerNames: access.headers.map(([name]) => name),
     gpus: args.gpus === undefined ? null : whole(args.gpus, 1, '--gpus'),
@@ -187,7 +178,7 @@ function parseSlos(text: string): SlosMs {
         'write --slo ttft=2s,tpot=50ms,e2e=30s, or some of these',
       );
     if (limits[name] !== undefined) throw usageError(`--slo: ${word} is given twice`, 'give it once');
-    limits[name] = positive(parseDurationMs(value, `--slo ${word}`), `--slo ${word}`);
+    limits[name] = positiveMs(parseDurationMs(value, `--slo ${word}`), `--slo ${word}`);
   }
   return limits;
 }
@@ -200,23 +191,4 @@ function parseTags(tags: readonly string[]): Record<string, string> {
       return [tag.slice(0, at), tag.slice(at + 1)];
     }),
   );
-}
-
-/** `value` when it is a whole number from `low` on, else a usage error that names the flag. */
-export function whole(value: number, low: number, flag: string): number {
-  if (!Number.isSafeInteger(value) || value < low)
-    throw usageError(`${flag}: ${value} is no whole number from ${low} on`, 'give such a number');
-  return value;
-}
-
-/** `value` when it is in [low, high], else a usage error that names the flag. */
-export function inRange(value: number, low: number, high: number, flag: string): number {
-  if (!(value >= low && value <= high))
-    throw usageError(`${flag}: ${value} is outside ${low} to ${high}`, 'give a number in that range');
-  return value;
-}
-
-function positive(value: number, flag: string): number {
-  if (value <= 0) throw usageError(`${flag}: 0 s is no length of time here`, 'give a duration above 0');
-  return value;
 }

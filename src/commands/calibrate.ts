@@ -39,7 +39,8 @@ export async function calibrateAfter(
   signal: AbortSignal,
 ): Promise<Calibration | null> {
   const { calibrate = 'never' } = spec;
-  const { concurrency, durationS, itlMs } = level;
+  const { durationS, itlMs } = level;
+  const concurrency = level.open?.maxInFlight ?? level.concurrency;
   if (calibrate === 'never' || durationS === null || itlMs.count === 0) return null;
   if (calibrate === 'auto' && durationS < AUTO_FROM_S) return null;
   const stepMs = Math.min(

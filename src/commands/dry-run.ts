@@ -1,3 +1,4 @@
+import { loadText } from '../core/load.ts';
 import { splitPoint } from '../core/load-share.ts';
 import { publicSpec } from '../core/secrets.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
@@ -28,7 +29,7 @@ export async function showPlan(
   const lines = points.map((point) => {
     const load =
       point.requests === null ? `${(point.durationMs ?? 0) / 1_000} s` : `${point.requests} requests`;
-    return `  C=${String(point.concurrency).padEnd(6)} ${point.isl}x${point.osl}  ${load}, ${point.warmup} warm-up`;
+    return `  ${loadText(point).padEnd(8)} ${point.isl}x${point.osl}  ${load}, ${point.warmup} warm-up`;
   });
   const server = SERVERS.find((kind) => kind.name === spec.server);
   const dialect = ENDPOINTS.find((kind) => kind.name === spec.endpoint)!;
@@ -96,7 +97,7 @@ function showLoad(load: LoadPlan, points: readonly PointSpec[], name: string): s
       counts.set(share, (counts.get(share) ?? 0) + 1);
     }
     const parts = [...counts].map(([share, count]) => `${count} × (${share})`);
-    return `  C=${String(point.concurrency).padEnd(6)} ${parts.join(' + ')}`;
+    return `  ${loadText(point).padEnd(8)} ${parts.join(' + ')}`;
   });
   const command = load.slurm === null ? [] : [`  ${srunCommand(load.slurm, load.tasks, name).join(' ')}`];
   return [`load: ${load.tasks} load generators ${where}`, ...shares, ...command];

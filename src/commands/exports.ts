@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Options } from 'yargs';
 import { errorText, usageError } from '../core/errors.ts';
+import { loadText } from '../core/load.ts';
 import type { RequestRecord } from '../core/record.ts';
 import type { Report } from '../core/report.ts';
 import type { ExportFile, ExportKind } from '../exporters/export-kind.ts';
@@ -93,6 +94,6 @@ export async function exportDirectory(
 export function leftOut(report: Report): string | null {
   const empty = report.levels.filter(({ requests }) => requests.good === 0);
   if (empty.length === 0) return null;
-  const names = empty.map(({ concurrency, isl, osl }) => `C=${concurrency} of ${isl}×${osl}`).join(', ');
+  const names = empty.map((level) => `${loadText(level)} of ${level.isl}×${level.osl}`).join(', ');
   return `no good request at ${names}: only a form that can tell of errors has a file for it`;
 }

@@ -1,10 +1,12 @@
 import { findArrival } from '../arrivals/index.ts';
+import { type Arrival, arrivalOf } from '../core/arrival.ts';
 import { judgeLevel } from '../core/audit.ts';
 import type { Audit, Calibration } from '../core/audit-facts.ts';
 import type { Clock } from '../core/clock.ts';
 import { greatest, sum } from '../core/distribution.ts';
 import { type DriveHost, drive } from '../core/drive.ts';
 import { usageError } from '../core/errors.ts';
+import { loadOf } from '../core/load.ts';
 import type { Phase, RequestRecord } from '../core/record.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
 import type { LevelReport } from '../core/report.ts';
@@ -27,6 +29,10 @@ import type { ServerWitness } from './witness.ts';
 const SPARE_FILES = 64;
 /** Records that are written between two looks at the network. */
 const RECORDS_PER_TURN = 4;
+/** An open loop has so many connections ready before its clock starts, and keeps as many as may be due within this time. */
+const READY_S = 2;
+const SPARE_S = 0.1;
+const SPARE_LEAST = 2;
 /** Output tokens that a warm-up request asks for at most. */
 const WARMUP_OSL = 32;
 
@@ -90,6 +96,11 @@ export async function measureLevel(point: PointSpec, host: LevelHost): Promise<L
 
 async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost): Promise<LevelReport> {
   const { store, client, interrupt, progress } = host;
+  const { spec } = host;
+  const { arrivalShape = {}, prompts } = spec;
+  // What only holds the load up goes on by the same schedule.
+  const extra = spec.holdLoad ? (point.requests ?? 0) : 0;
+  const arrival = arrivalOf(findArrival(spec.arrival), { point, arrival: arrivalShape, prompts }, extra);
   // Hooks are given all that there is.
   const log = new LevelLog(host, host.hooks === null ? shelf : null);
   const startBytes = store.bytes;
@@ -104,11 +115,11 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
     tallies = await warmUp(point, host, log);
     await host.hooks?.warmedUp();
     await host.witness?.before();
-    tallies.push(...(await client.open(point.concurrency)));
+    tallies.push(...(await client.open(readyConnections(point))));
     await host.gate?.armed();
     const auditor = new Auditor(() => client.meter.take(), host.probe);
     auditor.start();
-    await driveMeasured(point, host, log);
+    await driveMeasured(point, arrival, host, log);
     measured = log.records('measured');
     watched = auditor.stop(measured);
     await host.hooks?.loadEnded();
@@ -128,7 +139,7 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
   const seen = await watched;
   const level = summarizeLevel({
     point: point.index,
-    concurrency: point.concurrency,
+    ...loadOf(point),
     isl: point.isl,
     osl: point.osl,
     status: cut ? 'partial' : 'complete',
@@ -149,7 +160,7 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
 export function skippedLevel(point: PointSpec, statusReason: string, gpus: number | null): LevelReport {
   return summarizeLevel({
     point: point.index,
-    concurrency: point.concurrency,
+    ...loadOf(point),
     isl: point.isl,
     osl: point.osl,
     status: 'skipped',
@@ -228,35 +239,52 @@ async function warmUp(point: PointSpec, host: LevelHost, log: LevelLog): Promise
     point,
     {
       phase: 'warmup',
-      arrival: { slots, dueAtMs: () => null },
+      arrival: { slots, offsetsMs: null },
       count: point.warmup,
       untilAtMs: Number.POSITIVE_INFINITY,
       hold: false,
     },
-    driveHost(host, log),
+    driveHost(host, log, 0),
     host.interrupt.stop,
   );
   return [...opened, ...host.client.takeTallies()];
 }
 
-async function driveMeasured(point: PointSpec, host: LevelHost, log: LevelLog): Promise<void> {
+/** Connections that are opened before the clock of a point starts. */
+function readyConnections({ concurrency, ratePerS }: PointSpec): number {
+  return ratePerS === undefined
+    ? concurrency
+    : Math.min(concurrency, Math.ceil(READY_S * ratePerS) + SPARE_LEAST);
+}
+
+async function driveMeasured(
+  point: PointSpec,
+  arrival: Arrival,
+  host: LevelHost,
+  log: LevelLog,
+): Promise<void> {
   const { spec, clock } = host;
   host.progress.phase(point, 'measured', point.requests);
   await drive(
     point,
     {
       phase: 'measured',
-      arrival: findArrival(spec.arrival).make(point, spec),
+      arrival,
       count: point.requests ?? Number.POSITIVE_INFINITY,
-      untilAtMs: point.durationMs === null ? Number.POSITIVE_INFINITY : clock.now() + point.durationMs,
+      // An open loop sends all that was due in its time, however late.
+      untilAtMs:
+        point.durationMs === null || arrival.offsetsMs !== null
+          ? Number.POSITIVE_INFINITY
+          : clock.now() + point.durationMs,
       hold: spec.holdLoad,
     },
-    driveHost(host, log),
+    driveHost(host, log, arrival.offsetsMs === null ? 0 : SPARE_LEAST + Math.ceil(SPARE_S * point.ratePerS!)),
     host.interrupt.stop,
   );
 }
 
-function driveHost(host: LevelHost, log: LevelLog): DriveHost {
+/** `spare` idle connections are kept, so that a request of an open loop finds one however many are under way. */
+function driveHost(host: LevelHost, log: LevelLog, spare: number): DriveHost {
   const { gate } = host;
   const turns = new LoopTurns();
   return {
@@ -265,7 +293,11 @@ function driveHost(host: LevelHost, log: LevelLog): DriveHost {
     prompts: {
       take: (index, phase, n) => shortenWarmup(host.prompts.take(index, phase, n), phase),
     },
-    send: (plan, prompt) => host.client.send(plan, prompt),
+    send(plan, prompt) {
+      const sent = host.client.send(plan, prompt);
+      if (spare > 0) host.client.spare(spare);
+      return sent;
+    },
     cancel: (which) => host.client.cancel('the level ended', which),
     name: () => host.ids.next(),
     finished: (ended) => log.add(ended),

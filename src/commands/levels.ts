@@ -4,51 +4,96 @@ import type { PointSpec } from '../core/spec.ts';
 /** Concurrency levels of a sweep that says none. */
 export const DEFAULT_LEVELS = '1..128x2';
 
-/** Most requests of a warm-up, and the longest output it asks for. */
-const WARMUP_REQUESTS = 32;
+/** Most requests of a warm-up. */
+export const WARMUP_REQUESTS = 32;
+
+/** What an axis of numbers is called, and what it may be made of. */
+interface Axis {
+  readonly flag: string;
+  /** One of its numbers, in words. */
+  readonly word: string;
+  readonly low: number;
+  readonly high: number;
+  /** What is below `low`, in words. */
+  readonly hint: string;
+  /** Whether 0.5 is one. */
+  readonly decimals: boolean;
+}
 
 /**
  * Parses `--concurrency`: numbers and ranges between commas. `1..128x2` multiplies (1, 2, 4 … 128),
  * `8..32+8` adds. Exit 2 on anything else, on zero, and on repeats.
  */
 export function parseLevels(text: string): number[] {
-  const levels: number[] = [];
-  for (const part of text.split(',').map((word) => word.trim())) {
-    const range = /^(\d+)\.\.(\d+)(?:(x|\+)(\d+))?$/.exec(part);
-    if (/^\d+$/.test(part)) {
-      levels.push(Number(part));
+  return parseAxis(text, {
+    flag: '--concurrency',
+    word: 'level',
+    low: 1,
+    high: 65_536,
+    hint: 'give at least one request in flight',
+    decimals: false,
+  });
+}
+
+/** Parses `--rate`, requests per second, as `parseLevels` does; decimals are numbers too. */
+export function parseRates(text: string): number[] {
+  return parseAxis(text, {
+    flag: '--rate',
+    word: 'rate',
+    low: 0.001,
+    high: 100_000,
+    hint: 'give requests per second, as in 0.5,1,2',
+    decimals: true,
+  });
+}
+
+function parseAxis(text: string, axis: Axis): number[] {
+  const { flag, word, low, high, hint, decimals } = axis;
+  const number = decimals ? String.raw`\d+(?:\.\d+)?` : String.raw`\d+`;
+  const single = new RegExp(`^${number}$`);
+  const spread = new RegExp(String.raw`^(${number})\.\.(${number})(?:(x|\+)(${number}))?$`);
+  const found: number[] = [];
+  for (const part of text.split(',').map((piece) => piece.trim())) {
+    const range = spread.exec(part);
+    if (single.test(part)) {
+      found.push(Number(part));
     } else if (range) {
-      levels.push(
-        ...expandRange(Number(range[1]), Number(range[2]), range[3] ?? '+', Number(range[4] ?? 1), part),
-      );
+      const [from, to, step] = [Number(range[1]), Number(range[2]), Number(range[4] ?? 1)];
+      found.push(...expandRange({ from, to, operator: range[3] ?? '+', step }, part, flag));
     } else {
       throw usageError(
-        `--concurrency: "${part}" is no level`,
+        `${flag}: "${part}" is no ${word}`,
         'write 1,2,4,8 or 1..128x2 (times 2) or 8..32+8 (plus 8)',
       );
     }
   }
-  const bad = levels.find((level) => level < 1 || level > 65_536);
-  if (bad !== undefined)
-    throw usageError(`--concurrency: ${bad} is outside 1 to 65536`, 'give at least one request in flight');
-  const twice = levels.find((level, index) => levels.indexOf(level) !== index);
-  if (twice !== undefined) throw usageError(`--concurrency: ${twice} is named twice`, 'name each level once');
-  return levels;
+  const bad = found.find((value) => value < low || value > high);
+  if (bad !== undefined) throw usageError(`${flag}: ${bad} is outside ${low} to ${high}`, hint);
+  const twice = found.find((value, index) => found.indexOf(value) !== index);
+  if (twice !== undefined) throw usageError(`${flag}: ${twice} is named twice`, `name each ${word} once`);
+  return found;
 }
 
-function expandRange(from: number, to: number, operator: string, step: number, part: string): number[] {
-  const grows = operator === 'x' ? step >= 2 && from >= 1 : step >= 1;
+interface Range {
+  readonly from: number;
+  readonly to: number;
+  readonly operator: string;
+  readonly step: number;
+}
+
+function expandRange({ from, to, operator, step }: Range, part: string, flag: string): number[] {
+  const grows = operator === 'x' ? step > 1 && from > 0 : step > 0;
   if (!grows || to < from)
-    throw usageError(`--concurrency: "${part}" does not rise`, 'write it as 1..128x2 or 8..32+8');
-  const levels: number[] = [];
+    throw usageError(`${flag}: "${part}" does not rise`, 'write it as 1..128x2 or 8..32+8');
+  const values: number[] = [];
   for (
-    let level = from;
-    level <= to && levels.length < 10_000;
-    level = operator === 'x' ? level * step : level + step
+    let value = from;
+    value <= to && values.length < 10_000;
+    value = Number((operator === 'x' ? value * step : value + step).toPrecision(12))
   ) {
-    levels.push(level);
+    values.push(value);
   }
-  return levels;
+  return values;
 }
 
 export interface Shape {
@@ -85,8 +130,28 @@ export function checkShape(shape: Shape, flag: string): Shape {
   return shape;
 }
 
-export interface PointOptions {
-  readonly shapes: readonly Shape[];
+/** What of a point does not depend on the ones before it. */
+type PointLoad = Omit<PointSpec, 'index' | 'isl' | 'osl'>;
+
+/** What a point's load is made for. */
+export type PointPlace = Pick<PointSpec, 'index' | 'isl' | 'osl'>;
+
+/** All points of a sweep: each shape under each load. */
+export function makePoints(
+  shapes: readonly Shape[],
+  loads: readonly ((place: PointPlace) => PointLoad)[],
+): PointSpec[] {
+  const points: PointSpec[] = [];
+  for (const { isl, osl } of shapes) {
+    for (const load of loads) {
+      const place = { index: points.length, isl, osl };
+      points.push({ ...place, ...load(place) });
+    }
+  }
+  return points;
+}
+
+export interface ClosedOptions {
   readonly levels: readonly number[];
   readonly requestsPerConcurrency: number;
   /** Requests of each point, whatever its concurrency; null for `requestsPerConcurrency`. */
@@ -96,24 +161,13 @@ export interface PointOptions {
   readonly warmup: number | null;
 }
 
-/** All points of a sweep: each shape at each level. */
-export function makePoints(options: PointOptions): PointSpec[] {
-  const points: PointSpec[] = [];
-  for (const shape of options.shapes) {
-    for (const concurrency of options.levels) {
-      points.push({
-        index: points.length,
-        concurrency,
-        isl: shape.isl,
-        osl: shape.osl,
-        requests:
-          options.durationMs !== null
-            ? null
-            : (options.requests ?? options.requestsPerConcurrency * concurrency),
-        durationMs: options.durationMs,
-        warmup: options.warmup ?? Math.min(concurrency, WARMUP_REQUESTS),
-      });
-    }
-  }
-  return points;
+/** The loads of a closed loop: a number of requests in flight each. */
+export function closedLoads(options: ClosedOptions): (() => PointLoad)[] {
+  const { durationMs, requests, requestsPerConcurrency, warmup } = options;
+  return options.levels.map((concurrency) => () => ({
+    concurrency,
+    requests: durationMs !== null ? null : (requests ?? requestsPerConcurrency * concurrency),
+    durationMs,
+    warmup: warmup ?? Math.min(concurrency, WARMUP_REQUESTS),
+  }));
 }

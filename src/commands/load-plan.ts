@@ -1,6 +1,6 @@
 import { usageError } from '../core/errors.ts';
 import type { LoadSpec, RunSpec } from '../core/spec.ts';
-import { whole } from './arguments.ts';
+import { whole } from './number-checks.ts';
 import type { MeasureArgs } from './options.ts';
 
 /** More load generators than this would only wait for one another. */
@@ -94,10 +94,11 @@ export function planLoad(
     }
   }
   if (load === undefined) return null;
-  if (spec.arrival !== 'closed')
+  // Each takes rows of its own of a dataset, which are not every so many-th.
+  if (spec.arrival === 'trace')
     throw usageError(
-      `--arrival ${spec.arrival}: only a closed loop can be shared out`,
-      'leave out --load-tasks',
+      '--arrival trace: a recorded load is not shared out among load generators',
+      'leave out --workers and --load-tasks',
     );
   if (load.nodes === null) return { tasks: load.tasks, slurm: null };
   const job = args['load-job'] ?? env['SLURM_JOB_ID'] ?? '';

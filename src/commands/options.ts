@@ -19,6 +19,7 @@ export const PROMPT_OPTIONS = {
     type: 'string',
     describe: 'several shapes instead of --isl and --osl: 4000x1000,1000x1000',
   },
+  'dataset-path': { group: PROMPTS, type: 'string', describe: 'file of the dataset, or of the trace' },
   dataset: { group: PROMPTS, choices: names(DATASETS), default: 'random', describe: describe(DATASETS) },
   tokenizer: {
     group: PROMPTS,
@@ -63,9 +64,35 @@ export const LOAD_OPTIONS = {
   warmup: {
     group: LOAD,
     type: 'number',
-    describe: 'unmeasured requests before each point [default: min(C, 32), short outputs]',
+    describe:
+      'unmeasured requests before each point [default: min(C, 32) or a second of --rate, short outputs]',
   },
-  arrival: { group: LOAD, choices: names(ARRIVALS), default: 'closed', describe: describe(ARRIVALS) },
+  arrival: {
+    group: LOAD,
+    choices: names(ARRIVALS),
+    describe: `${describe(ARRIVALS)} [default: closed, with --rate poisson]`,
+  },
+  rate: {
+    group: LOAD,
+    type: 'string',
+    describe: 'open loop: mean requests per second, or several: 0.5,1,2 or 1..16x2',
+  },
+  'max-in-flight': {
+    group: LOAD,
+    type: 'number',
+    describe: 'open loop: what is due beyond so many waits, and that is told [default: 4096]',
+  },
+  burstiness: {
+    group: LOAD,
+    type: 'number',
+    describe: 'gamma: 1 is Poisson, less comes in bursts, more is more even [default: 1]',
+  },
+  'rate-from': { group: LOAD, type: 'number', describe: 'ramp: the rate it begins with [default: 0]' },
+  slowdown: {
+    group: LOAD,
+    type: 'number',
+    describe: 'trace: its timestamps so many times as far apart [default: 1]',
+  },
   'hold-load': {
     group: LOAD,
     type: 'boolean',
@@ -211,8 +238,7 @@ export const SWEEP_OPTIONS = {
   concurrency: {
     group: LOAD,
     type: 'string',
-    default: DEFAULT_LEVELS,
-    describe: 'levels: 1,2,4,8 or 1..128x2',
+    describe: `levels: 1,2,4,8 or 1..128x2 [default: ${DEFAULT_LEVELS}]`,
   },
   'requests-per-concurrency': {
     group: LOAD,
@@ -233,7 +259,7 @@ export const SWEEP_OPTIONS = {
 
 /** What only a run of one point has. */
 export const RUN_OPTIONS = {
-  concurrency: { group: LOAD, type: 'string', default: '1', describe: 'requests in flight' },
+  concurrency: { group: LOAD, type: 'string', describe: 'requests in flight [default: 1]' },
 } as const satisfies Record<string, Options>;
 
 export type MeasureArgs = TargetArgs &

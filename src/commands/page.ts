@@ -1,3 +1,4 @@
+import { loadNumber } from '../core/load.ts';
 import type { Report } from '../core/report.ts';
 import type { PageStyle } from '../exporters/page-style.ts';
 import { renderReport } from '../exporters/terminal.ts';
@@ -14,7 +15,7 @@ export function pageStyle(): PageStyle {
 
 /** The report as a page for standard output. */
 export function pageOf(report: Report, histograms: HistogramChoice): string {
-  const heaviest = report.levels.toSorted((a, b) => b.concurrency - a.concurrency)[0];
+  const heaviest = report.levels.toSorted((a, b) => loadNumber(b) - loadNumber(a))[0];
   return renderReport(report, {
     ...pageStyle(),
     histograms: histograms !== 'none',

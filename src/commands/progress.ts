@@ -1,4 +1,5 @@
 import { quantile } from '../core/distribution.ts';
+import { loadText } from '../core/load.ts';
 import type { Phase, RequestRecord } from '../core/record.ts';
 import type { PointSpec } from '../core/spec.ts';
 import { formatDuration } from '../core/units.ts';
@@ -76,7 +77,7 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
     },
     phase(point, phase, count) {
       stop();
-      label = `[${point.index + 1}/${points}] C=${point.concurrency} ${point.isl}x${point.osl}${phase === 'measured' ? '' : ` ${phase}`}`;
+      label = `[${point.index + 1}/${points}] ${loadText(point)} ${point.isl}x${point.osl}${phase === 'measured' ? '' : ` ${phase}`}`;
       total = count;
       startedMs = performance.now();
       drawnMs = startedMs;

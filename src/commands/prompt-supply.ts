@@ -49,7 +49,7 @@ function promptCounts(point: PointSpec, holdLoad: boolean): Record<Phase, number
   return {
     warmup: point.warmup,
     measured: point.requests ?? Math.max(TIMED_PROMPTS_LEAST, TIMED_PROMPTS_PER_SLOT * point.concurrency),
-    hold: holdLoad ? 2 * point.concurrency : 0,
+    hold: holdLoad ? 2 * Math.min(point.concurrency, point.requests ?? point.concurrency) : 0,
   };
 }
 

@@ -3,8 +3,9 @@ import type { InferredOptionTypes, Options } from 'yargs';
 import { EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
 import type { PromptSpec } from '../core/spec.ts';
 import { defaultCacheDir, iteratePrompts } from '../datasets/index.ts';
-import { inRange, newSalt, whole } from './arguments.ts';
+import { newSalt } from './arguments.ts';
 import { checkShape } from './levels.ts';
+import { inRange, whole } from './number-checks.ts';
 import { PROMPT_OPTIONS } from './options.ts';
 import type { AddVerb } from './verb.ts';
 

@@ -12,6 +12,7 @@ import {
   usageError,
   worstExit,
 } from '../core/errors.ts';
+import { loadText } from '../core/load.ts';
 import type { LevelReport, PromptFacts, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
 import { publicSpec } from '../core/secrets.ts';
@@ -148,7 +149,7 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
     if (interrupt.stop.aborted) break;
     const skipped = whySkipped(levels, point, stack?.leftMs ?? null);
     if (skipped !== null) {
-      progress.say(`C=${point.concurrency} ${point.isl}x${point.osl} skipped: ${skipped}`);
+      progress.say(`${loadText(point)} ${point.isl}x${point.osl} skipped: ${skipped}`);
       levels.push(skippedLevel(point, skipped, spec.gpus));
       draft.write(levels, 'running', null);
       continue;
@@ -174,7 +175,7 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
     if (failure !== null) break;
     if (stack !== null && stack.lostReason !== null) break;
     if (level.requests.sent > 0 && level.requests.good === 0 && !interrupt.stop.aborted) {
-      stopped = `no request of C=${point.concurrency} ended well, so the rest of the sweep was not run`;
+      stopped = `no request of ${loadText(point)} ended well, so the rest of the sweep was not run`;
       break;
     }
   }

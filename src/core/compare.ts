@@ -2,7 +2,15 @@ import { geometricMean, greatest, sum } from './distribution.ts';
 import { usageError } from './errors.ts';
 import { lessIsBetter } from './metric-ids.ts';
 import { differences, type FactDifference, obstaclesTo } from './provenance-differences.ts';
-import { bySet, type LevelKey, type Repeat, type RepeatLevel, refuseTwice, sameLevel } from './repeat.ts';
+import {
+  bySet,
+  keyOf,
+  type LevelKey,
+  type Repeat,
+  type RepeatLevel,
+  refuseTwice,
+  sameLevel,
+} from './repeat.ts';
 import { ENOUGH_SAMPLES } from './stats.ts';
 import { historyChange, LEAST_HISTORY, LEAST_REPEATS, type LogChange, welchChange } from './welch.ts';
 
@@ -96,7 +104,7 @@ export function compareRuns(
     throw usageError(`not comparable: ${obstacles.join('; ')}`, 'compare like with like, or say --anyway');
   const keys = commonLevels([...base, ...cand]);
   if (keys.length === 0)
-    throw usageError('no level is on both sides', 'compare runs with a shape and concurrency in common');
+    throw usageError('no level is on both sides', 'compare runs with a shape and load in common');
   const sides = { base, cand };
   const perLevel = options.metrics.map((metric) => keys.map((key) => changeAt(metric, key, sides, options)));
   const overall = options.metrics.map((metric, nth) => overLevels(metric, perLevel[nth]!, sides, options));
@@ -112,9 +120,7 @@ export function compareRuns(
 
 /** Levels that every run has, in the order of the first. */
 function commonLevels(runs: readonly Repeat[]): LevelKey[] {
-  return runs[0]!.levels
-    .map(({ isl, osl, concurrency }) => ({ isl, osl, concurrency }))
-    .filter((key) => runs.every((run) => levelOf(run, key) !== undefined));
+  return runs[0]!.levels.map(keyOf).filter((key) => runs.every((run) => levelOf(run, key) !== undefined));
 }
 
 function levelOf(run: Repeat, key: LevelKey): RepeatLevel | undefined {

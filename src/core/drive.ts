@@ -43,8 +43,8 @@ export interface PhaseLoad {
 
 /**
  * The one loop: takes a slot, waits until the request is due, sends it, and tells of its end. Load
- * shape and stop rule are values. Resolves when all that was sent has ended; after `signal` aborts
- * nothing more is sent.
+ * shape and stop rule are values. In an open loop a request that finds no slot free is held, and sent as soon as
+ * one is. Resolves when all that was sent has ended; after `signal` aborts nothing more is sent.
  */
 export async function drive(
   point: PointSpec,
@@ -53,7 +53,8 @@ export async function drive(
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, prompts } = host;
-  const limit = pLimit(load.arrival.slots);
+  const { slots, offsetsMs } = load.arrival;
+  const limit = pLimit(slots);
   const startAtMs = clock.now();
   // Instants at which slots came free, oldest first: when a request takes one over, it was due then.
   const freeAtMs: number[] = [];
@@ -63,6 +64,9 @@ export async function drive(
   /** Hold requests go on although no request of the phase is left, until `drained` resolves. */
   let draining = false;
   let drain: Promise<void> | null = null;
+  /** Ends the sleep of hold requests that nobody needs any more. */
+  const holdEnd = new AbortController();
+  signal.addEventListener('abort', () => holdEnd.abort(), { once: true });
 
   const quotaLeft = (): boolean => sentOf[load.phase] < load.count && clock.now() < load.untilAtMs;
 
@@ -74,6 +78,7 @@ export async function drive(
 
   const endHold = (): void => {
     draining = false;
+    holdEnd.abort();
     host.cancel((other) => other.phase === 'hold');
   };
   const release = (): void => {
@@ -84,14 +89,32 @@ export async function drive(
     }
   };
 
-  const one = async (): Promise<void> => {
-    if (host.turn !== undefined) await host.turn();
+  /** When a request of the phase is due after all of its kind before it; null in a closed loop. */
+  const dueAt = (phase: Phase, index: number): number | null => {
+    if (offsetsMs === null) return null;
+    const offsetMs = offsetsMs[phase === load.phase ? index : load.count + index];
+    return startAtMs + (offsetMs ?? Number.POSITIVE_INFINITY);
+  };
+
+  /** `wasFull`: it had to wait until a slot came free. */
+  const one = async (wasFull: boolean): Promise<void> => {
+    const takenAtMs = clock.now();
+    if (offsetsMs === null) await host.turn?.();
     const phase = nextPhase();
     if (phase === null) return;
+    const ofLoad = phase === load.phase;
     const index = sentOf[phase]++;
-    if (phase === load.phase) open++;
-    const scheduledAtMs = phase === load.phase ? load.arrival.dueAtMs(index, startAtMs) : null;
-    if (scheduledAtMs !== null) await clock.sleepUntil(scheduledAtMs, signal);
+    if (ofLoad) open++;
+    const scheduledAtMs = dueAt(phase, index);
+    if (scheduledAtMs !== null) {
+      await clock.sleepUntil(scheduledAtMs, ofLoad ? signal : holdEnd.signal);
+      submit();
+      await host.turn?.();
+      if (signal.aborted || holdEnd.signal.aborted) {
+        if (ofLoad) open--;
+        return;
+      }
+    }
     const prompt = prompts.take(point.index, phase, index);
     const plan: RequestPlan = {
       ...host.name(),
@@ -99,23 +122,26 @@ export async function drive(
       concurrency: point.concurrency,
       phase,
       dueAtMs: scheduledAtMs ?? freeAtMs.shift() ?? startAtMs,
+      ...(scheduledAtMs === null ? {} : { heldMs: wasFull ? Math.max(0, takenAtMs - scheduledAtMs) : 0 }),
       isl: prompt.isl,
       osl: prompt.osl,
       promptTokens: prompt.promptTokens,
     };
     const finished = await host.send(plan, prompt);
-    freeAtMs.push(finished.record.endAtMs);
-    if (phase === load.phase) open--;
+    if (offsetsMs === null) freeAtMs.push(finished.record.endAtMs);
+    if (ofLoad) open--;
     host.finished(finished);
     if (load.hold && open === 0 && (signal.aborted || !quotaLeft())) release();
   };
 
-  // Each task lines up its successor as it starts, so the limiter's queue never holds more than one.
+  // Each task lines up its successor, so the limiter's queue never holds more than one: in a closed loop as it starts, in an
+  // open one when it is due.
   const submit = (): void => {
     if (nextPhase() === null) return;
+    const isFull = limit.activeCount >= slots;
     const task = limit(async () => {
-      submit();
-      await one();
+      if (offsetsMs === null) submit();
+      await one(isFull);
     });
     tasks.add(task);
     const forget = (): void => {

@@ -2,7 +2,7 @@ import { isBroken, tooThin } from './compare.ts';
 import { ALPHA, adjusted, type Check, limitText, meanOf, pText } from './gate-check.ts';
 import { lessIsBetter } from './metric-ids.ts';
 import { agrees, noSuchLevel, type Policy } from './policy.ts';
-import { type LevelKey, type Repeat, type RepeatLevel, sameLevel } from './repeat.ts';
+import { keyOf, type LevelKey, type Repeat, type RepeatLevel, sameLevel } from './repeat.ts';
 import { changeFrom, LEAST_REPEATS } from './welch.ts';
 
 /**
@@ -54,7 +54,7 @@ function levelsAt(runs: readonly Repeat[], key: LevelKey): RepeatLevel[] {
 function limitDraft(
   metric: string,
   limit: number,
-  { isl, osl, concurrency }: LevelKey,
+  level: LevelKey,
   levels: readonly RepeatLevel[],
   maxFailureRatio: number,
 ): Omit<LimitDraft, 'thinLevels'> {
@@ -66,7 +66,7 @@ function limitDraft(
     (values.length < levels.length || values.length === 0 ? 'a repeat has no value' : null);
   const change = reason !== null || values.length < LEAST_REPEATS ? null : changeFrom(limit, values);
   const p = change === null ? null : lessIsBetter(metric) ? change.pRise : change.pFall;
-  return { metric, limit, level: { isl, osl, concurrency }, values, reason, change, p };
+  return { metric, limit, level: keyOf(level), values, reason, change, p };
 }
 
 function limitCheck(draft: LimitDraft, pAdjusted: number | null): Check {

@@ -7,6 +7,7 @@ import type { PointSpec } from './spec.ts';
  * get a concurrency of 0. The sums are exact.
  */
 export function splitPoint(point: PointSpec, ranks: number): PointSpec[] {
+  if (point.ratePerS !== undefined) return splitArrivals(point, ranks);
   const used = Math.min(point.concurrency, ranks);
   const least = Math.floor(point.concurrency / used);
   const larger = point.concurrency % used;
@@ -26,4 +27,22 @@ export function splitPoint(point: PointSpec, ranks: number): PointSpec[] {
     before = upTo;
   }
   return shares;
+}
+
+/** Of an open loop each load generator takes every so many-th arrival of the one schedule. */
+function splitArrivals(point: PointSpec, ranks: number): PointSpec[] {
+  const requests = point.requests ?? 0;
+  const used = Math.min(point.concurrency, requests, ranks);
+  const share = (amount: number, nth: number): number => Math.floor((amount + used - 1 - nth) / used);
+  return Array.from({ length: ranks }, (_, nth) =>
+    nth >= used
+      ? { ...point, concurrency: 0, requests: 0, warmup: 0 }
+      : {
+          ...point,
+          share: { nth, of: used },
+          concurrency: share(point.concurrency, nth),
+          requests: share(requests, nth),
+          warmup: share(point.warmup, nth),
+        },
+  );
 }

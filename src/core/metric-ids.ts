@@ -15,6 +15,7 @@ function stats(metric: string): string[] {
 export const METRIC_IDS: readonly string[] = [
   'point',
   'concurrency',
+  'ratePerS',
   'isl',
   'osl',
   'status',
@@ -44,6 +45,14 @@ export const METRIC_IDS: readonly string[] = [
   'goodput.met',
   'goodput.attainmentRatio',
   'goodput.requestsPerS',
+  'open.dueRatePerS',
+  ...stats('open.ttftFromDueMs'),
+  ...stats('open.e2eFromDueMs'),
+  'open.maxInFlight',
+  'open.held.count',
+  'open.held.maxMs',
+  'open.backlog.before',
+  'open.backlog.after',
   'steady.shareRatio',
   'steady.outputTokensPerS',
   'steady.ttftMs.p50',
@@ -135,7 +144,8 @@ export function lessIsBetter(metric: string): boolean {
 
 function directionOf(metric: string): 'less' | 'more' | null {
   if (metric.endsWith('.count') || metric.endsWith('.std')) return null;
-  if (/^(steady\.)?(ttft|itl|tokenItl|tpot|e2e)Ms\./.test(metric)) return 'less';
+  if (metric === 'ratePerS' || metric === 'open.dueRatePerS') return null;
+  if (/^((steady\.)?(ttft|itl|tokenItl|tpot|e2e)|open\.(ttft|e2e)FromDue)Ms\./.test(metric)) return 'less';
   return /PerS(PerGpu|PerUser)?(\.|$)/.test(metric) ? 'more' : null;
 }
 

@@ -37,6 +37,8 @@ export const DEFAULT_POLICY: Policy = {
 
 /** Whether a level is what a rule names by a part of its key. */
 export function agrees(key: LevelKey, part: Partial<LevelKey>): boolean {
+  // In an open loop the concurrency is a limit and no load.
+  if (part.concurrency !== undefined && key.ratePerS !== undefined) return false;
   return sameLevel(key, { ...key, ...part });
 }
 

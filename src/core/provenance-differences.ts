@@ -1,3 +1,4 @@
+import { loadText } from './load.ts';
 import type { Repeat } from './repeat.ts';
 
 /** Something that is not the same on both sides: all values that each has. */
@@ -48,7 +49,7 @@ export function obstaclesTo(base: readonly Repeat[], cand: readonly Repeat[]): s
     ...kinds('prompt text', (run) => run.text),
     ...kinds('ISL counts', (run) => run.islCounts),
     ...kinds('shapes', (run) =>
-      run.levels.map(({ isl, osl, concurrency }) => `${isl}x${osl}@${concurrency}`).join(' '),
+      run.levels.map((level) => `${level.isl}x${level.osl}@${loadText(level)}`).join(' '),
     ),
     ...differentDefinitions(all).map((term) => `the definition of ${term}`),
   ];

@@ -8,6 +8,8 @@ export interface RequestPlan {
   readonly phase: Phase;
   readonly requestId: string;
   readonly dueAtMs: number;
+  /** Open loop: how long after it was due no slot was free for it. */
+  readonly heldMs?: number;
   /** Asked lengths, and the count of prompt tokens that the server should come to (null when unknown). */
   readonly isl: number;
   readonly osl: number;
@@ -143,6 +145,7 @@ export class RecordBuilder {
       status: this.status,
       finishReason: this.finishReason,
       dueAtMs: plan.dueAtMs,
+      ...(plan.heldMs === undefined ? {} : { heldMs: plan.heldMs }),
       sentAtMs: this.sentAtMs,
       firstAtMs: times.at(0) ?? null,
       lastAtMs: times.at(-1) ?? null,

@@ -55,6 +55,8 @@ export interface RequestRecord {
   readonly finishReason: string | null;
   /** When the schedule wanted it sent (closed loop: when its slot came free). */
   readonly dueAtMs: number;
+  /** Open loop: how long after it was due no slot was free for it; left out in a closed loop. */
+  readonly heldMs?: number;
   /** Just before the first byte was handed to the socket, or before connecting when no connection was open. */
   readonly sentAtMs: number;
   /** First chunk that carried output; null when none did. */
@@ -90,6 +92,7 @@ export function recordToJson(record: RequestRecord): string {
   const head = JSON.stringify({
     ...rest,
     dueAtMs: toMicros(rest.dueAtMs),
+    ...(rest.heldMs === undefined ? {} : { heldMs: toMicros(rest.heldMs) }),
     sentAtMs: toMicros(rest.sentAtMs),
     firstAtMs: rest.firstAtMs === null ? null : toMicros(rest.firstAtMs),
     lastAtMs: rest.lastAtMs === null ? null : toMicros(rest.lastAtMs),

@@ -1,13 +1,18 @@
 import { usageError } from './errors.ts';
+import { type Load, loadOf, loadText, sameLoad } from './load.ts';
 import { JUDGED_IDS, metricValue } from './metric-ids.ts';
 import type { LevelReport, Report } from './report.ts';
 import { type Facts, factsOf } from './run-facts.ts';
 
-/** Shape and concurrency, by which levels of different runs belong together. */
-export interface LevelKey {
+/** Shape and load, by which levels of different runs belong together. */
+export interface LevelKey extends Load {
   readonly isl: number;
   readonly osl: number;
-  readonly concurrency: number;
+}
+
+/** The fields of a key alone, for an object that shall have no others. */
+export function keyOf(level: LevelKey): LevelKey {
+  return { isl: level.isl, osl: level.osl, ...loadOf(level) };
 }
 
 /** One level of one run, as far as a comparison needs it. */
@@ -58,18 +63,17 @@ function missingLevels({ status, spec, levels }: Report): RepeatLevel[] {
   return spec.points
     .slice(spec.skip)
     .filter((point) => !levels.some((level) => sameLevel(level, point)))
-    .map(({ isl, osl, concurrency }) => ({
-      ...{ isl, osl, concurrency, status: 'skipped', sent: 0, good: 0, failed: 0 },
+    .map((point) => ({
+      ...keyOf(point),
+      ...{ status: 'skipped', sent: 0, good: 0, failed: 0 },
       ...{ verdict: 'valid', inexact: 0, values: {} },
     }));
 }
 
 function levelOf(level: LevelReport): RepeatLevel {
-  const { isl, osl, concurrency, status, requests, validity, islProof, oslProof } = level;
+  const { status, requests, validity, islProof, oslProof } = level;
   return {
-    isl,
-    osl,
-    concurrency,
+    ...keyOf(level),
     status,
     sent: requests.sent,
     good: requests.good,
@@ -86,12 +90,12 @@ function levelOf(level: LevelReport): RepeatLevel {
 }
 
 /** `4000x1000 C=16` */
-export function keyText({ isl, osl, concurrency }: LevelKey): string {
-  return `${isl}x${osl} C=${concurrency}`;
+export function keyText(key: LevelKey): string {
+  return `${key.isl}x${key.osl} ${loadText(key)}`;
 }
 
 export function sameLevel(a: LevelKey, b: LevelKey): boolean {
-  return a.isl === b.isl && a.osl === b.osl && a.concurrency === b.concurrency;
+  return a.isl === b.isl && a.osl === b.osl && sameLoad(a, b);
 }
 
 /** Runs that begin within so long of one another were made in one go, whatever command made them. */

@@ -42,6 +42,25 @@ export interface LengthProof {
   readonly unknown: number;
 }
 
+/** What an open loop tells beside the latencies from send. */
+export interface OpenLoop {
+  /** Arrivals per second as the schedule had them, between its first and its last; null where all were due at once. */
+  readonly dueRatePerS: number | null;
+  /** From the instant that the schedule said to the first chunk with output, and to the last. */
+  readonly ttftFromDueMs: Stats;
+  readonly e2eFromDueMs: Stats;
+  /** Most measured requests in flight at once, and how many might be. */
+  readonly maxInFlight: number;
+  readonly slots: number;
+  /** Requests that found no slot free when they were due, and the longest that one waited for it. */
+  readonly held: { readonly count: number; readonly maxMs: number | null };
+  /**
+   * Requests due and not ended, in the mean of the second and of the last quarter of the arrivals; null where the level is too
+   * short to tell. `grew`: the server did not keep up.
+   */
+  readonly backlog: { readonly before: number; readonly after: number; readonly grew: boolean } | null;
+}
+
 /** One of several load generators that sent a level together. */
 export interface RankReport {
   readonly rank: number;
@@ -62,7 +81,10 @@ export interface RankReport {
 
 export interface LevelReport {
   readonly point: number;
+  /** Requests in flight; in an open loop at most. */
   readonly concurrency: number;
+  /** Mean arrivals per second of an open loop, as asked; absent in a closed loop. */
+  readonly ratePerS?: number;
   readonly isl: number;
   readonly osl: number;
   readonly status: 'complete' | 'partial' | 'skipped';
@@ -106,6 +128,8 @@ export interface LevelReport {
   readonly requestTokensPerS: Stats;
   /** Only where the run has limits of latencies. */
   readonly goodput?: Goodput;
+  /** Only of an open loop that sent anything. */
+  readonly open?: OpenLoop;
   readonly steady: Steady;
   /** Time-weighted requests in flight between first send and last end. */
   readonly achievedConcurrency: number | null;

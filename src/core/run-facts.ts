@@ -1,5 +1,5 @@
 import type { Report } from './report.ts';
-import type { PointSpec } from './spec.ts';
+import type { PointSpec, RunSpec } from './spec.ts';
 
 /** What a run was made with, by name; null where the run does not say. The mark is that of `FactDifference.incidental`. */
 export type Facts = readonly (readonly [name: string, value: string | null, incidental?: boolean])[];
@@ -26,7 +26,7 @@ export function factsOf(report: Report): Facts {
     ['range ratio', String(spec.prompts.rangeRatio)],
     ['requests', perPoint(report, ({ requests, durationMs }) => requests ?? `${durationMs} ms`)],
     ['warm-up', perPoint(report, ({ warmup }) => warmup)],
-    ['arrival', spec.arrival],
+    ['arrival', arrivalText(spec)],
     ['wire', spec.connectionPerRequest ? `${spec.wire}, a connection per request` : spec.wire],
     ['load generators', String(spec.load?.tasks ?? 1)],
     ['load held', String(spec.holdLoad)],
@@ -49,6 +49,17 @@ export function factsOf(report: Report): Facts {
     ['SLURM job', job, true],
     ['git commit', provenance.git?.commit ?? null, true],
   ];
+}
+
+/** `gamma, burstiness 0.5`: the arrivals with what shapes them. */
+function arrivalText({ arrival, arrivalShape = {} }: RunSpec): string {
+  const { burstiness, fromPerS, tracePath, slowdown } = arrivalShape;
+  return [
+    arrival,
+    ...(burstiness === undefined ? [] : [`burstiness ${burstiness}`]),
+    ...(fromPerS === undefined ? [] : [`from ${fromPerS}/s`]),
+    ...(tracePath === undefined ? [] : [tracePath, `slowdown ${slowdown ?? 1}`]),
+  ].join(', ');
 }
 
 /** A number of each point, once where it is the same for all. */

@@ -32,6 +32,7 @@ export class ShelvedRecord implements RequestRecord {
   declare readonly status: RequestRecord['status'];
   declare readonly finishReason: RequestRecord['finishReason'];
   declare readonly dueAtMs: RequestRecord['dueAtMs'];
+  declare readonly heldMs?: number;
   declare readonly sentAtMs: RequestRecord['sentAtMs'];
   declare readonly firstAtMs: RequestRecord['firstAtMs'];
   declare readonly lastAtMs: RequestRecord['lastAtMs'];

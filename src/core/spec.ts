@@ -1,18 +1,25 @@
 import type { Phase } from './record.ts';
 import type { SlosMs } from './slo.ts';
 
-/** One point of a sweep: a shape at a concurrency level. */
+/** One point of a sweep: a shape under a load. */
 export interface PointSpec {
   /** Index in the whole sweep, from 0, skipped points included. */
   readonly index: number;
   /** At most this many requests in flight. */
   readonly concurrency: number;
+  /** Mean arrivals per second of an open loop, all load generators together; absent in a closed loop. */
+  readonly ratePerS?: number;
+  /** Of an open loop that several load generators share: this one takes every `of`-th arrival from `nth` on, counted from 0. */
+  readonly share?: { readonly nth: number; readonly of: number };
   /** Asked input and output length in tokens. */
   readonly isl: number;
   readonly osl: number;
-  /** Measured requests to send; null when `durationMs` bounds the point instead. */
+  /** Measured requests to send; null when `durationMs` bounds a closed loop instead. An open loop knows them from its schedule. */
   readonly requests: number | null;
-  /** No new measured request is sent after this long; null when `requests` bounds the point. */
+  /**
+   * A closed loop sends no new measured request after this long, in an open loop the last is due before it; null when `requests`
+   * bounds the point.
+   */
   readonly durationMs: number | null;
   /** Unmeasured requests sent before the clock of the point starts. */
   readonly warmup: number;
@@ -44,6 +51,18 @@ export interface SglangPromptSpec {
   readonly leastOsl: 0 | 1;
   /** Whether each input length is shortened by what the tokenizer adds to a lone text (since 2026). */
   readonly lessSpecialTokens: boolean;
+}
+
+/** What an open loop's schedule depends on beside the rate; each kind of arrival has its own of these. */
+export interface ArrivalSpec {
+  /** Shape of gamma gaps, above 0: 1 is Poisson, less is more bursty. */
+  readonly burstiness?: number;
+  /** The rate that a ramp begins with. */
+  readonly fromPerS?: number;
+  /** File whose timestamps are followed. */
+  readonly tracePath?: string;
+  /** They are so many times as far apart. */
+  readonly slowdown?: number;
 }
 
 /** Time-outs in milliseconds; 0 means none. */
@@ -88,8 +107,8 @@ export interface RunSpec {
   readonly endpoint: string;
   readonly server: string;
   readonly arrival: string;
-  /** Mean requests per second of an open arrival; a closed loop has none. */
-  readonly ratePerS?: number;
+  /** Absent in a closed loop. */
+  readonly arrivalShape?: ArrivalSpec;
   readonly dataset: string;
   readonly points: readonly PointSpec[];
   /** The first points of the sweep that are not run. */

@@ -1,6 +1,8 @@
 import type { Audit, Validity } from './audit-facts.ts';
 import { encodeHistogram, exactStats, greatest, histogramOf, least, Pooled, sum } from './distribution.ts';
 import { e2eOf, tpotMs, ttftOf } from './latencies.ts';
+import { loadOf } from './load.ts';
+import { openLoopOf } from './open-loop.ts';
 import { FAILURE_CLASSES, type FailureClass, type RequestRecord, type TokenCount } from './record.ts';
 import type { LengthProof, LevelReport, Witness } from './report.ts';
 import { goodputOf, type SlosMs } from './slo.ts';
@@ -11,6 +13,7 @@ import { addTokenGaps, steadyWindow } from './window.ts';
 export interface LevelInput {
   readonly point: number;
   readonly concurrency: number;
+  readonly ratePerS?: number;
   readonly isl: number;
   readonly osl: number;
   readonly status: LevelReport['status'];
@@ -66,7 +69,7 @@ export function summarizeLevel(input: LevelInput): LevelReport {
 
   return {
     point: input.point,
-    concurrency: input.concurrency,
+    ...loadOf(input),
     isl: input.isl,
     osl: input.osl,
     status: input.status,
@@ -101,7 +104,10 @@ export function summarizeLevel(input: LevelInput): LevelReport {
     tokensPerSPerUser: exactStats(tpot.flatMap((ms) => (ms > 0 ? [1_000 / ms] : []))),
     requestTokensPerS: exactStats(requestTokensPerS),
     ...(input.slosMs === undefined ? {} : { goodput: goodputOf(measured, input.slosMs, durationS) }),
-    steady: steadyWindow(measured, input.concurrency),
+    ...(input.ratePerS === undefined || measured.length === 0
+      ? {}
+      : { open: openLoopOf(measured, input.concurrency) }),
+    steady: steadyWindow(measured, input),
     achievedConcurrency: inFlight(input.records, startedAtMs, endedAtMs),
     inputTokens,
     outputTokens,

@@ -1,4 +1,6 @@
 import { exactStats, greatest, Pooled } from './distribution.ts';
+import type { Load } from './load.ts';
+import { filledAtMs } from './open-loop.ts';
 import type { RequestRecord } from './record.ts';
 import type { Steady } from './report.ts';
 
@@ -36,16 +38,20 @@ export function addTokenGaps(record: RequestRecord, pool: Pooled, within?: (atMs
 }
 
 /**
- * The steady window of a closed loop: from the moment the first `concurrency` requests have all shown a
+ * The steady window of a closed loop (that of an open one begins at `filledAtMs`): from the moment the first `concurrency` requests have all shown a
  * token to the last measured send. Tokens and gaps count by arrival inside it, TTFT by send inside it.
  * A simulation of 4·C requests at C = 128 showed the whole run 14 % below the long-run rate and this
  * window 0.3 %. `measured` are the measured records; failures hold their slot but give no number.
  */
-export function steadyWindow(measured: readonly RequestRecord[], concurrency: number): Steady {
+export function steadyWindow(measured: readonly RequestRecord[], load: Load): Steady {
+  const { concurrency } = load;
+  const isOpen = load.ratePerS !== undefined;
   const bySend = [...measured].sort((a, b) => a.sentAtMs - b.sentAtMs);
-  if (bySend.length <= concurrency)
+  if (isOpen ? bySend.length === 0 : bySend.length <= concurrency)
     return { reason: `no more requests (${bySend.length}) than slots (${concurrency})` };
-  const fromAtMs = greatest(bySend.slice(0, concurrency).map((record) => record.firstAtMs ?? record.endAtMs));
+  const fromAtMs = isOpen
+    ? filledAtMs(bySend)
+    : greatest(bySend.slice(0, concurrency).map((record) => record.firstAtMs ?? record.endAtMs));
   const toAtMs = bySend.at(-1)!.sentAtMs;
   const good = measured.filter((record) => record.outcome === 'good');
   const e2e = exactStats(
@@ -56,7 +62,7 @@ export function steadyWindow(measured: readonly RequestRecord[], concurrency: nu
   if (widthMs < 2 * e2e.p50) {
     const share = Math.max(0, widthMs) / e2e.p50;
     return {
-      reason: `window of ${share.toFixed(1)} median E2E is shorter than 2: more requests per slot would open it`,
+      reason: `window of ${share.toFixed(1)} median E2E is shorter than 2: more requests${isOpen ? '' : ' per slot'} would open it`,
     };
   }
   const inside = (atMs: number): boolean => atMs > fromAtMs && atMs <= toAtMs;

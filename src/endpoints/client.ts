@@ -47,6 +47,12 @@ export class Client {
     return Promise.all(this.#wires.map((wire) => wire.open(share)));
   }
 
+  /** Has so many idle connections opened in the background where there are fewer, for what is sent next. */
+  spare(count: number): void {
+    const share = Math.ceil(count / this.#wires.length);
+    for (const wire of this.#wires) wire.spare(share);
+  }
+
   takeTallies(): ConnectionTally[] {
     return this.#wires.map((wire) => wire.takeTally());
   }

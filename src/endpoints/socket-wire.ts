@@ -26,6 +26,8 @@ export class SocketWire implements Wire {
   readonly #all = new Set<Connection>();
   #tally: ConnectionTally = emptyTally();
   #tlsSession: Buffer | undefined;
+  /** Connections that `spare` has under way. */
+  #opening = 0;
 
   constructor(options: WireOptions) {
     this.#options = options;
@@ -46,6 +48,15 @@ export class SocketWire implements Wire {
       if (this.#tally.failed > 0) break;
     }
     return this.takeTally();
+  }
+
+  spare(count: number): void {
+    if (this.#options.connectionPerRequest) return;
+    const idle = this.#idle.filter((connection) => !connection.dead).length;
+    for (let ready = idle + this.#opening; ready < count; ready++) {
+      this.#opening++;
+      void this.#connectIdle().then(() => this.#opening--);
+    }
   }
 
   send(request: WireRequest, sink: ResponseSink): (reason: WireFailure) => void {

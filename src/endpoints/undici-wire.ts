@@ -59,6 +59,10 @@ export class UndiciWire implements Wire {
     return Promise.resolve(this.takeTally());
   }
 
+  spare(): void {
+    // undici opens its connections as they are needed.
+  }
+
   send(request: WireRequest, sink: ResponseSink): (reason: WireFailure) => void {
     const { clock, target, connectionPerRequest, meter } = this.#options;
     let abort: ((reason: Error) => void) | null = null;

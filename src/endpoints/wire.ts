@@ -49,6 +49,8 @@ export function emptyTally(): ConnectionTally {
 export interface Wire {
   /** Opens connections until `count` fresh ones are idle. Failures are in the tally, never thrown. */
   open(count: number): Promise<ConnectionTally>;
+  /** Opens connections in the background until `count` are idle or about to be; what fails is in the next tally. */
+  spare(count: number): void;
   /** Sends one request; the returned function cancels it (the sink then fails with `cancelled`). */
   send(request: WireRequest, sink: ResponseSink): (reason: WireFailure) => void;
   /** Connections opened since the last call. */

@@ -3,6 +3,7 @@ import type { LevelReport, Report } from '../core/report.ts';
 import { recordLines } from './aiperf-records.ts';
 import type { PlainExport } from './export-kind.ts';
 import { type ExportMark, exportMark, shapeFolder, wallTimeMs } from './export-marks.ts';
+import { loadFile } from './level-names.ts';
 import { metAll, type Samples, samplesOf, shownWindow } from './samples.ts';
 import { spreadOf } from './spread.ts';
 
@@ -26,7 +27,7 @@ export const aiperfExport: PlainExport = {
     report.levels.flatMap((level) => {
       const samples = samplesOf(recordsOf(level.point));
       if (samples.sent.length === 0) return [];
-      const folder = `aiperf/${shapeFolder(report, level)}concurrency_${level.concurrency}`;
+      const folder = `aiperf/${shapeFolder(report, level)}${loadFile(level)}`;
       return [
         {
           file: `${folder}/profile_export_aiperf.json`,
@@ -114,9 +115,10 @@ function configOf(report: Report, level: LevelReport, samples: Samples): Record<
     phases: [
       {
         name: 'profiling',
-        type: 'concurrency',
+        ...(level.ratePerS === undefined
+          ? { type: 'concurrency', concurrency: level.concurrency }
+          : { type: report.spec.arrival, rate: level.ratePerS, concurrency: level.concurrency }),
         requests: samples.sent.length,
-        concurrency: level.concurrency,
       },
     ],
     tokenizer: { name: report.prompts.tokenizerName },
@@ -124,14 +126,17 @@ function configOf(report: Report, level: LevelReport, samples: Samples): Record<
 }
 
 function runInfoOf(report: Report, level: LevelReport): Record<string, unknown> {
-  const label = `concurrency_${level.concurrency}`;
+  const label = loadFile(level);
   return {
     random_seed: report.spec.prompts.seed,
     trial: 0,
     run_label: label,
     variation_label: label,
     variation_index: level.point,
-    variation_values: { 'phases.profiling.concurrency': level.concurrency },
+    variation_values:
+      level.ratePerS === undefined
+        ? { 'phases.profiling.concurrency': level.concurrency }
+        : { 'phases.profiling.rate': level.ratePerS },
     cli_command: report.provenance.command,
   };
 }

@@ -1,12 +1,13 @@
 import type { Change, Comparison } from '../core/compare.ts';
 import type { LevelKey } from '../core/repeat.ts';
 import { grouped } from './figures.ts';
+import { loadName } from './level-names.ts';
 import { NOTHING } from './text-table.ts';
 
 /** `4,000×1,000 C=16`, or `all levels`. */
 export function levelName(level: LevelKey | null): string {
   if (level === null) return 'all levels';
-  return `${grouped(level.isl)}×${grouped(level.osl)} C=${grouped(level.concurrency)}`;
+  return `${grouped(level.isl)}×${grouped(level.osl)} ${loadName(level)}`;
 }
 
 /** What a change is over: one level, all of them, or all but those with too few requests. */

@@ -3,7 +3,7 @@ import { tpotMs } from '../core/latencies.ts';
 import { csvLine } from './csv.ts';
 import type { PlainExport } from './export-kind.ts';
 import { modelInPath } from './export-marks.ts';
-import { hasShapes } from './level-names.ts';
+import { hasShapes, loadFile } from './level-names.ts';
 import { type Samples, samplesOf, shownWindow } from './samples.ts';
 import { fixed } from './sglang/python-format.ts';
 import { spreadOf } from './spread.ts';
@@ -24,7 +24,7 @@ export const genaiPerfCsvExport: PlainExport = {
     report.levels.flatMap((level) => {
       const samples = samplesOf(recordsOf(level.point));
       if (samples.good.length === 0) return [];
-      const folder = `genai-perf/${modelInPath(report.target.model)}-openai-chat-concurrency${level.concurrency}`;
+      const folder = `genai-perf/${modelInPath(report.target.model)}-openai-chat-${loadFile(level).replace('concurrency_', 'concurrency').replace('rate_', 'rate')}`;
       const name = hasShapes(report) ? `${level.isl}_${level.osl}` : 'profile_export';
       return [{ file: `${folder}/${name}_genai_perf.csv`, text: csvOf(samples) }];
     }),

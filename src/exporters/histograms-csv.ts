@@ -12,6 +12,7 @@ export function histogramsCsv(report: Report): string {
   const header = csvLine([
     'point',
     'concurrency',
+    'ratePerS',
     'isl',
     'osl',
     'metric',
@@ -37,7 +38,18 @@ function rows(level: LevelReport, metric: string, cells: readonly Cell[]): strin
     .map(({ from, to, count }) => {
       below += count;
       const ratio = total === 0 ? null : Number((below / total).toFixed(6));
-      return csvLine([level.point, level.concurrency, level.isl, level.osl, metric, from, to, count, ratio]);
+      return csvLine([
+        level.point,
+        level.concurrency,
+        level.ratePerS ?? null,
+        level.isl,
+        level.osl,
+        metric,
+        from,
+        to,
+        count,
+        ratio,
+      ]);
     })
     .join('');
 }

@@ -1,3 +1,4 @@
+import { type Load, loadNumber } from '../core/load.ts';
 import type { LevelReport, Report } from '../core/report.ts';
 import { grouped } from './figures.ts';
 
@@ -10,13 +11,38 @@ export function shapeName(level: Pick<LevelReport, 'isl' | 'osl'>): string {
   return `${grouped(level.isl)}×${grouped(level.osl)}`;
 }
 
+/** Whether the levels of a run are those of an open loop, so that rates tell them apart. */
+export function isOpen(levels: readonly Load[]): boolean {
+  return levels.some(({ ratePerS }) => ratePerS !== undefined);
+}
+
+/** The load of a level as a cell below `loadHead`. */
+export function loadCell(level: Load): string {
+  return grouped(loadNumber(level));
+}
+
+/** What the loads of these levels are, as the head of a column and in words. */
+export function loadHead(levels: readonly Load[]): { readonly head: string; readonly word: string } {
+  return isOpen(levels) ? { head: 'req/s', word: 'rate' } : { head: 'conc', word: 'concurrency' };
+}
+
+/** The load of a level as a name: `C=1,024`, `2.5/s`. */
+export function loadName(level: Load): string {
+  return level.ratePerS === undefined ? `C=${grouped(level.concurrency)}` : `${grouped(level.ratePerS)}/s`;
+}
+
+/** The same in names of files and folders that other tools read: `concurrency_16`, `request_rate_2.5`. */
+export function loadFile({ concurrency, ratePerS }: Load): string {
+  return ratePerS === undefined ? `concurrency_${concurrency}` : `request_rate_${ratePerS}`;
+}
+
 /** How levels are called beside others of their run: `concurrency 1, 16`, after the shape where there are several. */
 export function levelNames(report: Report, levels: readonly LevelReport[]): string {
   const byShape = groupBy(levels, shapeName);
   return [...byShape]
     .map(([shape, ones]) => {
-      const concurrency = `concurrency ${ones.map((level) => grouped(level.concurrency)).join(', ')}`;
-      return hasShapes(report) ? `${shape} ${concurrency}` : concurrency;
+      const loads = `${loadHead(ones).word} ${ones.map(loadCell).join(', ')}${isOpen(ones) ? ' a second' : ''}`;
+      return hasShapes(report) ? `${shape} ${loads}` : loads;
     })
     .join('; ');
 }

@@ -6,6 +6,7 @@ import { lengthNotes } from './length-notes.ts';
 import { groupBy, levelNames, levelsRun, showsTokenItl } from './level-names.ts';
 import { loadNotes, networkNotes } from './load-notes.ts';
 import type { Note } from './note.ts';
+import { openLoopNotes } from './open-loop-notes.ts';
 import { harmless } from './page-style.ts';
 
 /** A larger part of the input from the server's cache than this makes TTFT another measurement. */
@@ -27,6 +28,7 @@ export function runNotes(report: Report): Note[] {
     ...wasteNotes(report),
     ...itlNotes(report),
     ...steadyNotes(report),
+    ...openLoopNotes(report, (of) => sentences(report, of)),
     ...witnessNotes(report),
     ...networkNotes(report),
     ...loadNotes(report),

@@ -1,7 +1,8 @@
 import { geometricMean, sum } from '../core/distribution.ts';
+import { loadText } from '../core/load.ts';
 import type { LevelReport, Report } from '../core/report.ts';
 import { figure, grouped, percent } from './figures.ts';
-import { shapeName } from './level-names.ts';
+import { loadCell, loadHead, shapeName } from './level-names.ts';
 import { hanging, harmless, type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING, tablePage } from './text-table.ts';
 
@@ -44,8 +45,8 @@ export function renderRepeats(reports: readonly Report[], style: PageStyle): str
       : []),
     plain(
       '',
-      'conc',
-      levels.map(([first]) => grouped(first!.concurrency)),
+      loadHead(levels.map(([first]) => first!)).head,
+      levels.map(([first]) => loadCell(first!)),
       0,
     ),
     plain('', 'good/sent', levels.map(goodOf), 1),
@@ -93,7 +94,7 @@ export function renderRepeats(reports: readonly Report[], style: PageStyle): str
 function levelsOf(reports: readonly Report[]): LevelReport[][] {
   const found = new Map<string, LevelReport[]>();
   for (const level of reports.flatMap(({ levels }) => levels)) {
-    const key = `${level.isl} ${level.osl} ${level.concurrency}`;
+    const key = `${level.isl} ${level.osl} ${loadText(level)}`;
     found.set(key, [...(found.get(key) ?? []), level]);
   }
   return [...found.values()];

@@ -1,7 +1,7 @@
 import type { LevelReport, Report } from '../core/report.ts';
 import type { PercentileName, Stats } from '../core/stats.ts';
 import { columnFigures, grouped, latencyUnit, percent } from './figures.ts';
-import { hasShapes, shapeName, showsTokenItl } from './level-names.ts';
+import { hasShapes, loadCell, loadHead, shapeName, showsTokenItl } from './level-names.ts';
 import { type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING } from './text-table.ts';
 
@@ -54,9 +54,9 @@ function columnsOf(report: Report, style: PageStyle): Column[] {
     ...(hasShapes(report) ? [shape] : []),
     {
       group: '',
-      head: 'conc',
-      name: 'concurrency',
-      cells: levels.map((level) => grouped(level.concurrency)),
+      head: loadHead(levels).head,
+      name: loadHead(levels).word,
+      cells: levels.map(loadCell),
       rank: 0,
     },
     {

@@ -3,6 +3,7 @@ import type { RequestRecord } from '../core/record.ts';
 import type { LevelReport, Report } from '../core/report.ts';
 import type { PlainExport } from './export-kind.ts';
 import { type ExportMark, exportMark, wallTimeMs } from './export-marks.ts';
+import { loadFile } from './level-names.ts';
 import { metAll, type Samples, samplesOf } from './samples.ts';
 
 const STATISTICS = [
@@ -36,12 +37,17 @@ export const vllmExport: PlainExport = {
       const folder = `vllm/sa-bench_isl_${level.isl}_osl_${level.osl}`;
       return [
         {
-          file: `${folder}/results_concurrency_${level.concurrency}${gpus}.json`,
+          file: `${folder}/results_${loadFile(level)}${gpus}.json`,
           text: `${JSON.stringify(resultOf(report, level, samples))}\n`,
         },
       ];
     }),
 };
+
+/** The cap that a run was asked for; where it is as many as there are requests, there was none. */
+function capOf({ concurrency, ratePerS, requests }: LevelReport): number | null {
+  return ratePerS !== undefined && concurrency >= requests.sent ? null : concurrency;
+}
 
 /** The keys stand in the order that vLLM writes them in: a reader of sa-bench looks at the first 512 bytes alone. */
 function resultOf(report: Report, level: LevelReport, samples: Samples): Record<string, unknown> {
@@ -59,9 +65,9 @@ function resultOf(report: Report, level: LevelReport, samples: Samples): Record<
     model_id: report.target.model,
     tokenizer_id: report.prompts.tokenizerName,
     num_prompts: samples.sent.length,
-    request_rate: report.spec.ratePerS ?? 'inf',
-    burstiness: 1,
-    max_concurrency: level.concurrency,
+    request_rate: level.ratePerS ?? 'inf',
+    burstiness: report.spec.arrivalShape?.burstiness ?? 1,
+    max_concurrency: capOf(level),
     duration: durationS,
     completed: samples.good.length,
     failed: samples.sent.length - samples.good.length,

@@ -3,7 +3,15 @@ import { mergeHistograms } from '../core/distribution.ts';
 import { errorText, usageError } from '../core/errors.ts';
 import type { Policy } from '../core/policy.ts';
 import { obstaclesTo } from '../core/provenance-differences.ts';
-import { keyText, type LevelKey, type Repeat, refuseTwice, repeatOf, sameLevel } from '../core/repeat.ts';
+import {
+  keyOf,
+  keyText,
+  type LevelKey,
+  type Repeat,
+  refuseTwice,
+  repeatOf,
+  sameLevel,
+} from '../core/repeat.ts';
 import { HISTOGRAM_NAMES, type HistogramName, type Report } from '../core/report.ts';
 
 const KIND = 'bench baseline';
@@ -36,6 +44,7 @@ const level = z.object({
   isl: number,
   osl: number,
   concurrency: number,
+  ratePerS: number.exactOptional(),
   status: z.enum(['complete', 'partial', 'skipped']),
   sent: number,
   good: number,
@@ -72,6 +81,7 @@ const baselineSchema = z.object({
       isl: number,
       osl: number,
       concurrency: number,
+      ratePerS: number.exactOptional(),
       ...(Object.fromEntries(HISTOGRAM_NAMES.map((name) => [name, z.string()])) as Record<
         HistogramName,
         z.ZodString
@@ -141,7 +151,7 @@ export function makeBaseline(
       levels: levels.map((level) => ({ ...level, values: rounded(level.values) })),
     })),
     histograms: all[0]!.levels.map((key) => ({
-      ...only(key),
+      ...keyOf(key),
       ...mergedAt(key, reports, earlier),
     })),
   };
@@ -165,10 +175,6 @@ function refuseUnfit(run: Repeat, policy: Policy): void {
     if (policy.requireExact && level.inexact > 0)
       refuse(`${level.inexact} lengths at ${name} are not as asked`, 'give --tokenizer, or mend the server');
   }
-}
-
-function only({ isl, osl, concurrency }: LevelKey): LevelKey {
-  return { isl, osl, concurrency };
 }
 
 function mergedAt(

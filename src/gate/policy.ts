@@ -43,6 +43,7 @@ const policySchema = mapping({
     .array(
       mapping({
         concurrency: whole.optional(),
+        rate: z.number().positive('is not above 0').optional(),
         isl: whole.optional(),
         osl: whole.optional(),
         metrics,
@@ -88,9 +89,10 @@ export function parsePolicy(text: string, source: string): Policy {
     });
   const rules = [
     ...rulesAt(['metrics'], policy.metrics ?? {}, null),
-    ...levels.flatMap(({ metrics: named, concurrency, isl, osl }, nth) =>
+    ...levels.flatMap(({ metrics: named, concurrency, rate, isl, osl }, nth) =>
       rulesAt(['levels', nth, 'metrics'], named, {
         ...(concurrency === undefined ? {} : { concurrency }),
+        ...(rate === undefined ? {} : { ratePerS: rate }),
         ...(isl === undefined ? {} : { isl }),
         ...(osl === undefined ? {} : { osl }),
       }),

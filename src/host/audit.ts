@@ -61,7 +61,10 @@ export class Auditor {
     const probed = (await this.#probe?.end()) ?? { stampErrorMs: null, wakeMs: null, receiveQueue: null };
     const overMs = (ns: number): number => Math.max(0, ns / 1e6 - RESOLUTION_MS);
     return {
-      sendLagMs: exactStats(measured.map((record) => Math.max(0, record.sentAtMs - record.dueAtMs))),
+      // What was held for want of a slot waited for the server.
+      sendLagMs: exactStats(
+        measured.map(({ sentAtMs, dueAtMs, heldMs = 0 }) => Math.max(0, sentAtMs - dueAtMs - heldMs)),
+      ),
       eventLoopDelayMs: {
         p50: overMs(this.#delay.percentile(50)),
         p99: overMs(this.#delay.percentile(99)),

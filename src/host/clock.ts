@@ -27,10 +27,14 @@ export function startClock(earlier?: RunClock['origin']): RunClock {
   const sinceMs = earlier === undefined ? 0 : sinceOrigin(earlier, monotonicNs);
   const originMs = nowMs - sinceMs;
   const origin = earlier ?? { utc: new Date().toISOString(), monotonicNs: monotonicNs.toString() };
+  const now = (): number => performance.now() - originMs;
   return {
     origin,
-    now: () => performance.now() - originMs,
-    sleepUntil: (atMs, signal) => sleep(atMs - (performance.now() - originMs), signal),
+    now,
+    async sleepUntil(atMs, signal) {
+      // A timer counts whole milliseconds from the start of its turn of the loop, so it may fire a little before its time.
+      while (now() < atMs && !signal?.aborted) await sleep(atMs - now(), signal);
+    },
   };
 }
 
@@ -40,15 +44,17 @@ function sinceOrigin(earlier: RunClock['origin'], monotonicNs: bigint): number {
   return Math.abs(byMonotonic - byUtc) < SAME_BOOT_MS ? byMonotonic : byUtc;
 }
 
+/** The longest time that a timer of Node takes. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  if (ms <= 0 || signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const finish = (): void => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', finish);
       resolve();
     };
-    const timer = setTimeout(finish, ms);
+    const timer = setTimeout(finish, Math.min(Math.ceil(ms), LONGEST_MS));
     signal?.addEventListener('abort', finish, { once: true });
   });
 }

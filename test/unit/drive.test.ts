@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { closed } from '../../src/arrivals/closed.ts';
 import { type DriveHost, drive, type PhaseLoad } from '../../src/core/drive.ts';
 import type { RequestPlan } from '../../src/core/record-builder.ts';
 import { newRequestIds } from '../../src/core/request-ids.ts';
@@ -68,7 +67,7 @@ async function run(
   if (abortAtMs !== undefined) clock.at(abortAtMs, () => stop.abort());
   const whole: PhaseLoad = {
     phase: 'measured',
-    arrival: closed.make(point(concurrency)),
+    arrival: { slots: concurrency, offsetsMs: null },
     count: Number.POSITIVE_INFINITY,
     untilAtMs: Number.POSITIVE_INFINITY,
     hold: false,

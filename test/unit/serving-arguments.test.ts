@@ -181,7 +181,6 @@ describe('parseServing', () => {
     ['--max-concurrency', '-1'],
     ['--request-rate', '0'],
     ['--request-rate', 'nan'],
-    ['--request-rate', '4'],
     ['--port', '0'],
     ['--port', '65536'],
     ['--temperature', '-0.1'],

@@ -90,8 +90,11 @@ describe('the run that the flags ask for', () => {
   });
 
   it('draws arrivals for a finite rate with --bug-compatible alone', () => {
-    expect(spec([...BUGS, '--request-rate', '4'])).toMatchObject({ arrival: 'sglang-poisson', ratePerS: 4 });
-    expect(() => args(['--request-rate', '4'])).toThrow('--request-rate');
+    expect(spec([...BUGS, '--request-rate', '4'])).toMatchObject({
+      arrival: 'sglang-poisson',
+      points: [{ ratePerS: 4 }],
+    });
+    expect(spec(['--request-rate', '4'])).toMatchObject({ arrival: 'poisson', points: [{ ratePerS: 4 }] });
     const ids = ['--bug-compatible', '--request-rate', '4', '--dataset-name', 'random-ids'];
     expect(() => spec(ids)).toThrow('random-ids');
   });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ARRIVALS, findArrival } from '../../src/arrivals/index.ts';
+import { arrivalOf } from '../../src/core/arrival.ts';
 import { MersenneTwister } from '../../src/core/mersenne-twister.ts';
 import { pythonShuffled, SglangDraws } from '../../src/core/sglang-draws.ts';
 
@@ -128,11 +129,12 @@ describe('the arrivals of a finite rate', () => {
   } as const;
 
   it("are sums of the gaps that numpy draws behind five inputs' and five outputs' lengths", () => {
-    const { slots, dueAtMs } = findArrival('sglang-poisson').make(point, { prompts, ratePerS: 4 });
-    expect(slots).toBe(3);
+    const order = { point: { ...point, ratePerS: 4 }, arrival: {}, prompts };
+    const arrival = arrivalOf(findArrival('sglang-poisson'), order);
+    expect(arrival.slots).toBe(3);
     const offsetsMs = [0, 126.28575314707763, 249.00504297959412, 525.9783767437552, 1211.402373656541];
     for (const [index, offsetMs] of offsetsMs.entries())
-      expect(dueAtMs(index, 1_000)! - 1_000).toBeCloseTo(offsetMs, 9);
+      expect(arrival.offsetsMs![index]).toBeCloseTo(offsetMs, 9);
   });
 
   it('are no choice of --arrival', () => {

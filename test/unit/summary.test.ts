@@ -204,7 +204,7 @@ describe('steadyWindow', () => {
   );
 
   it('runs from the first token of each of the first C to the last send', () => {
-    const window = steadyWindow(closedLoop, 2);
+    const window = steadyWindow(closedLoop, { concurrency: 2 });
     expect(window).toMatchObject({ fromAtMs: 50, toAtMs: 900, reason: null });
     // Behind 50 ms: tokens at 100, 150 … 900, two users: 17 instants.
     expect(window).toMatchObject({ outputTokensPerS: (34 * 1_000) / 850 });
@@ -213,14 +213,16 @@ describe('steadyWindow', () => {
   });
 
   it('is null with the reason when it would be shorter than two median E2E', () => {
-    expect(steadyWindow(closedLoop.slice(0, 6), 2)).toEqual({
+    expect(steadyWindow(closedLoop.slice(0, 6), { concurrency: 2 })).toEqual({
       reason: 'window of 1.5 median E2E is shorter than 2: more requests per slot would open it',
     });
-    expect(steadyWindow(closedLoop.slice(0, 2), 2).reason).toMatch(/no more requests \(2\) than slots \(2\)/);
+    expect(steadyWindow(closedLoop.slice(0, 2), { concurrency: 2 }).reason).toMatch(
+      /no more requests \(2\) than slots \(2\)/,
+    );
     expect(
       steadyWindow(
         closedLoop.map((record) => ({ ...record, outcome: 'reset' as const })),
-        2,
+        { concurrency: 2 },
       ).reason,
     ).toMatch(/no good request/);
   });

@@ -2,6 +2,7 @@ import { judgeLevel } from '../../core/audit.ts';
 import type { ClockOffset } from '../../core/clock-offset.ts';
 import { least } from '../../core/distribution.ts';
 import { BenchError, EXIT } from '../../core/errors.ts';
+import { loadOf } from '../../core/load.ts';
 import { mergeAudits, mergeConnections, mergeRecords } from '../../core/rank-merge.ts';
 import type { RequestRecord } from '../../core/record.ts';
 import type { LevelReport, RankReport, Witness } from '../../core/report.ts';
@@ -75,7 +76,7 @@ export function rankedLevel(level: {
   const audit = mergeAudits(ends.map((end) => end.audit));
   const summary = summarizeLevel({
     point: point.index,
-    concurrency: point.concurrency,
+    ...loadOf(point),
     isl: point.isl,
     osl: point.osl,
     status: failed || ends.some(({ status }) => status === 'partial') ? 'partial' : 'complete',

@@ -1,6 +1,6 @@
 import type { SlosMs } from '../../core/slo.ts';
 import type { Layout } from '../../exporters/sglang/layouts.ts';
-import { inRange, whole } from '../arguments.ts';
+import { inRange, whole } from '../number-checks.ts';
 import {
   checkBody,
   checkHeaders,
@@ -117,7 +117,7 @@ export function parseServing(argv: readonly string[]): ServingArgs {
     randomOutputLen: inRange(v['random-output-len'], 1, MOST_TOKENS, '--random-output-len'),
     randomRangeRatio: inRange(v['random-range-ratio'], 0, 1, '--random-range-ratio'),
     seed: inRange(words.has('seed') || layout === '2026-06' ? v.seed : OLDER_SEED, 0, MOST_SEED, '--seed'),
-    requestRate: checkRate(v['request-rate'], bugCompatible),
+    requestRate: checkRate(v['request-rate']),
     maxConcurrency: whole(v['max-concurrency'] ?? 0, 0, '--max-concurrency') || null,
     warmupRequests: whole(v['warmup-requests'], 0, '--warmup-requests'),
     flushCache: v['flush-cache'],

@@ -75,15 +75,10 @@ export function checkBody(text: string | null): void {
 
 const BODY_HINT = `write --extra-request-body '{"top_k": 1}'`;
 
-/** `rate` when requests can be sent at it: inf, or above 0 with `--bug-compatible` (exit 2). */
-export function checkRate(rate: number, bugCompatible: boolean): number {
+/** `rate` when requests can be sent at it: inf, or above 0 (exit 2). */
+export function checkRate(rate: number): number {
   if (!(rate > 0))
     throw usageError(`--request-rate: ${rate} is not above 0`, 'give requests per second, or inf');
-  if (Number.isFinite(rate) && !bugCompatible)
-    throw usageError(
-      `--request-rate: ${rate} requests per second are sent with --bug-compatible alone`,
-      'add it, or leave the rate out and bound the load with --max-concurrency',
-    );
   return rate;
 }
 

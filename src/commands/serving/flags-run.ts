@@ -14,7 +14,6 @@ export const RUN_FLAGS = [
     standing: 'same',
     topic: 'Load',
     about: 'requests per second in a Poisson process; inf sends at once',
-    narrower: 'a finite rate is taken with `--bug-compatible` alone',
   },
   {
     name: 'max-concurrency',

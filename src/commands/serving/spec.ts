@@ -56,7 +56,7 @@ export function servingAccess(args: ServingArgs): TargetAccess {
 export function servingSpec(args: ServingArgs, access: TargetAccess, model: string | null): RunSpec {
   const target = targetArgs(args);
   const paced = Number.isFinite(args.requestRate);
-  if (paced && args.datasetName === 'random-ids') {
+  if (paced && args.bugCompatible && args.datasetName === 'random-ids') {
     throw usageError(
       `--request-rate: ${args.requestRate} with --dataset-name random-ids draws its gaps behind the vocabulary's offsets, which bench does not follow`,
       'use --dataset-name random, or --request-rate inf',
@@ -69,12 +69,12 @@ export function servingSpec(args: ServingArgs, access: TargetAccess, model: stri
     model,
     endpoint: target.endpoint,
     server: target.server,
-    arrival: paced ? 'sglang-poisson' : 'closed',
-    ...(paced ? { ratePerS: args.requestRate } : {}),
+    arrival: !paced ? 'closed' : args.bugCompatible ? 'sglang-poisson' : 'poisson',
     dataset: args.bugCompatible ? `sglang-${args.datasetName}` : 'random',
     points: [
       {
         index: 0,
+        ...(paced ? { ratePerS: args.requestRate } : {}),
         concurrency: args.maxConcurrency ?? args.numPrompts,
         isl: args.randomInputLen,
         osl: args.randomOutputLen,

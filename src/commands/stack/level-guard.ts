@@ -21,9 +21,11 @@ export function whySkipped(
       ? []
       : [{ concurrency, isl, osl, requests: requests.sent, durationMs: durationS * 1_000 }],
   );
+  const { ratePerS, requests } = point;
+  const sendingMs = ratePerS === undefined || requests === null ? null : (requests * 1_000) / ratePerS;
   const predictedMs =
-    point.requests === null
-      ? (point.durationMs ?? 0) + 2 * (done.at(-1)?.e2eMs.max ?? 0)
+    point.requests === null || sendingMs !== null
+      ? (sendingMs ?? point.durationMs ?? 0) + 2 * (done.at(-1)?.e2eMs.max ?? 0)
       : predictLevelMs(measured, { ...point, requests: point.requests });
   if (fits(predictedMs, leftMs, RESERVE_MS)) return null;
   const needs = predictedMs === null ? '' : `it needs about ${formatDuration(predictedMs)}, `;

@@ -1,8 +1,7 @@
 import type { HistogramName, LevelReport, Report } from '../../core/report.ts';
-import { grouped } from '../figures.ts';
 import { rebin } from '../histogram-bins.ts';
 import { decodeCells, middle } from '../histogram-cells.ts';
-import { levelsRun, shapeName, showsTokenItl } from '../level-names.ts';
+import { levelsRun, loadName, shapeName, showsTokenItl } from '../level-names.ts';
 import { axis, drawChart, INK, levelColour, RUN_COLOURS, short, span } from './charts.ts';
 import { figureOf } from './markup.ts';
 
@@ -62,7 +61,7 @@ function ecdfChart(levels: readonly LevelReport[], name: HistogramName, title: s
         type: 'line',
         step: 'end',
         symbol: 'none',
-        name: `${hasShapes ? `${shapeName(level)} ` : ''}C=${grouped(level.concurrency)}`,
+        name: `${hasShapes ? `${shapeName(level)} ` : ''}${loadName(level)}`,
         lineStyle: { color: colour, width: 1.6 },
         itemStyle: { color: colour },
         data,
@@ -137,7 +136,7 @@ export function levelHistograms(report: Report, level: LevelReport): string {
       })),
     },
     { width, height: 190 },
-    `histograms of concurrency ${level.concurrency}`,
+    `histograms of ${loadName(level)}`,
   );
   return figureOf(svg, 'Bars are named by their lower bound.');
 }

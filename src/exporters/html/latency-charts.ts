@@ -1,6 +1,5 @@
 import type { LevelReport, Report } from '../../core/report.ts';
-import { grouped } from '../figures.ts';
-import { levelsRun, shapeName } from '../level-names.ts';
+import { levelsRun, loadCell, loadHead, loadName, shapeName } from '../level-names.ts';
 import { axis, drawChart, INK, RUN_COLOURS, span } from './charts.ts';
 import { escapeHtml, figureOf } from './markup.ts';
 
@@ -101,8 +100,7 @@ function tradeChart(trade: Trade, named: readonly Side[]): string {
               position: 'top',
               color: INK.dim,
               fontSize: 11,
-              formatter: ({ dataIndex }: { dataIndex: number }) =>
-                grouped(points[dataIndex]!.level.concurrency),
+              formatter: ({ dataIndex }: { dataIndex: number }) => loadCell(points[dataIndex]!.level),
             },
             labelLayout: { hideOverlap: true },
             data: points.map(({ x, y }) => [x, y]),
@@ -116,7 +114,7 @@ function tradeChart(trade: Trade, named: readonly Side[]): string {
   const toward = trade.better === 'smaller' ? 'up and left' : 'up and right';
   return figureOf(
     svg,
-    `${escapeHtml(title)}. Better is ${toward}; the line is the Pareto front, each point a level with its concurrency.`,
+    `${escapeHtml(title)}. Better is ${toward}; the line is the Pareto front, each point a level with its ${loadHead(sides.flat().map(({ level }) => level)).word}.`,
   );
 }
 
@@ -146,7 +144,7 @@ export function paretoFront<T extends { readonly x: number; readonly y: number }
 export function phasesChart(report: Report): string {
   const levels = levelsRun(report).filter(({ ttftMs, e2eMs }) => ttftMs.mean !== null && e2eMs.mean !== null);
   if (levels.length === 0) return '';
-  const names = levels.map((level) => `${shapeName(level)} C=${grouped(level.concurrency)}`);
+  const names = levels.map((level) => `${shapeName(level)} ${loadName(level)}`);
   const bar = (name: string, colour: string, data: number[]) => ({
     type: 'bar',
     stack: 'time',

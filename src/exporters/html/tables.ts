@@ -1,6 +1,6 @@
 import type { LevelReport, Report } from '../../core/report.ts';
 import { figure, grouped, percent } from '../figures.ts';
-import { levelsRun, shapeName } from '../level-names.ts';
+import { isOpen, levelsRun, loadCell, loadHead, shapeName } from '../level-names.ts';
 import { escapeHtml, facts, type HtmlColumn, table } from './markup.ts';
 
 const NOTHING = '–';
@@ -29,10 +29,18 @@ export function levelsTable(report: Report): string {
   return table(
     [
       of('shape', (level) => shapeName(level), true),
-      of('conc', ({ concurrency }) => grouped(concurrency)),
+      of(loadHead(levels).head, loadCell),
       of('good/sent', ({ requests }) => `${grouped(requests.good)}/${grouped(requests.sent)}`),
       of('TTFT p50', ({ ttftMs }) => number(ttftMs.p50)),
       of('p99', (level) => `${thin('p99', level)}${number(level.ttftMs.p99)}`),
+      ...(isOpen(levels)
+        ? [
+            of('TTFT from due p50', ({ open }) => number(open?.ttftFromDueMs.p50)),
+            of('p99', ({ open }) => number(open?.ttftFromDueMs.p99)),
+            of('in flight at most', ({ open }) => (open === undefined ? NOTHING : grouped(open.maxInFlight))),
+            of('held', ({ open }) => (open === undefined ? NOTHING : marked(open.held.count))),
+          ]
+        : []),
       of('token ITL p50', ({ tokenItlMs }) => number(tokenItlMs.p50)),
       of('p99', ({ tokenItlMs }) => number(tokenItlMs.p99)),
       of('TPOT p50', ({ tpotMs }) => number(tpotMs.p50)),
@@ -86,7 +94,7 @@ export function lengthsTable(report: Report): string {
   });
   return table([
     column('shape', levels, shapeName, true),
-    column('conc', levels, ({ concurrency }) => grouped(concurrency)),
+    column(loadHead(levels).head, levels, loadCell),
     ...sides,
   ]);
 }
@@ -107,7 +115,7 @@ export function failuresTable(report: Report): string {
     left,
   });
   return table([
-    of('conc', ({ level }) => grouped(level.concurrency), false),
+    of(loadHead(report.levels).head, ({ level }) => loadCell(level), false),
     of('class', ({ name }) => name),
     of(
       'count',
@@ -126,7 +134,7 @@ export function validityTable(report: Report): string {
     column(head, levels, cell, left);
   return table([
     of('shape', shapeName, true),
-    of('conc', ({ concurrency }) => grouped(concurrency)),
+    of(loadHead(levels).head, loadCell),
     of(
       'verdict',
       ({ validity }) => `<span class="${VERDICTS[validity.verdict]}">${validity.verdict}</span>`,

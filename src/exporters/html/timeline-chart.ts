@@ -1,5 +1,5 @@
 import type { LevelReport } from '../../core/report.ts';
-import { grouped } from '../figures.ts';
+import { loadName } from '../level-names.ts';
 import { axis, drawChart, INK, RUN_COLOURS } from './charts.ts';
 import { escapeHtml, figureOf } from './markup.ts';
 
@@ -77,9 +77,9 @@ export function timelineChart(level: LevelReport): string {
       ],
     },
     { width: 560, height: 260 },
-    `timeline of concurrency ${level.concurrency}`,
+    `timeline of ${loadName(level)}`,
   );
   const shaded =
     steadyS === null ? `no steady window: ${escapeHtml(steady.reason ?? '')}` : 'shaded: the steady window';
-  return figureOf(svg, `Concurrency ${grouped(level.concurrency)}; ${shaded}.`);
+  return figureOf(svg, `${loadName(level)}; ${shaded}.`);
 }

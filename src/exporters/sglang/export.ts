@@ -47,7 +47,7 @@ function runOf(
     tag: tagOf(spec.tags),
     backend: 'sglang-oai-chat',
     datasetName: 'random',
-    requestRate: spec.ratePerS ?? Number.POSITIVE_INFINITY,
+    requestRate: level.ratePerS ?? Number.POSITIVE_INFINITY,
     maxConcurrency: level.concurrency,
     sharegptOutputLen: null,
     randomInputLen: level.isl,

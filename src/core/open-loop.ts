@@ -1,0 +1,82 @@
+import { exactStats, greatest, least, sum } from './distribution.ts';
+import type { RequestRecord } from './record.ts';
+import type { OpenLoop } from './report.ts';
+
+/** In flight must grow by so much from one quarter of the arrivals to another: as a share, and against the noise of random arrivals. */
+const GROWTH_RATIO = 1.25;
+const GROWTH_SIGMAS = 3;
+
+/**
+ * What an open loop tells beside the latencies from send: those from the instant that the schedule said, which hold what a
+ * request waited before it was sent (coordinated omission: G. Tene, How not to measure latency), and whether the server kept up.
+ * `measured` are the measured records of a level that sent any; `slots` is how many might be in flight.
+ */
+export function openLoopOf(measured: readonly RequestRecord[], slots: number): OpenLoop {
+  const shown = measured.filter((record) => record.outcome === 'good' && record.firstAtMs !== null);
+  const held = measured.filter((record) => (record.heldMs ?? 0) > 0);
+  const due = measured.map((record) => record.dueAtMs).sort((a, b) => a - b);
+  const spanMs = due.at(-1)! - due[0]!;
+  return {
+    dueRatePerS: spanMs <= 0 ? null : ((due.length - 1) * 1_000) / spanMs,
+    ttftFromDueMs: exactStats(shown.map((record) => record.firstAtMs! - record.dueAtMs)),
+    e2eFromDueMs: exactStats(shown.map((record) => record.lastAtMs! - record.dueAtMs)),
+    maxInFlight: mostInFlight(measured),
+    slots,
+    held: {
+      count: held.length,
+      maxMs: held.length === 0 ? null : greatest(held.map(({ heldMs }) => heldMs!)),
+    },
+    ...keepsUp(measured, due[0]!, due.at(-1)!),
+  };
+}
+
+/**
+ * Requests waiting or under way (due and not ended) in the second and in the last quarter of the arrivals, and whether they grew:
+ * then the server took less than what came, and the level's latencies say as much of its length as of the server. Where the
+ * median request lasts longer than a quarter the second is still filling up, and nothing is told.
+ */
+function keepsUp(
+  measured: readonly RequestRecord[],
+  fromAtMs: number,
+  toAtMs: number,
+): Pick<OpenLoop, 'backlog'> {
+  const quarterMs = (toAtMs - fromAtMs) / 4;
+  const tookMs = exactStats(measured.map((record) => record.endAtMs - record.dueAtMs)).p50!;
+  if (tookMs > quarterMs) return { backlog: null };
+  const meanIn = (quarter: number): number => {
+    const [from, to] = [fromAtMs + quarter * quarterMs, fromAtMs + (quarter + 1) * quarterMs];
+    const busyMs = measured.map((record) =>
+      Math.max(0, Math.min(record.endAtMs, to) - Math.max(record.dueAtMs, from)),
+    );
+    return sum(busyMs) / quarterMs;
+  };
+  const [before, after] = [meanIn(1), meanIn(3)];
+  const grew = after > GROWTH_RATIO * before && after - before > GROWTH_SIGMAS * Math.sqrt(before);
+  return { backlog: { before, after, grew } };
+}
+
+function mostInFlight(records: readonly RequestRecord[]): number {
+  const steps = records
+    .flatMap(({ sentAtMs, endAtMs }) => [
+      { atMs: sentAtMs, by: 1 },
+      { atMs: endAtMs, by: -1 },
+    ])
+    // An end makes room for what is sent in the same instant.
+    .sort((a, b) => a.atMs - b.atMs || a.by - b.by);
+  let now = 0;
+  let most = 0;
+  for (const { by } of steps) {
+    now += by;
+    most = Math.max(most, now);
+  }
+  return most;
+}
+
+/**
+ * From when on an open loop is as full as its rate makes it: when the slowest twentieth of its requests has had time to end since
+ * the first was sent (in a queue without end of random arrivals, after the longest service time).
+ */
+export function filledAtMs(measured: readonly RequestRecord[]): number {
+  const startedAtMs = least(measured.map((record) => record.sentAtMs));
+  return startedAtMs + exactStats(measured.map((record) => record.endAtMs - record.sentAtMs)).p95!;
+}
