@@ -22,13 +22,12 @@ import { LoopTurns } from '../host/loop-turns.ts';
 import type { StampProbe } from '../host/stamp-probe.ts';
 import type { RunStore } from '../host/store.ts';
 import type { StopSignals } from './interrupt.ts';
+import { LevelLog } from './level-log.ts';
 import type { Progress } from './progress.ts';
 import type { ServerWitness } from './witness.ts';
 
 /** Files that the process needs open beside its connections. */
 const SPARE_FILES = 64;
-/** Records that are written between two looks at the network. */
-const RECORDS_PER_TURN = 4;
 /** An open loop has so many connections ready before its clock starts, and keeps as many as may be due within this time. */
 const READY_S = 2;
 const SPARE_S = 0.1;
@@ -172,62 +171,6 @@ export function skippedLevel(point: PointSpec, statusReason: string, gpus: numbe
     audit: null,
     validity: { verdict: 'valid', reasons: [] },
   });
-}
-
-/** The requests of a level that have ended, on their way to the disk. */
-class LevelLog {
-  readonly finished: FinishedRequest[] = [];
-  readonly #host: LevelHost;
-  /** Takes the chunks of what is written; null keeps them in memory. */
-  readonly #shelf: ChunkShelf | null;
-  /** Of `finished`, how many are on disk. */
-  #written = 0;
-  #flushing: NodeJS.Immediate | null = null;
-
-  constructor(host: LevelHost, shelf: ChunkShelf | null) {
-    this.#host = host;
-    this.#shelf = shelf;
-  }
-
-  add(ended: FinishedRequest): void {
-    const request = this.#host.withoutSecrets(ended);
-    this.finished.push(request);
-    this.#host.progress.ended(request.record);
-    this.#host.hooks?.ended(request);
-    // Written between two turns of the loop, so that neither a send nor a time stamp waits for the disk.
-    this.#flushing ??= setImmediate(this.#flushSome);
-  }
-
-  /** Writes all that has ended. */
-  flush(): void {
-    if (this.#flushing !== null) clearImmediate(this.#flushing);
-    this.#flushing = null;
-    this.#write(this.finished.length);
-  }
-
-  readonly #flushSome = (): void => {
-    this.#write(Math.min(this.#written + RECORDS_PER_TURN, this.finished.length));
-    this.#flushing = this.#written < this.finished.length ? setImmediate(this.#flushSome) : null;
-  };
-
-  #write(end: number): void {
-    const shelf = this.#shelf;
-    const start = this.#written;
-    this.#host.store.append(this.finished.slice(start, end).map(({ record }) => record));
-    this.#written = end;
-    for (let i = start; shelf !== null && i < end; i++) {
-      const { record, text, uncounted } = this.finished[i]!;
-      this.finished[i] = {
-        record: shelf.record(record),
-        text: text === null ? null : shelf.text(text),
-        uncounted,
-      };
-    }
-  }
-
-  records(phase: Phase): RequestRecord[] {
-    return this.finished.flatMap(({ record }) => (record.phase === phase ? [record] : []));
-  }
 }
 
 async function warmUp(point: PointSpec, host: LevelHost, log: LevelLog): Promise<ConnectionTally[]> {

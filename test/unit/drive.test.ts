@@ -165,4 +165,58 @@ describe('drive', () => {
     expect(trace.plans.map(({ phase }) => phase)).toEqual(['hold', 'hold', 'hold', 'hold']);
     expect(trace.sentAtMs).toEqual([0, 0, 100, 100]);
   });
+
+  describe('in an open loop', () => {
+    const open = (slots: number, ...offsetsMs: number[]): Partial<PhaseLoad> => ({
+      arrival: { slots, offsetsMs },
+      count: offsetsMs.length,
+    });
+
+    it('sends each request when it is due, however many are under way', async () => {
+      const { trace } = await run(9, open(9, 0, 10, 10, 25, 400), () => 100);
+      expect(trace.sentAtMs).toEqual([0, 10, 10, 25, 400]);
+      expect(trace.plans.map(({ dueAtMs }) => dueAtMs)).toEqual([0, 10, 10, 25, 400]);
+      expect(trace.plans.map(({ heldMs }) => heldMs)).toEqual([0, 0, 0, 0, 0]);
+      expect(trace.most).toBe(4);
+    });
+
+    it('holds what finds no slot free, in its order, and tells for how long', async () => {
+      const { trace } = await run(2, open(2, 0, 10, 20, 30, 500), () => 100);
+      expect(trace.sentAtMs).toEqual([0, 10, 100, 110, 500]);
+      expect(trace.plans.map(({ dueAtMs }) => dueAtMs)).toEqual([0, 10, 20, 30, 500]);
+      expect(trace.plans.map(({ heldMs }) => heldMs)).toEqual([0, 0, 80, 80, 0]);
+      expect(trace.most).toBe(2);
+    });
+
+    it('tells a lag of its own apart from a wait for a slot', async () => {
+      const slow = (clock: VirtualClock): Promise<void> => clock.sleepUntil(clock.now() + 7);
+      const { trace } = await run(1, open(1, 0, 50), () => 100, undefined, undefined, slow);
+      expect(trace.sentAtMs).toEqual([7, 114]);
+      // The second: 57 ms until the slot was free, 7 of ours.
+      expect(trace.plans.map(({ heldMs }) => heldMs)).toEqual([0, 57]);
+    });
+
+    it('sends nothing more after an abort, also what was asleep until it was due', async () => {
+      const { trace, clock } = await run(9, open(9, 0, 10, 1_000), () => 100, 50);
+      expect(trace.sentAtMs).toEqual([0, 10]);
+      expect(clock.now()).toBe(110);
+    });
+
+    it('sends all that was due in time, however late', async () => {
+      const { trace } = await run(1, open(1, 0, 0, 0), () => 100);
+      expect(trace.sentAtMs).toEqual([0, 100, 200]);
+      expect(trace.plans.map(({ heldMs }) => heldMs)).toEqual([0, 100, 200]);
+    });
+
+    it('goes on by its schedule with unmeasured requests until the last measured one has ended', async () => {
+      const offsetsMs = [0, 10, 20, 30, 40, 300];
+      const load = { arrival: { slots: 9, offsetsMs }, count: 2, hold: true };
+      const { trace, clock } = await run(9, load, (n) => (n === 1 ? 25 : 100));
+      expect(trace.plans.map(({ phase }) => phase)).toEqual(['measured', 'measured', 'hold', 'hold', 'hold']);
+      expect(trace.sentAtMs).toEqual([0, 10, 20, 30, 40]);
+      // All measured ended at 100: what was due at 300 is waited for no longer.
+      expect(trace.ended.slice(-3)).toEqual(['hold cancelled', 'hold cancelled', 'hold cancelled']);
+      expect(clock.now()).toBe(100);
+    });
+  });
 });

@@ -138,6 +138,12 @@ describe('metricValue', () => {
     expect(new Set(METRIC_IDS).size).toBe(METRIC_IDS.length);
     const level = makeFailingLevel({
       audit: makeAudit(),
+      ratePerS: 4,
+      open: {
+        ...{ dueRatePerS: 4.1, ttftFromDueMs: makeThinLevel().ttftMs, e2eFromDueMs: makeThinLevel().e2eMs },
+        ...{ maxInFlight: 5, slots: 9, held: { count: 1, maxMs: 3 } },
+        backlog: { before: 1, after: 2, grew: false },
+      },
       goodput: { met: 3, attainmentRatio: 0.5, requestsPerS: 1, attainmentBy: {} },
     });
     for (const id of METRIC_IDS) expect(metricValue(level, id), id).not.toBeNull();

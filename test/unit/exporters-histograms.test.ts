@@ -96,14 +96,16 @@ describe('histogramsCsv', () => {
     .map((line) => line.split(','));
 
   it('has the buckets of each metric with a running share that ends at 1', () => {
-    expect(rows[0]!.join(',')).toBe('point,concurrency,isl,osl,metric,from,to,count,cumulativeRatio');
-    const ttft = rows.filter((row) => row[4] === 'ttftMs').map((row) => row.slice(5));
+    expect(rows[0]!.join(',')).toBe(
+      'point,concurrency,ratePerS,isl,osl,metric,from,to,count,cumulativeRatio',
+    );
+    const ttft = rows.filter((row) => row[5] === 'ttftMs').map((row) => row.slice(6));
     expect(ttft).toEqual([
       ['170', '180', '6', '0.375'],
       ['180', '190', '8', '0.875'],
       ['190', '200', '2', '1'],
     ]);
-    const rates = rows.filter((row) => row[4] === 'requestTokensPerS').map((row) => row.slice(5, 8));
+    const rates = rows.filter((row) => row[5] === 'requestTokensPerS').map((row) => row.slice(6, 9));
     expect(rates).toEqual([
       ['86', '87', '4'],
       ['87', '88', '12'],
@@ -111,11 +113,12 @@ describe('histogramsCsv', () => {
   });
 
   it('has a row per second of the timeline, the last one shorter', () => {
-    const seconds = rows.filter((row) => row[4] === 'timeline.outputTokens');
+    const seconds = rows.filter((row) => row[5] === 'timeline.outputTokens');
     expect(seconds).toHaveLength(184);
     expect(seconds[0]).toEqual([
       '0',
       '1',
+      '',
       '4000',
       '1000',
       'timeline.outputTokens',
@@ -124,7 +127,7 @@ describe('histogramsCsv', () => {
       '86',
       '0.005378',
     ]);
-    expect(seconds[183]!.slice(5)).toEqual(['183', '183.8405', '70', '1']);
+    expect(seconds[183]!.slice(6)).toEqual(['183', '183.8405', '70', '1']);
   });
 
   it('has no row for a level that was not run', () => {

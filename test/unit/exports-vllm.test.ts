@@ -221,9 +221,16 @@ describe('the export for vLLM', () => {
   });
 
   it('tells the rate of an open arrival', () => {
-    const spec = { ...makeReport().spec, arrival: 'sglang', ratePerS: 2.5 };
-    const [file] = exported(vllmExport, [RECORDS], [], { spec });
-    expect(JSON.parse(file!.text)).toMatchObject({ request_rate: 2.5 });
+    const spec = { ...makeReport().spec, arrival: 'gamma', arrivalShape: { burstiness: 0.5 } };
+    const told = (concurrency: number): Record<string, unknown> => {
+      const shape = { concurrency, ratePerS: 2.5, isl: 100, osl: 3 };
+      const [file] = exported(vllmExport, [RECORDS], [shape], { spec });
+      expect(file!.file).toMatch(/\/results_request_rate_2\.5_gpus_8\.json$/);
+      return JSON.parse(file!.text) as Record<string, unknown>;
+    };
+    expect(told(2)).toMatchObject({ request_rate: 2.5, burstiness: 0.5, max_concurrency: 2 });
+    // As many slots as requests are no limit.
+    expect(told(RECORDS.length)).toMatchObject({ max_concurrency: null });
   });
 });
 
