@@ -3,12 +3,12 @@ import type { InferredOptionTypes, Options } from 'yargs';
 import { foundSoFar, leastRequests, nextLevel, type Probe, type SearchRange } from '../core/capacity.ts';
 import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
 import type { LevelReport } from '../core/report.ts';
-import { fileStamp, parseRatio } from '../core/units.ts';
+import { fileStamp, parseDurationMs, parseRatio } from '../core/units.ts';
 import { type Capacity, renderCapacity } from '../exporters/capacity-table.ts';
 import { startClock } from '../host/clock.ts';
 import { type LiveOrder, liveOrder } from './live-order.ts';
 import { mockWords, startMockProcess } from './mock-process.ts';
-import { whole } from './number-checks.ts';
+import { inRange, positiveMs, whole } from './number-checks.ts';
 import { measureOnce } from './one-run.ts';
 import { LOAD_OPTIONS, OUTPUT_OPTIONS, PROMPT_OPTIONS, SPREAD_OPTIONS, SWEEP_OPTIONS } from './options.ts';
 import { pageStyle } from './page.ts';
@@ -17,7 +17,7 @@ import { thenClose } from './then-close.ts';
 import { runTurns, type Turn } from './turns.ts';
 import type { AddVerb } from './verb.ts';
 
-const { requests: _requests, duration: _duration, ...LOAD } = LOAD_OPTIONS;
+const { requests: _requests, rate: _rate, arrival, ...LOAD } = LOAD_OPTIONS;
 const { 'dry-run': _dry, export: _export, 'export-dir': _dir, ...OUTPUT } = OUTPUT_OPTIONS;
 const { shape: _shape, ...PROMPTS } = PROMPT_OPTIONS;
 
@@ -36,8 +36,18 @@ const CAPACITY_OPTIONS = {
     default: '95%',
     describe: 'the share of requests that must meet all limits',
   },
-  from: { group: LOAD.arrival.group, type: 'number', default: 1, describe: 'lowest level tried' },
-  to: { group: LOAD.arrival.group, type: 'number', default: 1_024, describe: 'highest level tried' },
+  arrival: {
+    ...arrival,
+    choices: arrival.choices.filter((name) => name !== 'trace' && name !== 'ramp'),
+    default: 'closed',
+    describe: 'closed: the highest number of requests in flight is searched for; else the highest rate',
+  },
+  duration: {
+    ...LOAD.duration,
+    describe: 'open loop: how long each rate is sent [default: 60s, and as many as prove the share]',
+  },
+  from: { group: arrival.group, type: 'number', default: 1, describe: 'lowest level tried' },
+  to: { group: arrival.group, type: 'number', default: 1_024, describe: 'highest level tried' },
   precision: {
     group: OUTPUT.slo.group,
     type: 'string',
@@ -48,7 +58,7 @@ const CAPACITY_OPTIONS = {
 
 type CapacityArgs = InferredOptionTypes<typeof CAPACITY_OPTIONS>;
 
-/** `bench capacity`: the highest concurrency that meets all limits. Exit 1 when even the lowest level misses them. */
+/** `bench capacity`: the highest concurrency, or rate of an open loop, that meets all limits. Exit 1 when even the lowest level misses them. */
 async function runCapacity(args: CapacityArgs, argv: readonly string[]): Promise<ExitCode> {
   const range = rangeOf(args);
   const mock = args.mock ? await startMockProcess(mockWords(args['mock-flags'])) : null;
@@ -68,12 +78,9 @@ async function search(args: CapacityArgs, range: SearchRange, argv: readonly str
   const { pauseMs } = orderOf(args, range, range.from).spec;
   const measured = (): Probe[] => levels.map(({ probe }) => probe);
   function* turns(): Generator<Turn> {
-    for (
-      let concurrency = nextLevel(measured(), range);
-      concurrency !== null;
-      concurrency = nextLevel(measured(), range)
-    ) {
-      const order = orderOf(args, range, concurrency);
+    for (let load = nextLevel(measured(), range); load !== null; load = nextLevel(measured(), range)) {
+      const tried = load;
+      const order = orderOf(args, range, tried);
       const nth = levels.length + 1;
       yield {
         label: null,
@@ -91,7 +98,12 @@ async function search(args: CapacityArgs, range: SearchRange, argv: readonly str
           if (level?.status === 'complete')
             levels.push({
               level,
-              probe: { concurrency, sent: level.requests.sent, met: level.goodput!.met },
+              probe: {
+                load: tried,
+                sent: level.requests.sent,
+                met: level.goodput!.met,
+                ...(level.open?.backlog?.grew ? { behind: true } : {}),
+              },
             });
           // Requests that failed have not met the limits: that is an answer, and no failure of the search.
           return end.exitCode === EXIT.verdict ? { ...end, exitCode: EXIT.ok } : end;
@@ -132,13 +144,22 @@ function tell(
   return worstExit([exitCode, ...(missed ? [EXIT.verdict] : [])]);
 }
 
-/** What is sent at one level: as many requests as can prove the target where none misses, and some per slot. */
-function orderOf(args: CapacityArgs, range: SearchRange, concurrency: number): LiveOrder {
+/** How long each rate is sent where nobody says. */
+const RATE_MS = 60_000;
+
+/** What is sent at one level: as many requests as can prove the target where none misses, and some per slot or for some time. */
+function orderOf(args: CapacityArgs, range: SearchRange, load: number): LiveOrder {
   const perSlot = whole(args['requests-per-concurrency'], 1, '--requests-per-concurrency');
+  const durationMs =
+    args.duration === undefined
+      ? RATE_MS
+      : positiveMs(parseDurationMs(args.duration, '--duration'), '--duration');
+  const wanted = range.over === 'concurrency' ? perSlot * load : Math.ceil((load * durationMs) / 1_000);
   const level = {
     ...args,
-    concurrency: String(concurrency),
-    requests: Math.max(perSlot * concurrency, leastRequests(range.targetRatio)),
+    concurrency: range.over === 'concurrency' ? String(load) : undefined,
+    rate: range.over === 'rate' ? String(load) : undefined,
+    requests: Math.max(wanted, leastRequests(range.targetRatio)),
     duration: undefined,
     shape: undefined,
     repeats: 1,
@@ -146,12 +167,21 @@ function orderOf(args: CapacityArgs, range: SearchRange, concurrency: number): L
     export: [],
     'export-dir': undefined,
   };
-  return liveOrder(level, 'capacity', '--to');
+  return liveOrder(level, 'capacity', range.over === 'rate' ? '--max-in-flight' : '--to');
 }
 
 function rangeOf(args: CapacityArgs): SearchRange {
-  const from = whole(args.from, 1, '--from');
-  const to = whole(args.to, 1, '--to');
+  const over = args.arrival === 'closed' ? 'concurrency' : 'rate';
+  const bound = (flag: 'from' | 'to'): number =>
+    over === 'concurrency'
+      ? whole(args[flag], 1, `--${flag}`)
+      : inRange(args[flag], 0.001, 100_000, `--${flag}`);
+  const [from, to] = [bound('from'), bound('to')];
+  if (over === 'concurrency' && args.duration !== undefined)
+    throw usageError(
+      '--duration: a closed loop sends a number of requests',
+      'leave it out, or give --arrival poisson to search for a rate',
+    );
   if (to < from) throw usageError(`--from and --to: ${from} is above ${to}`, 'give the lower one as --from');
   const share = (text: string, flag: string, least: number, most: number): number => {
     const ratio = parseRatio(text);
@@ -162,6 +192,7 @@ function rangeOf(args: CapacityArgs): SearchRange {
     );
   };
   return {
+    over,
     from,
     to,
     targetRatio: share(args.attain, '--attain', 0.5, 1),
@@ -183,6 +214,10 @@ export const addCapacity: AddVerb = (y, { usage, about, declare, set, argv: word
         .example(
           '$0 capacity --isl 4000 --osl 1000 --slo ttft=5s --attain 99% --from 16 --to 256',
           'in a range',
+        )
+        .example(
+          '$0 capacity --isl 4000 --osl 1000 --slo ttft=2s --arrival poisson --to 64',
+          'the highest rate of independent users',
         ),
     async (argv) => set(await runCapacity(argv, words)),
   );

@@ -44,7 +44,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   },
   capacity: {
     usage: 'capacity',
-    about: 'find the highest concurrency that meets limits of latencies',
+    about: 'find the highest concurrency or rate that meets limits of latencies',
     load: async () => (await import('./capacity.ts')).addCapacity,
   },
   gate: {

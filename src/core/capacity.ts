@@ -3,9 +3,12 @@ const BEYOND = 0.05;
 
 /** One level of a search: so many requests were sent, and so many met all limits. */
 export interface Probe {
-  readonly concurrency: number;
+  /** Requests in flight, or arrivals per second: what the search is over. */
+  readonly load: number;
   readonly sent: number;
   readonly met: number;
+  /** Open loop: more came than the server took, so that the share says as much of the level's length; it misses. */
+  readonly behind?: boolean;
 }
 
 /** Where the search has come to. */
@@ -17,6 +20,8 @@ export interface Found {
 }
 
 export interface SearchRange {
+  /** A closed loop is searched for its requests in flight, whole numbers, an open one for its rate. */
+  readonly over: 'concurrency' | 'rate';
   readonly from: number;
   readonly to: number;
   /** The share of requests that must meet all limits. */
@@ -73,13 +78,13 @@ function binomialCdf(k: number, n: number, p: number): number {
 }
 
 /** Whether a level met the target, by its estimate. */
-export function meetsTarget({ sent, met }: Probe, targetRatio: number): boolean {
-  return sent > 0 && met / sent >= targetRatio;
+export function meetsTarget({ sent, met, behind = false }: Probe, targetRatio: number): boolean {
+  return sent > 0 && met / sent >= targetRatio && !behind;
 }
 
-/** What the levels measured so far say, taken to be the worse the more are in flight. */
+/** What the levels measured so far say, taken to be the worse the greater the load. */
 export function foundSoFar(probes: readonly Probe[], targetRatio: number): Found {
-  const sorted = [...probes].sort((a, b) => a.concurrency - b.concurrency);
+  const sorted = [...probes].sort((a, b) => a.load - b.load);
   const first = sorted.findIndex((probe) => !meetsTarget(probe, targetRatio));
   return {
     meets: first < 0 ? (sorted.at(-1) ?? null) : (sorted[first - 1] ?? null),
@@ -94,9 +99,13 @@ export function foundSoFar(probes: readonly Probe[], targetRatio: number): Found
 export function nextLevel(probes: readonly Probe[], range: SearchRange): number | null {
   const { meets, misses } = foundSoFar(probes, range.targetRatio);
   if (meets === null) return misses === null ? range.from : null;
-  if (misses === null)
-    return meets.concurrency >= range.to ? null : Math.min(range.to, 2 * meets.concurrency);
-  const [low, high] = [meets.concurrency, misses.concurrency];
-  if (high - low <= 1 || high / low <= 1 + range.precisionRatio) return null;
-  return Math.min(high - 1, Math.max(low + 1, Math.round(Math.sqrt(low * high))));
+  if (misses === null) return meets.load >= range.to ? null : Math.min(range.to, 2 * meets.load);
+  const [low, high] = [meets.load, misses.load];
+  if (high / low <= 1 + range.precisionRatio) return null;
+  const between = Math.sqrt(low * high);
+  if (range.over === 'concurrency')
+    return high - low <= 1 ? null : Math.min(high - 1, Math.max(low + 1, Math.round(between)));
+  // Three digits tell rates apart as finely as anybody measures them.
+  const rate = Number(between.toPrecision(3));
+  return rate > low && rate < high ? rate : null;
 }

@@ -1,6 +1,7 @@
 import { type Found, type Probe, type SearchRange, shareBounds } from '../core/capacity.ts';
 import type { LevelReport } from '../core/report.ts';
 import { figure, grouped, percent } from './figures.ts';
+import { loadFigure } from './level-names.ts';
 import { hanging, type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING, tablePage } from './text-table.ts';
 
@@ -20,7 +21,7 @@ export interface Capacity {
 /** The page of a search: the answer, its certainty, and every level that was measured. */
 export function renderCapacity(capacity: Capacity, style: PageStyle): string {
   const { levels, limits, range } = capacity;
-  const sorted = [...levels].sort((a, b) => a.probe.concurrency - b.probe.concurrency);
+  const sorted = [...levels].sort((a, b) => a.probe.load - b.probe.load);
   const column = (
     head: string,
     cell: (one: (typeof sorted)[number]) => string,
@@ -38,7 +39,7 @@ export function renderCapacity(capacity: Capacity, style: PageStyle): string {
     value === null || value === undefined ? NOTHING : figure(value);
   const table = fittedTable(
     [
-      column('conc', ({ probe }) => grouped(probe.concurrency)),
+      column(range.over === 'rate' ? 'req/s' : 'conc', ({ probe }) => loadFigure(probe.load)),
       column('met/sent', ({ probe }) => `${grouped(probe.met)}/${grouped(probe.sent)}`),
       column('share', ({ probe }) => percent(probe.met / Math.max(1, probe.sent))),
       column('95 % bounds', ({ probe }) => boundsText(probe), 2),
@@ -46,7 +47,7 @@ export function renderCapacity(capacity: Capacity, style: PageStyle): string {
       column('TPOT p50', ({ level }) => number(level.tpotMs.p50), 3),
       column('goodput req/s', ({ level }) => number(level.goodput?.requestsPerS)),
       column('output tok/s', ({ level }) => number(level.outputTokensPerS), 1),
-      column('', ({ probe }) => (probe === capacity.found.meets ? '← capacity' : ''), 0, true),
+      column('', ({ probe }) => markOf(capacity, probe), 0, true),
     ],
     style,
   );
@@ -58,13 +59,13 @@ export function renderCapacity(capacity: Capacity, style: PageStyle): string {
     ...certaintyTexts(capacity).flatMap((text) => hanging('certainty', text, NOTES, style)),
     ...hanging(
       'bounds',
-      'Clopper and Pearson, one-sided, each request for itself; requests of a closed loop go in waves and tell a little less',
+      'Clopper and Pearson, one-sided, each request for itself; requests that run at one time share its luck and tell a little less',
       NOTES,
       style,
     ),
     ...hanging(
       'search',
-      `${grouped(levels.length)} levels measured, from ${grouped(range.from)} to ${grouped(range.to)} at most; a level is taken to meet the less the more are in flight`,
+      `${grouped(levels.length)} levels measured, from ${loadFigure(range.from)} to ${loadFigure(range.to)} at most; a level is taken to meet the less the greater its load`,
       NOTES,
       style,
     ),
@@ -72,15 +73,25 @@ export function renderCapacity(capacity: Capacity, style: PageStyle): string {
   return tablePage(head, table, notes, style);
 }
 
+function markOf({ found }: Capacity, probe: Probe): string {
+  if (probe === found.meets) return '← capacity';
+  return probe.behind === true ? 'did not keep up' : '';
+}
+
+/** What loads are counted in. */
+function unitOf({ over }: SearchRange): string {
+  return over === 'rate' ? 'requests a second' : 'in flight';
+}
+
 function answerText({ found, range, complete }: Capacity): string {
   const { meets, misses } = found;
   if (meets === null)
-    return `none: ${grouped(range.from)} in flight miss already, lower levels were not tried`;
-  const at = `${grouped(meets.concurrency)} in flight`;
+    return `none: ${loadFigure(range.from)} ${unitOf(range)} miss already, lower levels were not tried`;
+  const at = `${loadFigure(meets.load)} ${unitOf(range)}`;
   if (!complete) return `at least ${at}; the search was cut`;
   return misses === null
     ? `at least ${at}, the end of the range: nothing above was tried`
-    : `${at}; ${grouped(misses.concurrency)} miss`;
+    : `${at}; ${loadFigure(misses.load)} miss`;
 }
 
 /** How sure both sides of the answer are. */
@@ -90,14 +101,16 @@ function certaintyTexts({ found, range }: Capacity): string[] {
   const meetText = (probe: Probe): string => {
     const { low } = shareBounds(probe);
     return low >= target
-      ? `that ${grouped(probe.concurrency)} meet is sure: with 95 % confidence at least ${percent(low)} do`
-      : `that ${grouped(probe.concurrency)} meet is likely and not sure: with 95 % confidence at least ${percent(low)} do`;
+      ? `that ${loadFigure(probe.load)} meet is sure: with 95 % confidence at least ${percent(low)} do`
+      : `that ${loadFigure(probe.load)} meet is likely and not sure: with 95 % confidence at least ${percent(low)} do`;
   };
   const missText = (probe: Probe): string => {
+    if (probe.behind === true)
+      return `at ${loadFigure(probe.load)} more came than the server took: whatever the share, it would fall with time`;
     const { high } = shareBounds(probe);
     return high < target
-      ? `that ${grouped(probe.concurrency)} miss is sure: with 95 % confidence at most ${percent(high)} meet`
-      : `that ${grouped(probe.concurrency)} miss is likely and not sure: with 95 % confidence at most ${percent(high)} meet`;
+      ? `that ${loadFigure(probe.load)} miss is sure: with 95 % confidence at most ${percent(high)} meet`
+      : `that ${loadFigure(probe.load)} miss is likely and not sure: with 95 % confidence at most ${percent(high)} meet`;
   };
   return [...(meets === null ? [] : [meetText(meets)]), ...(misses === null ? [] : [missText(misses)])];
 }

@@ -18,7 +18,12 @@ export function isOpen(levels: readonly Load[]): boolean {
 
 /** The load of a level as a cell below `loadHead`. */
 export function loadCell(level: Load): string {
-  return grouped(loadNumber(level));
+  return loadFigure(loadNumber(level));
+}
+
+/** A concurrency or a rate in full: no digit of it is rounded away. */
+export function loadFigure(load: number): string {
+  return Number.isInteger(load) ? grouped(load) : String(load);
 }
 
 /** What the loads of these levels are, as the head of a column and in words. */
@@ -28,7 +33,7 @@ export function loadHead(levels: readonly Load[]): { readonly head: string; read
 
 /** The load of a level as a name: `C=1,024`, `2.5/s`. */
 export function loadName(level: Load): string {
-  return level.ratePerS === undefined ? `C=${grouped(level.concurrency)}` : `${grouped(level.ratePerS)}/s`;
+  return level.ratePerS === undefined ? `C=${grouped(level.concurrency)}` : `${loadFigure(level.ratePerS)}/s`;
 }
 
 /** The same in names of files and folders that other tools read: `concurrency_16`, `request_rate_2.5`. */

@@ -27,15 +27,15 @@ describe('bench capacity', () => {
     const { found, complete, probes } = JSON.parse(ended.stdout) as Answer;
     expect(complete).toBe(true);
     // 12 by the server's schedule; a busy machine is slower, and a batch that is not full is faster.
-    expect(found.meets!.concurrency).toBeGreaterThanOrEqual(6);
-    expect(found.meets!.concurrency).toBeLessThanOrEqual(14);
-    expect(found.misses!.concurrency - found.meets!.concurrency).toBe(1);
+    expect(found.meets!.load).toBeGreaterThanOrEqual(6);
+    expect(found.meets!.load).toBeLessThanOrEqual(14);
+    expect(found.misses!.load - found.meets!.load).toBe(1);
     expect(readdirSync(out)).toHaveLength(probes.length);
     for (const [nth, probe] of probes.entries()) {
       const { report } = readRun(path.join(out, `${nth + 1}`));
       const [level] = report.levels;
-      expect(level).toMatchObject({ concurrency: probe.concurrency, goodput: { met: probe.met } });
-      expect(level!.requests.sent).toBe(Math.max(4 * probe.concurrency, 14));
+      expect(level).toMatchObject({ concurrency: probe.load, goodput: { met: probe.met } });
+      expect(level!.requests.sent).toBe(Math.max(4 * probe.load, 14));
     }
   });
 

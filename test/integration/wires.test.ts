@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { RequestRecord } from '../../src/core/record.ts';
 import { newRequestIds } from '../../src/core/request-ids.ts';
 import { Client } from '../../src/endpoints/client.ts';
@@ -380,5 +380,24 @@ describe('the two wires', () => {
     expect(tally).toMatchObject({ opened: 5, failed: 0 });
     const records = await Promise.all(Array.from({ length: 5 }, () => ask(client)));
     expect(records.map((record) => record.connectMs)).toEqual(Array(5).fill(null));
+  });
+
+  it('keep some idle, so that a request of an open loop finds one', async () => {
+    const port = await rawServer((socket) => socket.write(WHOLE));
+    const client = makeClient('socket', `http://127.0.0.1:${port}`);
+    let opened = 0;
+    const count = (): number => {
+      opened += client.takeTallies()[0]!.opened;
+      return opened;
+    };
+    client.spare(3);
+    // What is under way counts: nothing more is opened.
+    client.spare(3);
+    await vi.waitFor(() => expect(count()).toBe(3));
+    const records = await Promise.all([ask(client), ask(client)]);
+    expect(records.map((record) => record.connectMs)).toEqual([null, null]);
+    client.spare(3);
+    await ask(client);
+    expect(count()).toBe(3);
   });
 });

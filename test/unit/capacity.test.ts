@@ -11,7 +11,13 @@ import { Random } from '../../src/core/random.ts';
 import { renderCapacity } from '../../src/exporters/capacity-table.ts';
 import { makeCalmReport } from '../fixtures/report.ts';
 
-const RANGE: SearchRange = { from: 1, to: 1_024, targetRatio: 0.95, precisionRatio: 0.05 };
+const RANGE: SearchRange = {
+  over: 'concurrency',
+  from: 1,
+  to: 1_024,
+  targetRatio: 0.95,
+  precisionRatio: 0.05,
+};
 
 /** Searches a server whose requests all meet up to a level, and of which hardly any do above. */
 function search(
@@ -23,11 +29,11 @@ function search(
     const concurrency = nextLevel(probes, range);
     if (concurrency === null) break;
     const sent = Math.max(4 * concurrency, 59);
-    probes.push({ concurrency, sent, met: concurrency <= truth ? sent : Math.floor(sent / 10) });
+    probes.push({ load: concurrency, sent, met: concurrency <= truth ? sent : Math.floor(sent / 10) });
   }
   return {
     found: foundSoFar(probes, range.targetRatio),
-    levels: probes.map(({ concurrency }) => concurrency),
+    levels: probes.map(({ load }) => load),
   };
 }
 
@@ -70,9 +76,9 @@ describe('the bounds of a share', () => {
 describe('the search', () => {
   it.each([1, 2, 3, 7, 10, 63, 64, 100, 333, 1_000])('finds a capacity of %s to 5 %', (truth) => {
     const { found, levels } = search(truth);
-    expect(found.meets!.concurrency).toBeLessThanOrEqual(truth);
-    expect(found.misses!.concurrency).toBeGreaterThan(truth);
-    const [low, high] = [found.meets!.concurrency, found.misses!.concurrency];
+    expect(found.meets!.load).toBeLessThanOrEqual(truth);
+    expect(found.misses!.load).toBeGreaterThan(truth);
+    const [low, high] = [found.meets!.load, found.misses!.load];
     expect(high - low === 1 || high / low <= 1.05).toBe(true);
     expect(new Set(levels).size).toBe(levels.length);
     expect(levels.length).toBeLessThanOrEqual(16);
@@ -83,20 +89,41 @@ describe('the search', () => {
   });
 
   it('says when the answer lies outside of the range', () => {
-    expect(search(5_000)).toMatchObject({ found: { meets: { concurrency: 1_024 }, misses: null } });
+    expect(search(5_000)).toMatchObject({ found: { meets: { load: 1_024 }, misses: null } });
     expect(search(5_000, { ...RANGE, from: 3, to: 10 }).levels).toEqual([3, 6, 10]);
-    expect(search(0)).toMatchObject({ found: { meets: null, misses: { concurrency: 1 } }, levels: [1] });
+    expect(search(0)).toMatchObject({ found: { meets: null, misses: { load: 1 } }, levels: [1] });
+  });
+
+  it('searches rates to three digits, above and below one a second', () => {
+    const rates: SearchRange = { ...RANGE, over: 'rate', from: 0.1, to: 64 };
+    expect(search(10, rates).levels).toEqual([
+      0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 9.05, 10.8, 9.89, 10.3,
+    ]);
+    for (const truth of [0.13, 0.97, 7.77, 63]) {
+      const { found } = search(truth, rates);
+      expect(found.meets!.load).toBeLessThanOrEqual(truth);
+      expect(found.misses!.load).toBeGreaterThan(truth);
+      expect(found.misses!.load / found.meets!.load).toBeLessThanOrEqual(1.051);
+    }
+  });
+
+  it('takes a rate that the server did not keep up with for missed, whatever share met', () => {
+    const [calm, behind] = [
+      { load: 1, sent: 100, met: 100 },
+      { load: 2, sent: 100, met: 100, behind: true },
+    ];
+    expect(foundSoFar([calm, behind], 0.95)).toEqual({ meets: calm, misses: behind });
   });
 
   it('takes the lowest level that missed for the limit, whatever met above it', () => {
-    const probe = (concurrency: number, met: number): Probe => ({ concurrency, sent: 100, met });
+    const probe = (load: number, met: number): Probe => ({ load, sent: 100, met });
     expect(foundSoFar([probe(8, 96), probe(2, 100), probe(4, 90), probe(1, 100)], 0.95)).toMatchObject({
-      meets: { concurrency: 2 },
-      misses: { concurrency: 4 },
+      meets: { load: 2 },
+      misses: { load: 4 },
     });
     expect(foundSoFar([], 0.95)).toEqual({ meets: null, misses: null });
     // Nothing was sent.
-    expect(foundSoFar([{ concurrency: 1, sent: 0, met: 0 }], 0.95).meets).toBeNull();
+    expect(foundSoFar([{ load: 1, sent: 0, met: 0 }], 0.95).meets).toBeNull();
   });
 });
 
@@ -116,9 +143,9 @@ describe('the page', () => {
 
   it('tells the answer with both its sides and how sure they are', () => {
     const text = page([
-      { concurrency: 8, sent: 59, met: 59 },
-      { concurrency: 10, sent: 59, met: 50 },
-      { concurrency: 9, sent: 59, met: 57 },
+      { load: 8, sent: 59, met: 59 },
+      { load: 10, sent: 59, met: 50 },
+      { load: 9, sent: 59, met: 57 },
     ]);
     expect(text).toContain('capacity  9 in flight; 10 miss');
     expect(text).toMatch(/^ +9 +57\/59 +97 % +90 % … 99\.4 % .*← capacity$/m);
@@ -126,12 +153,32 @@ describe('the page', () => {
     expect(text).toContain('that 10 miss is sure: with 95 % confidence at most 92 % meet');
   });
 
+  it('tells a rate as one, and what the server did not keep up with', () => {
+    const probes = [
+      { load: 2.5, sent: 150, met: 150 },
+      { load: 2.6, sent: 156, met: 156, behind: true },
+    ];
+    const text = renderCapacity(
+      {
+        range: { ...RANGE, over: 'rate' },
+        limits: 'ttft ≤ 2s',
+        found: foundSoFar(probes, 0.95),
+        levels: probes.map((probe) => ({ probe, level: level! })),
+        complete: true,
+      },
+      { colour: false, width: 140 },
+    );
+    expect(text).toContain('capacity  2.5 requests a second; 2.6 miss');
+    expect(text).toMatch(/^ +2\.6 .* did not keep up$/m);
+    expect(text).toContain('at 2.6 more came than the server took');
+  });
+
   it('says when it is none, at the end of the range, or cut', () => {
-    expect(page([{ concurrency: 1, sent: 59, met: 3 }])).toContain('none: 1 in flight miss already');
-    expect(page([{ concurrency: 1_024, sent: 4_096, met: 4_096 }])).toContain(
+    expect(page([{ load: 1, sent: 59, met: 3 }])).toContain('none: 1 in flight miss already');
+    expect(page([{ load: 1_024, sent: 4_096, met: 4_096 }])).toContain(
       'at least 1,024 in flight, the end of the range',
     );
-    expect(page([{ concurrency: 4, sent: 59, met: 59 }], false)).toContain(
+    expect(page([{ load: 4, sent: 59, met: 59 }], false)).toContain(
       'at least 4 in flight; the search was cut',
     );
   });

@@ -225,7 +225,7 @@ describe('the export for vLLM', () => {
     const told = (concurrency: number): Record<string, unknown> => {
       const shape = { concurrency, ratePerS: 2.5, isl: 100, osl: 3 };
       const [file] = exported(vllmExport, [RECORDS], [shape], { spec });
-      expect(file!.file).toMatch(/\/results_request_rate_2\.5_gpus_8\.json$/);
+      expect(file!.file).toMatch(/\/results_request_rate_2\.5_gpus_2\.json$/);
       return JSON.parse(file!.text) as Record<string, unknown>;
     };
     expect(told(2)).toMatchObject({ request_rate: 2.5, burstiness: 0.5, max_concurrency: 2 });

@@ -54,4 +54,20 @@ describe('splitPoint', () => {
       [null, 1_000],
     ]);
   });
+
+  it('shares the arrivals of an open loop out one by one', () => {
+    const open = { ...point(100, 10, 3), ratePerS: 4 };
+    expect(splitPoint(open, 4)).toMatchObject([
+      { share: { nth: 0, of: 4 }, concurrency: 25, requests: 3, warmup: 1, ratePerS: 4 },
+      { share: { nth: 1, of: 4 }, concurrency: 25, requests: 3, warmup: 1 },
+      { share: { nth: 2, of: 4 }, concurrency: 25, requests: 2, warmup: 1 },
+      { share: { nth: 3, of: 4 }, concurrency: 25, requests: 2, warmup: 0 },
+    ]);
+    const few = splitPoint({ ...point(100, 2, 1), ratePerS: 4 }, 3);
+    expect(few.map(({ concurrency, requests }) => [concurrency, requests])).toEqual([
+      [50, 1],
+      [50, 1],
+      [0, 0],
+    ]);
+  });
 });
