@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { InferredOptionTypes, Options } from 'yargs';
-import { compareRuns } from '../core/compare.ts';
+import { compareMany } from '../core/compare-many.ts';
 import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
 import { lessIsBetter } from '../core/metric-ids.ts';
 import { type Repeat, repeatOf } from '../core/repeat.ts';
@@ -118,8 +118,12 @@ function tell(
   if (cut > 0)
     process.stderr.write(`${cut} of the runs ${cut === 1 ? 'is' : 'are'} not complete and not compared\n`);
   if (a.length === 0 || b.length === 0) return EXIT.ok;
-  const comparison = compareRuns(a, b, { ...what, anyway: true });
-  return args.quiet && !args.json ? verdictCode(comparison) : tellComparison(comparison, args.json);
+  const sides = [
+    { name: SIDES.a, runs: a },
+    { name: SIDES.b, runs: b },
+  ] as const;
+  const compared = compareMany(sides[0], [sides[1]], { ...what, anyway: true });
+  return args.quiet && !args.json ? verdictCode(compared) : tellComparison(compared, args.json);
 }
 
 /** Puts `bench ab` into the parser. */

@@ -1,14 +1,15 @@
 import type { InferredOptionTypes, Options } from 'yargs';
-import { COMPARED, type Comparison, compareRuns, MARGIN_RATIO } from '../core/compare.ts';
+import { COMPARED, type Comparison, MARGIN_RATIO } from '../core/compare.ts';
+import { compareMany, type ManyComparison } from '../core/compare-many.ts';
 import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
-import type { Repeat } from '../core/repeat.ts';
 import { parseRatio } from '../core/units.ts';
 import { renderComparison } from '../exporters/comparison-table.ts';
-import type { HtmlSide } from '../exporters/html/page.ts';
+import { renderManyComparison } from '../exporters/many-table.ts';
+import { shortNames } from '../exporters/side-names.ts';
 import { writeAtomic } from '../host/store.ts';
 import { pageStyle } from './page.ts';
 import { putFile } from './put-file.ts';
-import { readRepeats, readRuns } from './runs.ts';
+import { type ReadRepeats, readRepeats } from './runs.ts';
 import type { AddVerb } from './verb.ts';
 
 /** What is compared, and how. */
@@ -28,7 +29,12 @@ export const COMPARISON_OPTIONS = {
 
 const COMPARE_OPTIONS = {
   base: { type: 'array', string: true, default: [], describe: 'further repeats of the baseline' },
-  cand: { type: 'array', string: true, default: [], describe: 'further repeats of the candidate' },
+  cand: {
+    type: 'array',
+    string: true,
+    default: [],
+    describe: 'further repeats of the candidate, where there is one',
+  },
   ...COMPARISON_OPTIONS,
   anyway: {
     type: 'boolean',
@@ -36,52 +42,89 @@ const COMPARE_OPTIONS = {
     describe: 'compare runs of other shapes, prompt texts or definitions, too',
   },
   format: { choices: ['table', 'json'], default: 'table', describe: 'what to print on stdout' },
-  html: { type: 'string', describe: 'file for a page with charts of both sides' },
+  html: { type: 'string', describe: 'file for a page with charts of all sides' },
 } as const satisfies Record<string, Options>;
 
-type CompareArgs = InferredOptionTypes<typeof COMPARE_OPTIONS> & { baseline: string; candidate: string };
+type CompareArgs = InferredOptionTypes<typeof COMPARE_OPTIONS> & {
+  baseline: string;
+  candidate: readonly string[];
+};
 
 /**
- * `bench compare BASE CAND`: how each metric changed, and whether the repeats tell. Exit 1 when a metric is worse over all
- * levels, 2 when the runs cannot be compared, else 0.
+ * `bench compare BASE CAND…`: how each metric changed from the first side to each other, and whether the repeats tell. Exit 1 when
+ * a metric is worse over all levels, 2 when the runs cannot be compared, else 0.
  */
 async function runCompare(args: CompareArgs): Promise<ExitCode> {
-  const sideOf = (place: string, more: readonly string[]): Repeat[] => [place, ...more].flatMap(readRepeats);
-  const comparison = compareRuns(sideOf(args.baseline, args.base), sideOf(args.candidate, args.cand), {
+  const [base, ...candidates] = readSides(args);
+  const compared = compareMany(base!, candidates, {
     metrics: args.metric,
     marginRatio: parseMargin(args.margin),
     anyway: args.anyway,
   });
-  if (args.html !== undefined) await writePage(args.html, args, comparison);
-  return tellComparison(comparison, args.format === 'json');
+  if (args.html !== undefined) await writePage(args.html, [base!, ...candidates], compared);
+  return tellComparison(compared, args.format === 'json');
 }
 
-/** Writes the page of both sides' runs. Exit 2 where a side is a baseline without runs, or the disk refuses. */
-async function writePage(file: string, args: CompareArgs, comparison: Comparison): Promise<void> {
-  const side = (place: string, more: readonly string[]): HtmlSide => ({
-    name: place,
-    reports: [place, ...more].flatMap(readRuns),
+/** A side as it was read. */
+interface ReadSide {
+  readonly name: string;
+  readonly place: string;
+  readonly runs: ReadRepeats['repeats'];
+  /** null where it stands on a baseline's file, which holds no runs. */
+  readonly reports: ReadRepeats['reports'];
+}
+
+/** The baseline and each candidate, every run read once. */
+function readSides({ baseline, candidate, base, cand }: CompareArgs): ReadSide[] {
+  if (candidate.length > 1 && cand.length > 0)
+    throw usageError(
+      `--cand: there are ${candidate.length} candidates`,
+      'name for each a folder that holds its repeats',
+    );
+  const places = [[baseline, ...base], ...candidate.map((place) => [place, ...cand])];
+  const names = shortNames(places.map(([place]) => place!));
+  return places.map((ones, nth) => {
+    const read = ones.map(readRepeats);
+    const reports = read.map((one) => one.reports);
+    return {
+      name: names[nth]!,
+      place: ones[0]!,
+      runs: read.flatMap(({ repeats }) => repeats),
+      reports: reports.every((all) => all !== null) ? reports.flat() : null,
+    };
   });
-  const { renderHtmlComparison } = await import('../exporters/html/page.ts');
-  const page = renderHtmlComparison(
-    [side(args.baseline, args.base), side(args.candidate, args.cand)],
-    comparison,
-  );
+}
+
+/** Writes the page of all sides. Exit 2 where one is a baseline's file, or the disk refuses. */
+async function writePage(file: string, sides: readonly ReadSide[], compared: ManyComparison): Promise<void> {
+  const shown = sides.map(({ name, place, reports }) => {
+    if (reports === null)
+      throw usageError(
+        `--html: ${place} is a baseline, which holds no distributions`,
+        'name the folders of its runs, or leave --html out',
+      );
+    return { name, place, reports };
+  });
+  const { renderHtmlComparison } = await import('../exporters/html/comparison-page.ts');
+  const page = renderHtmlComparison(shown, compared);
   putFile(file, '--html', (place) => writeAtomic(place, page));
 }
 
-/** Tells a comparison on stdout; gives `verdictCode` of it. */
-export function tellComparison(comparison: Comparison, json: boolean): ExitCode {
-  process.stdout.write(
-    json ? `${JSON.stringify(comparison, null, 2)}\n` : renderComparison(comparison, pageStyle()),
-  );
-  return verdictCode(comparison);
+/** Tells what was compared on stdout, one candidate in its own form; gives `verdictCode` of all. */
+export function tellComparison(compared: ManyComparison, json: boolean): ExitCode {
+  const [only, ...others] = compared.comparisons;
+  const document = others.length === 0 ? only! : compared;
+  const page = (): string =>
+    others.length === 0 ? renderComparison(only!, pageStyle()) : renderManyComparison(compared, pageStyle());
+  process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : page());
+  return verdictCode(compared);
 }
 
-/** 1 when a metric is worse over all levels, else 0. */
-export function verdictCode({ changes }: Comparison): ExitCode {
-  const worse = changes.some(({ level, verdict }) => level === null && verdict === 'worse');
-  return worse ? EXIT.verdict : EXIT.ok;
+/** 1 when a metric of any candidate is worse over all levels, else 0. */
+export function verdictCode({ comparisons }: ManyComparison): ExitCode {
+  const isWorse = ({ changes }: Comparison): boolean =>
+    changes.some(({ level, verdict }) => level === null && verdict === 'worse');
+  return comparisons.some(isWorse) ? EXIT.verdict : EXIT.ok;
 }
 
 /** A share of `--margin`: `2%` or `0.02`. Exit 2 outside of 0 to 100 %. */
@@ -104,7 +147,12 @@ export const addCompare: AddVerb = (y, { usage, about, declare, set }) =>
             demandOption: true,
             describe: 'a run, a folder that holds its repeats, or a baseline of bench gate',
           })
-          .positional('candidate', { type: 'string', demandOption: true, describe: 'likewise' }),
+          .positional('candidate', {
+            type: 'string',
+            array: true,
+            demandOption: true,
+            describe: 'likewise; several are each held against the baseline',
+          }),
         COMPARE_OPTIONS,
       )
         .example('$0 compare results/before results/after', 'two folders with five repeats each')
@@ -113,13 +161,14 @@ export const addCompare: AddVerb = (y, { usage, about, declare, set }) =>
           'single runs as repeats',
         )
         .example('$0 compare before after --html page.html', 'a page to look at, too')
+        .example('$0 compare tp4 tp8 ep8 ep16 --html page.html', 'three candidates side by side')
         .example('$0 compare before after --metric ttftMs.p50 --margin 5%', 'one metric'),
     async (argv) =>
       set(
         await runCompare({
           ...argv,
           baseline: String(argv['baseline']),
-          candidate: String(argv['candidate']),
+          candidate: (argv['candidate'] as readonly unknown[]).map(String),
         }),
       ),
   );

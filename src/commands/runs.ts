@@ -16,11 +16,24 @@ export function readRuns(place: string): Report[] {
   return folders.map(readReport);
 }
 
+/** What a place holds for a comparison: runs, and their reports where it is no baseline. */
+export interface ReadRepeats {
+  readonly repeats: readonly Repeat[];
+  /** null for a baseline, which holds of each run its figures alone. */
+  readonly reports: readonly Report[] | null;
+}
+
 /** As `readRuns`, for a comparison; the file of a baseline gives the runs in it. */
-export function readRepeats(place: string): Repeat[] {
-  if (isFolder(place)) return readRuns(place).map(repeatOf);
+export function readRepeats(place: string): ReadRepeats {
+  if (isFolder(place)) return withRepeats(readRuns(place));
   const document = readDocument(place);
-  return isBaseline(document) ? runsOf(document, place) : [repeatOf(asReport(place, document))];
+  return isBaseline(document)
+    ? { repeats: runsOf(document, place), reports: null }
+    : withRepeats([asReport(place, document)]);
+}
+
+function withRepeats(reports: readonly Report[]): ReadRepeats {
+  return { repeats: reports.map(repeatOf), reports };
 }
 
 /** The folder itself where it is that of a run, else those inside of it that are; `10` comes behind `9`. */

@@ -33,8 +33,8 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     load: async () => (await import('./report.ts')).addReport,
   },
   compare: {
-    usage: 'compare <baseline> <candidate>',
-    about: 'tell by repeats what changed between two sides, with bounds',
+    usage: 'compare <baseline> <candidate..>',
+    about: 'tell by repeats what changed from one side to one or several others, with bounds',
     load: async () => (await import('./compare.ts')).addCompare,
   },
   ab: {

@@ -12,7 +12,14 @@ import {
   sameLevel,
 } from './repeat.ts';
 import { ENOUGH_SAMPLES } from './stats.ts';
-import { historyChange, LEAST_HISTORY, LEAST_REPEATS, type LogChange, welchChange } from './welch.ts';
+import {
+  boundLevel,
+  historyChange,
+  LEAST_HISTORY,
+  LEAST_REPEATS,
+  type LogChange,
+  welchChange,
+} from './welch.ts';
 
 /** Metrics that are compared unless others are named. */
 export const COMPARED = [
@@ -47,7 +54,7 @@ export interface Change {
   readonly cand: readonly number[];
   /** Geometric mean of the candidate's values ÷ that of the baseline's − 1; null where there is none. */
   readonly changeRatio: number | null;
-  /** One-sided bounds of it, at 95 % each; null where the repeats do not tell. */
+  /** One-sided bounds of it, each at `Comparison.boundLevelRatio`; null where the repeats do not tell. */
   readonly lowRatio: number | null;
   readonly highRatio: number | null;
   /** The smallest rise of a time, or fall of a rate, that these repeats would have shown 90 times in 100. */
@@ -66,6 +73,8 @@ export interface Change {
 export interface Comparison {
   readonly repeats: { readonly base: number; readonly cand: number };
   readonly marginRatio: number;
+  /** How often each one-sided bound holds: 0.95, or more where several candidates were held against the baseline. */
+  readonly boundLevelRatio: number;
   /** Over all levels, one per metric; then per level. */
   readonly changes: readonly Change[];
   /** What is not alike on both sides. */
@@ -84,6 +93,8 @@ export interface CompareOptions {
   readonly anyway: boolean;
   /** The share of failed requests up to which a level is compared by its good ones; 0 where left out. */
   readonly maxFailureRatio?: number;
+  /** How many candidates are held against the same baseline, of which none shall be told wrong by chance; 1 where left out. */
+  readonly family?: number;
 }
 
 /**
@@ -111,6 +122,7 @@ export function compareRuns(
   return {
     repeats: { base: base.length, cand: cand.length },
     marginRatio: options.marginRatio,
+    boundLevelRatio: boundLevel(options.family ?? 1),
     changes: [...overall, ...perLevel.flat().map(({ change }) => change)],
     differences: found,
     singleVariable: found.filter(({ incidental }) => !incidental).length <= 1,
@@ -205,10 +217,10 @@ function judged(
   values: Values,
   sides: Sides,
   obstacle: string | null,
-  { marginRatio }: CompareOptions,
+  { marginRatio, family = 1 }: CompareOptions,
 ): Change {
   const { base, cand } = values;
-  const told = obstacle === null ? groundedChange(values, sides) : { reason: obstacle };
+  const told = obstacle === null ? groundedChange(values, sides, boundLevel(family)) : { reason: obstacle };
   const change = 'log' in told ? told : null;
   const estimate = change?.log ?? logOfMeans(base, cand);
   return {
@@ -236,6 +248,7 @@ function judged(
 function groundedChange(
   { base, cand }: Values,
   sides: Sides,
+  level: number,
 ): (LogChange & { readonly grounds: Grounds }) | { readonly reason: string } {
   if (base.length === 0 || cand.length === 0) return { reason: 'no value' };
   const goes = { base: valuesByGo(base, sides.base), cand: valuesByGo(cand, sides.cand) };
@@ -243,19 +256,20 @@ function groundedChange(
   const tell = (change: LogChange | null, grounds: Grounds) =>
     change === null ? { reason: 'a value is not positive' } : { ...change, grounds };
   if (Math.min(sets.base.length, sets.cand.length) >= LEAST_REPEATS)
-    return tell(welchChange(sets.base, sets.cand), 'sets');
+    return tell(welchChange(sets.base, sets.cand, level), 'sets');
   if (sets.base.length >= LEAST_HISTORY) {
     // A mean of few runs differs by more than those of the history do.
     const needed = greatest(goes.base.map(({ length }) => length));
     if (goes.cand.some(({ length }) => length < needed))
       return { reason: `each time of the baseline has up to ${needed} runs, so the candidate needs as many` };
-    return tell(historyChange(sets.base, sets.cand), 'history');
+    return tell(historyChange(sets.base, sets.cand, level), 'history');
   }
   if (sets.base.length > 1 || sets.cand.length > 1)
     return {
       reason: `runs of ${sets.base.length} and ${sets.cand.length} times: one time a side (with ${LEAST_REPEATS} repeats), at least ${LEAST_REPEATS} times a side, or a baseline of ${LEAST_HISTORY} times can be told`,
     };
-  if (Math.min(base.length, cand.length) >= LEAST_REPEATS) return tell(welchChange(base, cand), 'repeats');
+  if (Math.min(base.length, cand.length) >= LEAST_REPEATS)
+    return tell(welchChange(base, cand, level), 'repeats');
   return {
     reason: `at least ${LEAST_REPEATS} repeats a side are needed, or a baseline of ${LEAST_HISTORY} runs made at different times; there are ${base.length} and ${cand.length} repeats`,
   };

@@ -10,15 +10,27 @@ export interface FactDifference {
   readonly incidental: boolean;
 }
 
+/** Something that is not the same on all sides: all values that each has, in the order of the sides. */
+export interface FactSpread extends Pick<FactDifference, 'fact' | 'incidental'> {
+  readonly values: readonly (readonly string[])[];
+}
+
 /** What differs between both sides, or within one of them. */
 export function differences(base: readonly Repeat[], cand: readonly Repeat[]): FactDifference[] {
-  const [a, b] = [base, cand].map(valuesByFact) as [Map<string, Values>, Map<string, Values>];
-  return [...new Set([...a.keys(), ...b.keys()])].flatMap((fact) => {
-    const left = a.get(fact)?.values ?? new Set(['-']);
-    const right = b.get(fact)?.values ?? new Set(['-']);
-    if (left.size === 1 && right.size === 1 && [...left][0] === [...right][0]) return [];
-    const incidental = a.get(fact)?.incidental ?? b.get(fact)!.incidental;
-    return [{ fact, base: [...left], cand: [...right], incidental }];
+  return factSpreads([base, cand]).map(({ values, ...rest }) => ({
+    ...rest,
+    base: values[0]!,
+    cand: values[1]!,
+  }));
+}
+
+/** What differs between any of the sides, or within one of them. */
+export function factSpreads(sides: readonly (readonly Repeat[])[]): FactSpread[] {
+  const known = sides.map(valuesByFact);
+  return [...new Set(known.flatMap((facts) => [...facts.keys()]))].flatMap((fact) => {
+    const values = known.map((facts) => [...(facts.get(fact)?.values ?? ['-'])]);
+    if (new Set(values.flat()).size === 1) return [];
+    return [{ fact, values, incidental: known.some((facts) => facts.get(fact)?.incidental) }];
   });
 }
 

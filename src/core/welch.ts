@@ -5,16 +5,24 @@ import { studentCdf, studentQuantile } from './student-t.ts';
 export const LEAST_REPEATS = 4;
 /** As many earlier runs, made at different times, stand for the variance that single runs cannot tell. */
 export const LEAST_HISTORY = 8;
-/** Of each bound: the interval between both holds the truth 90 times in 100. */
+/** Of each bound of a single comparison: the interval between both holds the truth 90 times in 100. */
 const BOUND_LEVEL = 0.95;
 /** With which probability the smallest change that is told would have been seen. */
 const POWER = 0.9;
+
+/**
+ * The level of each one-sided bound where `family` candidates are held against one baseline: no bound of them all on that side is
+ * wrong more than 5 times in 100, whatever they have in common (C. E. Bonferroni, 1936; O. J. Dunn, JASA 56, 1961).
+ */
+export function boundLevel(family: number): number {
+  return 1 - (1 - BOUND_LEVEL) / family;
+}
 
 /** A change of logs between two samples. */
 export interface LogChange {
   /** Mean of the candidate's logs less that of the baseline's: the log of the ratio of geometric means. */
   readonly log: number;
-  /** One-sided bounds, each at BOUND_LEVEL. */
+  /** One-sided bounds, each at the level that was asked for. */
   readonly low: number;
   readonly high: number;
   /** The smallest positive change that these samples would have shown above 0 with probability POWER. */
@@ -27,9 +35,13 @@ export interface LogChange {
 
 /**
  * Compares positive numbers, one per repeat, by Welch's t on their logs (B. L. Welch, Biometrika 34, 1947; degrees of freedom
- * by Satterthwaite, 1946). null for fewer than two a side, or a value that is not positive.
+ * by Satterthwaite, 1946). `level` is that of each one-sided bound. null for fewer than two a side, or a value that is not positive.
  */
-export function welchChange(base: readonly number[], cand: readonly number[]): LogChange | null {
+export function welchChange(
+  base: readonly number[],
+  cand: readonly number[],
+  level = BOUND_LEVEL,
+): LogChange | null {
   if (base.length < 2 || cand.length < 2 || !hasLogs([...base, ...cand])) return null;
   const a = moments(base.map(Math.log));
   const b = moments(cand.map(Math.log));
@@ -39,7 +51,7 @@ export function welchChange(base: readonly number[], cand: readonly number[]): L
     variance === 0
       ? base.length + cand.length - 2
       : variance ** 2 / (ofA ** 2 / (base.length - 1) + ofB ** 2 / (cand.length - 1));
-  return changeOf(b.mean - a.mean, Math.sqrt(variance), degrees);
+  return changeOf(b.mean - a.mean, Math.sqrt(variance), degrees, level);
 }
 
 /**
@@ -47,11 +59,15 @@ export function welchChange(base: readonly number[], cand: readonly number[]): L
  * that of the history (the prediction interval for a mean of later observations; G. J. Hahn, Technometrics 11, 1969). null for a history
  * of fewer than two, or a value that is not positive.
  */
-export function historyChange(history: readonly number[], cand: readonly number[]): LogChange | null {
+export function historyChange(
+  history: readonly number[],
+  cand: readonly number[],
+  level = BOUND_LEVEL,
+): LogChange | null {
   if (history.length < 2 || cand.length === 0 || !hasLogs([...history, ...cand])) return null;
   const { mean, variance } = moments(history.map(Math.log));
   const error = Math.sqrt(variance * (1 / history.length + 1 / cand.length));
-  return changeOf(sum(cand.map(Math.log)) / cand.length - mean, error, history.length - 1);
+  return changeOf(sum(cand.map(Math.log)) / cand.length - mean, error, history.length - 1, level);
 }
 
 /**
@@ -64,8 +80,8 @@ export function changeFrom(limit: number, values: readonly number[]): LogChange 
   return changeOf(mean - Math.log(limit), Math.sqrt(variance / values.length), values.length - 1);
 }
 
-function changeOf(log: number, error: number, degrees: number): LogChange {
-  const reach = studentQuantile(BOUND_LEVEL, degrees) * error;
+function changeOf(log: number, error: number, degrees: number, level = BOUND_LEVEL): LogChange {
+  const reach = studentQuantile(level, degrees) * error;
   const smallest = reach + studentQuantile(POWER, degrees) * error;
   const t = error === 0 ? exactly(log) : log / error;
   return {

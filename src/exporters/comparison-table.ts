@@ -1,7 +1,15 @@
 import type { Change, Comparison } from '../core/compare.ts';
-import { geometricMean } from '../core/distribution.ts';
-import { boundsText, differenceTexts, runs, scopeName, signed, variableText } from './change-words.ts';
-import { figure, grouped, percent } from './figures.ts';
+import {
+  boundsText,
+  differenceTexts,
+  groundsText,
+  meanText,
+  runs,
+  scopeName,
+  signed,
+  variableText,
+} from './change-words.ts';
+import { grouped, percent } from './figures.ts';
 import { hanging, harmless, type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING, tablePage } from './text-table.ts';
 
@@ -59,13 +67,11 @@ function columnsOf(changes: readonly Change[], style: PageStyle): Column[] {
     rank,
     left,
   });
-  const mean = (values: readonly number[]): string =>
-    values.length === 0 ? NOTHING : figure(geometricMean(values));
   return [
     plain('level', 'level', scopeName, 0, true),
     plain('metric', 'metric', ({ metric }) => metric, 0, true),
-    plain('baseline', 'baseline', ({ base }) => mean(base), 2),
-    plain('candidate', 'candidate', ({ cand }) => mean(cand), 2),
+    plain('baseline', 'baseline', ({ base }) => meanText(base), 2),
+    plain('candidate', 'candidate', ({ cand }) => meanText(cand), 2),
     plain('change', 'change', ({ changeRatio }) => signed(changeRatio), 0),
     plain('bounds', 'bounds', boundsText, 1),
     plain(
@@ -82,13 +88,4 @@ function columnsOf(changes: readonly Change[], style: PageStyle): Column[] {
       true,
     ),
   ];
-}
-
-/** What the bounds stand on. */
-function groundsText(changes: readonly Change[]): string {
-  const grounds = new Set(changes.flatMap(({ grounds }) => grounds ?? []));
-  if (grounds.has('history')) return 'Student’s t, with the variance of a baseline made at different times';
-  return grounds.has('sets')
-    ? 'Welch’s t on the logs of runs made at different times'
-    : 'Welch’s t on the logs of the repeats';
 }

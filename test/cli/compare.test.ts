@@ -1,6 +1,7 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
+import type { ManyComparison } from '../../src/core/compare-many.ts';
 import type { Report } from '../../src/core/report.ts';
 import { bench, makeFolder, parseReport } from '../fixtures/cli.ts';
 
@@ -8,13 +9,13 @@ const SAMPLE = path.resolve('results/sample');
 const NO_RUN = path.resolve('src');
 
 /** A folder of runs like the one that comes with bench, their TTFT p50 times these. */
-function side(factors: readonly number[]): string {
+function side(factors: readonly number[], hour = 0): string {
   const folder = makeFolder();
   const report = parseReport(readFileSync(path.join(SAMPLE, 'report.json'), 'utf8'));
   for (const [nth, factor] of factors.entries()) {
     const changed: Report = {
       ...report,
-      origin: { ...report.origin, utc: `2026-06-01T00:0${nth}:00.000Z` },
+      origin: { ...report.origin, utc: `2026-06-01T0${hour}:0${nth}:00.000Z` },
       levels: report.levels.map((level) => ({
         ...level,
         ttftMs: { ...level.ttftMs, p50: level.ttftMs.p50! * factor },
@@ -65,11 +66,45 @@ it('takes single runs as repeats, and cannot tell from one a side', async () => 
   expect(many.stdout).toMatch(/all levels +e2eMs\.p50 .* same$/m);
 });
 
+it('holds several candidates against one baseline, and makes a page of all', async () => {
+  const [base, slower, faster] = [1, 1.2, 0.8].map((ratio, hour) =>
+    side(
+      NOISE.map((factor) => factor * ratio),
+      hour,
+    ),
+  );
+  const file = path.join(makeFolder(), 'page.html');
+  const args = [base!, slower!, faster!, '--metric', 'ttftMs.p50'];
+  const ended = await bench(['compare', ...args, '--format', 'json', '--html', file]);
+  expect(ended).toMatchObject({ code: 1, stderr: '' });
+  const { sides, comparisons } = JSON.parse(ended.stdout) as ManyComparison;
+  expect(sides.map(({ repeats }) => repeats)).toEqual([4, 4, 4]);
+  expect(comparisons.map(({ changes }) => changes[0]!.verdict)).toEqual(['worse', 'better']);
+  const page = readFileSync(file, 'utf8');
+  expect(page).toMatch(/\+20\.0 % worse.*−20\.0 % better/);
+  expect(page).toContain('(Bonferroni)');
+});
+
+it('makes no page of a baseline’s file, which holds no distributions', async () => {
+  const folder = makeFolder();
+  const [baseline, file] = ['baseline.json', 'page.html'].map((name) => path.join(folder, name));
+  const policy = path.join(folder, 'gate.yaml');
+  writeFileSync(policy, 'require_valid: false\nmetrics: {ttftMs.p50: {max_increase: 10%}}\n');
+  const made = await bench(['gate', side(NOISE), '--update', '--baseline', baseline!, '--policy', policy]);
+  expect(made.code).toBe(0);
+  const ended = await bench(['compare', baseline!, SAMPLE, '--html', file!]);
+  expect(ended).toMatchObject({ code: 2, stdout: '' });
+  expect(ended.stderr).toContain(`--html: ${baseline} is a baseline, which holds no distributions`);
+  expect(existsSync(file!)).toBe(false);
+});
+
 it.each([
   [[SAMPLE, 'nowhere'], 'cannot read nowhere'],
   [[SAMPLE, NO_RUN], 'src holds no run'],
   [[SAMPLE, SAMPLE, '--base', SAMPLE], 'is twice in the baseline'],
   [[SAMPLE], 'Not enough non-option arguments'],
+  [[SAMPLE, SAMPLE, SAMPLE], 'is in two candidates: sample (2) and sample (3)'],
+  [[SAMPLE, SAMPLE, SAMPLE, '--cand', SAMPLE], '--cand: there are 2 candidates'],
   [[SAMPLE, SAMPLE, '--metric', 'ttft'], '"ttft" has no better and no worse'],
   [[SAMPLE, SAMPLE, '--margin', 'much'], '--margin: "much" is no share'],
 ])('%j is refused', async (args, word) => {

@@ -6,10 +6,12 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { COMPARED, compareRuns } from '../../src/core/compare.ts';
+import { COMPARED } from '../../src/core/compare.ts';
+import { compareMany } from '../../src/core/compare-many.ts';
 import { repeatOf } from '../../src/core/repeat.ts';
 import type { Report } from '../../src/core/report.ts';
-import { renderHtml, renderHtmlComparison } from '../../src/exporters/html/page.ts';
+import { renderHtmlComparison } from '../../src/exporters/html/comparison-page.ts';
+import { renderHtml } from '../../src/exporters/html/page.ts';
 import { makeLargeReport } from '../fixtures/large-report.ts';
 import { makeReport } from '../fixtures/report.ts';
 import { notRun } from './not-run.ts';
@@ -17,7 +19,11 @@ import { notRun } from './not-run.ts';
 const CHROMIUM = process.env['BENCH_CHROMIUM'] ?? '/usr/bin/chromium';
 /** Pictures of the pages, to be looked at. */
 const PICTURES = path.join(import.meta.dirname, '.pictures');
+/** A4 without its margins, in CSS pixels. */
+const PAPER_WIDTH = 720;
+const HOSTILE = '<img src=x onerror="console.log(1)"></svg><script>console.log(2)</script>';
 const sample = JSON.parse(readFileSync('results/sample/report.json', 'utf8')) as Report;
+const samplePage = renderHtml(sample);
 
 const missing = existsSync(CHROMIUM)
   ? null
@@ -71,7 +77,7 @@ describe.skipIf(notRun('pages in a browser', missing) !== null)('in a real Chrom
     ['dark', { colorScheme: 'dark' as const }],
     ['phone', { viewport: { width: 390, height: 800 } }],
   ])('%s: draws all charts, says nothing on the console and asks for nothing', async (name, options) => {
-    const { page, complaints } = await open(renderHtml(sample), options);
+    const { page, complaints } = await open(samplePage, options);
     await picture(page, `run-${name}`);
     expect(complaints).toEqual([]);
     // Every chart has a size, and something in it.
@@ -98,7 +104,7 @@ describe.skipIf(notRun('pages in a browser', missing) !== null)('in a real Chrom
 
   it('has readable words on light and on dark', async () => {
     for (const colorScheme of ['light', 'dark'] as const) {
-      const { page } = await open(renderHtml(sample), { colorScheme });
+      const { page } = await open(samplePage, { colorScheme });
       const contrasts = await page.evaluate(() => {
         const channel = (value: number): number => {
           const share = value / 255;
@@ -125,54 +131,86 @@ describe.skipIf(notRun('pages in a browser', missing) !== null)('in a real Chrom
   });
 
   it('prints what is folded, too', async () => {
-    const { page } = await open(renderHtml(makeLargeReport(12, 100)));
+    const { page } = await open(renderHtml(makeLargeReport(12, 100)), {
+      viewport: { width: PAPER_WIDTH, height: 1_000 },
+    });
     await page.emulateMedia({ media: 'print' });
     const pdf = await page.pdf({ path: path.join(PICTURES, 'run.pdf'), format: 'A4' });
     expect(pdf.length).toBeGreaterThan(20_000);
+    // What is folded on a screen has a size on paper, and nothing is wider than that.
+    const paper = await page.evaluate(() => ({
+      folded: [...document.querySelectorAll('details:not([open]) svg')].map((svg) => svg.checkVisibility()),
+      widest: Math.max(
+        ...[...document.querySelectorAll('table, figure')].map((part) => part.getBoundingClientRect().right),
+      ),
+    }));
+    expect(paper.folded.length).toBeGreaterThan(10);
+    expect(paper.folded).not.toContain(false);
+    expect(paper.widest).toBeLessThanOrEqual(PAPER_WIDTH);
     await page.close();
   });
 
-  it('shows a run with failures, a partial level and a suspect one', async () => {
-    const { page, complaints } = await open(renderHtml(makeReport()));
+  it('shows a run with failures, a partial level and a suspect one, and what servers and users wrote as text', async () => {
+    const report = makeReport();
+    const hostile: Report = {
+      ...report,
+      name: HOSTILE,
+      tags: { [HOSTILE]: HOSTILE },
+      target: { ...report.target, model: HOSTILE },
+      levels: report.levels.map((level) => ({ ...level, failures: { reset: { count: 1, first: HOSTILE } } })),
+    };
+    const { page, complaints } = await open(renderHtml(hostile));
     await picture(page, 'run-failing');
     expect(complaints).toEqual([]);
     expect(await page.locator('#failures td').count()).toBeGreaterThan(0);
+    expect(await page.locator('script, img').count()).toBe(0);
+    expect(await page.locator('#failures').innerText()).toContain(HOSTILE);
     await page.close();
   });
 
-  it('shows two sides beside each other', async () => {
-    const side = (factor: number): Report[] =>
-      [1, 1.01, 0.99, 1.005].map((noise, nth) => ({
-        ...sample,
-        origin: { ...sample.origin, utc: `2026-06-01T00:0${nth}:00.000Z` },
-        levels: sample.levels.map((level) => ({
-          ...level,
-          ttftMs: { ...level.ttftMs, p50: level.ttftMs.p50! * factor * noise },
-          outputTokensPerS: level.outputTokensPerS! / factor / noise,
-        })),
-      }));
-    const sides = [
-      { name: 'before', reports: side(1) },
-      { name: 'after', reports: side(1.2) },
-    ];
-    const comparison = compareRuns(sides[0]!.reports.map(repeatOf), sides[1]!.reports.map(repeatOf), {
+  it('shows several sides beside each other, on a phone, too', async () => {
+    const side = (name: string, factor: number, noises: readonly number[]) => ({
+      name,
+      place: name,
+      reports: noises.map(
+        (noise, nth): Report => ({
+          ...sample,
+          origin: { ...sample.origin, utc: `2026-06-01T00:0${nth}:00.000Z` },
+          spec: { ...sample.spec, repeat: { set: name, number: nth + 1, of: noises.length } },
+          levels: sample.levels.map((level) => ({
+            ...level,
+            ttftMs: { ...level.ttftMs, p50: level.ttftMs.p50! * factor * noise },
+            outputTokensPerS: level.outputTokensPerS! / factor / noise,
+          })),
+        }),
+      ),
+    });
+    const noises = [1, 1.01, 0.99, 1.005];
+    const sides = [side('before', 1, noises), side(HOSTILE, 1.2, noises), side('once', 0.8, [1])];
+    const [base, ...candidates] = sides.map(({ name, reports }) => ({ name, runs: reports.map(repeatOf) }));
+    const compared = compareMany(base!, candidates, {
       metrics: [...COMPARED],
       marginRatio: 0.02,
       anyway: false,
     });
-    const { page, complaints } = await open(renderHtmlComparison(sides, comparison));
+    const { page, complaints } = await open(renderHtmlComparison(sides, compared));
     await picture(page, 'comparison');
-    expect(complaints).toEqual([]);
     expect(await page.locator('#changes .bad').count()).toBeGreaterThan(0);
+    expect(await page.locator('figure svg').count()).toBe(8);
+    expect(await page.locator('script, img').count()).toBe(0);
+    await page.setViewportSize({ width: 390, height: 800 });
+    await picture(page, 'comparison-phone');
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    expect(complaints).toEqual([]);
     await page.close();
   });
 
   it('opens 100 levels of 10,000 requests in under 2 s, from less than 5 MB', async () => {
     const html = renderHtml(makeLargeReport(100, 10_000));
     expect(Buffer.byteLength(html)).toBeLessThan(5_000_000);
-    // The better of two: the machine is not ours alone.
+    // A second chance: the machine is not ours alone.
     const times: number[] = [];
-    for (let nth = 0; nth < 2; nth++) {
+    for (let nth = 0; nth < 2 && Math.min(...times) >= 2_000; nth++) {
       const { page, complaints, tookMs } = await open(html);
       expect(complaints).toEqual([]);
       times.push(tookMs);

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { compareRuns } from '../../src/core/compare.ts';
+import { compareMany, type ManyComparison } from '../../src/core/compare-many.ts';
 import { repeatOf } from '../../src/core/repeat.ts';
 import type { Report } from '../../src/core/report.ts';
+import { type ComparedSide, renderHtmlComparison } from '../../src/exporters/html/comparison-page.ts';
 import { paretoFront } from '../../src/exporters/html/latency-charts.ts';
-import { renderHtml, renderHtmlComparison } from '../../src/exporters/html/page.ts';
+import { renderHtml } from '../../src/exporters/html/page.ts';
 import { makeReport } from '../fixtures/report.ts';
 
 const HOSTILE = '<script>alert(1)</script>"\'&';
@@ -84,13 +85,19 @@ describe('the Pareto front', () => {
   });
 });
 
-it('of two sides has their changes with bounds', () => {
-  const side = (factor: number): Report[] =>
-    Array.from({ length: 4 }, (_, nth) => {
+describe('the page of several sides', () => {
+  /** Runs of one level, whose TTFT p50 is so many times 300 ms. */
+  const side = (name: string, factor: number, runs: number, patch: Partial<Report> = {}): ComparedSide => ({
+    name,
+    place: `results/${name}`,
+    reports: Array.from({ length: runs }, (_, nth) => {
       const report = makeReport();
       return {
         ...report,
+        ...patch,
+        status: 'complete',
         origin: { ...report.origin, utc: `2026-06-01T00:0${nth}:00.000Z` },
+        spec: { ...report.spec, repeat: { set: name, number: nth + 1, of: runs } },
         levels: report.levels.slice(0, 1).map((level) => ({
           ...level,
           status: 'complete' as const,
@@ -98,22 +105,58 @@ it('of two sides has their changes with bounds', () => {
           ttftMs: { ...level.ttftMs, p50: 300 * factor * (1 + nth / 100) },
         })),
       };
-    });
-  const [base, cand] = [side(1), side(1.3)];
-  const comparison = compareRuns(base.map(repeatOf), cand.map(repeatOf), {
-    metrics: ['ttftMs.p50'],
-    marginRatio: 0.02,
-    anyway: false,
+    }),
   });
-  const page = renderHtmlComparison(
-    [
-      { name: 'before', reports: base },
-      { name: HOSTILE, reports: cand },
-    ],
-    comparison,
-  );
-  expect(page).toMatch(
-    /<td>\+30\.0 %<\/td><td>\+2\d\.\d % … \+3\d\.\d %<\/td><td class="left"><span class="bad">worse<\/span>/,
-  );
-  expect(page).not.toContain('<script');
+
+  const compared = (sides: readonly ComparedSide[]): ManyComparison => {
+    const [base, ...candidates] = sides.map(({ name, reports }) => ({ name, runs: reports.map(repeatOf) }));
+    return compareMany(base!, candidates, { metrics: ['ttftMs.p50'], marginRatio: 0.02, anyway: false });
+  };
+
+  const pageOf = (sides: readonly ComparedSide[]): string => renderHtmlComparison(sides, compared(sides));
+  /** A part of a page, so that a failure is short. */
+  const part = (page: string, id: string): string =>
+    page.split(`<section id="${id}">`)[1]!.split('</section>')[0]!;
+
+  it('has their changes with bounds, and says what single runs cannot tell', () => {
+    const page = pageOf([
+      side('before', 1, 4, { tags: { mtp: 'off' } }),
+      side('after', 1.3, 4, { tags: { mtp: 'on' } }),
+      side('once', 0.9, 1),
+    ]);
+    expect(part(page, 'changes')).toMatch(
+      /<td>304<\/td><td>396<br><span class="bad">\+30\.0 % worse<\/span><br><span class="dim">\+2\d\.\d % … \+3\d\.\d %<\/span><\/td><td>270<br><span class="dim">−11\.3 % cannot tell<\/span><\/td>/,
+    );
+    expect(part(page, 'reading')).toContain('each bound holds 97.5 times in 100 (Bonferroni)');
+    expect(part(page, 'reading')).toContain(
+      'A single run (once) says nothing of how runs differ among themselves',
+    );
+    expect(part(page, 'differs')).toMatch(
+      /tag mtp<\/td><td class="left text">off<\/td><td class="left text">on<\/td>/,
+    );
+    for (const name of ['before', 'after', 'once'])
+      expect(part(page, 'levels')).toContain(`</span>${name}</span></th>`);
+  });
+
+  it('draws the means of several runs, and single runs as they are', () => {
+    const page = pageOf([side('before', 1, 4), side('after', 1.3, 4)]);
+    expect(part(page, 'trade')).toContain('the mean of its runs, which are the faint ones');
+    expect(part(pageOf([side('before', 1, 1), side('after', 1.3, 1)]), 'trade')).not.toContain('faint ones');
+  });
+
+  it('shows text from outside as text', () => {
+    const page = pageOf([
+      side('before', 1, 4),
+      {
+        ...side(HOSTILE, 1.3, 4, {
+          name: HOSTILE,
+          tags: { [HOSTILE]: HOSTILE },
+          target: { ...makeReport().target, model: HOSTILE, server: HOSTILE },
+        }),
+        place: HOSTILE,
+      },
+    ]);
+    expect(page).not.toContain('<script');
+    expect(page).toContain('&lt;script&gt;alert(1)&lt;/script&gt;');
+  });
 });

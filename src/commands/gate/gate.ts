@@ -34,8 +34,8 @@ function judge(args: GateArgs, runs: readonly Report[], policy: Policy): ExitCod
     );
   const result = judgeGate(
     {
-      baseline: readRepeats(args.baseline),
-      anchor: args.anchor === undefined ? null : readRepeats(args.anchor),
+      baseline: readRepeats(args.baseline).repeats,
+      anchor: args.anchor === undefined ? null : readRepeats(args.anchor).repeats,
       candidate: runs.map(repeatOf),
     },
     policy,

@@ -1,6 +1,7 @@
 import { BarChart, LineChart, ScatterChart } from 'echarts/charts';
 import { GridComponent, LegendComponent, MarkAreaComponent, TitleComponent } from 'echarts/components';
-import { type EChartsCoreOption, init, use } from 'echarts/core';
+import { type EChartsCoreOption, init, setPlatformAPI, use } from 'echarts/core';
+import { LabelLayout } from 'echarts/features';
 import { SVGRenderer } from 'echarts/renderers';
 import { greatest, least } from '../../core/distribution.ts';
 
@@ -12,8 +13,25 @@ use([
   LegendComponent,
   MarkAreaComponent,
   TitleComponent,
+  LabelLayout,
   SVGRenderer,
 ]);
+
+/** Wide enough for any face a reader's system may have: what is thought narrower runs into its neighbour. */
+const CHARACTER_EM = 0.62;
+/** Behind these, characters of East Asian scripts are as wide as they are high. */
+const FULL_WIDTH_FROM = 0x1100;
+
+setPlatformAPI({
+  measureText(text, font) {
+    const size = Number(/(\d+(?:\.\d+)?)px/.exec(font ?? '')?.[1] ?? 12);
+    const em = [...text].reduce(
+      (sum, one) => sum + (one.codePointAt(0)! >= FULL_WIDTH_FROM && !/[…–−×]/.test(one) ? 1 : CHARACTER_EM),
+      0,
+    );
+    return { width: em * size } as TextMetrics;
+  },
+});
 
 /** Stand for colours of the page, which change with light and dark. No other text of a chart is like them. */
 export const INK = { text: '#010203', dim: '#010204', line: '#010205', shade: '#010206' } as const;
@@ -41,7 +59,7 @@ export function drawChart(option: EChartsCoreOption, size: ChartSize, label: str
     const svg = chart.renderToSVGString();
     const drawn = INKS.reduce((text, [ink, colour]) => text.replaceAll(ink, colour), svg);
     return drawn
-      .replace(/<svg width="\d+" height="\d+"/, `<svg role="img" aria-label="${label}"`)
+      .replace(/<svg width="\d+" height="\d+"/, () => `<svg role="img" aria-label="${label}"`)
       .replace(/ xmlns:xlink="[^"]*" version="1.1" baseProfile="full"/, '')
       .replaceAll(' pointer-events="visible"', '')
       .replace(/\n/g, '');
@@ -74,6 +92,22 @@ export function axis({ name, type = 'value', ...rest }: AxisOptions, nameGap: nu
   };
 }
 
+/** Names of what is drawn, above the chart. */
+export function legend() {
+  return {
+    top: 4,
+    itemWidth: 16,
+    itemGap: 14,
+    textStyle: { color: INK.text, fontSize: 11 },
+    formatter: (name: string): string => cut(name, 28),
+  };
+}
+
+/** The end of a long name, which tells it from others best. */
+export function cut(name: string, most: number): string {
+  return name.length <= most ? name : `…${name.slice(1 - most)}`;
+}
+
 /** A range that is wider than this by its ratio is shown on a logarithmic axis. */
 const WIDE = 20;
 
@@ -82,13 +116,29 @@ export function span(values: readonly number[]): Pick<AxisOptions, 'type' | 'min
   const [low, high] = [least(values), greatest(values)];
   if (!(low > 0) || high / low <= WIDE) {
     const room = Math.max((high - low) * 0.08, high * 0.02);
-    return { type: 'value', min: neat(Math.max(0, low - room)), max: neat(high + room) };
+    const step = powerBelow(high - low + 2 * room) / 2;
+    return {
+      type: 'value',
+      min: neat(Math.floor(Math.max(0, low - room) / step) * step),
+      max: neat(Math.ceil((high + room) / step) * step),
+    };
   }
-  return { type: 'log', min: neat(low / 1.3), max: neat(high * 1.3) };
+  const [lowStep, highStep] = [powerBelow(low) / 10, powerBelow(high) / 10];
+  return {
+    type: 'log',
+    min: neat(Math.floor(low / 1.3 / lowStep) * lowStep),
+    max: neat(Math.ceil((high * 1.3) / highStep) * highStep),
+  };
 }
 
+/** The power of ten at or below a positive value. */
+function powerBelow(value: number): number {
+  return 10 ** Math.floor(Math.log10(value));
+}
+
+/** Without the digits that binary fractions add. */
 function neat(value: number): number {
-  return Number(value.toPrecision(2));
+  return Number(value.toPrecision(9));
 }
 
 /** `12k`, `1.5M`, `0.2` */
@@ -107,6 +157,9 @@ export function levelColour(nth: number, count: number): string {
 
 /** Colours of runs that are drawn beside each other. */
 export const RUN_COLOURS = ['#3b7dd8', '#d9822b', '#3a9d5d', '#b4509c', '#8a7f2c', '#5c6bc0'] as const;
+
+/** Signs of runs that are drawn beside each other; with the colours they tell twelve apart. */
+export const SYMBOLS = ['circle', 'triangle', 'rect', 'diamond'] as const;
 
 function hex(hue: number, saturation: number, lightness: number): string {
   const span = saturation * Math.min(lightness, 1 - lightness);

@@ -2,7 +2,7 @@ import type { HistogramName, LevelReport, Report } from '../../core/report.ts';
 import { rebin } from '../histogram-bins.ts';
 import { decodeCells, middle } from '../histogram-cells.ts';
 import { levelsRun, loadName, shapeName, showsTokenItl } from '../level-names.ts';
-import { axis, drawChart, INK, levelColour, RUN_COLOURS, short, span } from './charts.ts';
+import { axis, drawChart, INK, legend, levelColour, RUN_COLOURS, span } from './charts.ts';
 import { figureOf } from './markup.ts';
 
 const SIZE = { width: 560, height: 340 };
@@ -11,6 +11,8 @@ const GRID = { left: 56, right: 24, top: 46, bottom: 52 };
 const CURVE_POINTS = 80;
 /** A legend of more lines hides the chart. */
 const LEGEND_LINES = 10;
+/** The lowest part of a curve may lie left of the axis. */
+const LEFT_OUT = 0.02;
 /** Stored units per ms. */
 const PER_MS = 1_000;
 
@@ -49,13 +51,8 @@ function ecdfChart(levels: readonly LevelReport[], name: HistogramName, title: s
   const svg = drawChart(
     {
       grid: GRID,
-      ...(curves.length > LEGEND_LINES
-        ? {}
-        : { legend: { top: 4, itemWidth: 14, textStyle: { color: INK.text, fontSize: 11 } } }),
-      xAxis: axis(
-        { name: `${title}, ms`, ...span(curves.flatMap(({ data }) => data.map(([ms]) => ms))) },
-        32,
-      ),
+      ...(curves.length > LEGEND_LINES ? {} : { legend: legend() }),
+      xAxis: axis({ name: `${title}, ms`, ...span(curves.flatMap(({ data }) => shownOf(data))) }, 32),
       yAxis: axis({ name: 'share', max: 1 }, 38),
       series: curves.map(({ level, colour, data }) => ({
         type: 'line',
@@ -72,8 +69,13 @@ function ecdfChart(levels: readonly LevelReport[], name: HistogramName, title: s
   );
   return figureOf(
     svg,
-    `${title}: share of ${name.startsWith('tokenItl') || name === 'itlMs' ? 'gaps' : 'requests'} that took at most so long, a curve per level.`,
+    `${title}: share of ${isPooled(name) ? 'gaps' : 'requests'} that took at most so long, a curve per level${curves.length > LEGEND_LINES ? ', from the first (blue) to the last (red)' : ''}.`,
   );
+}
+
+/** Values that the axis shows: two chunks of one read would stretch it to nothing else. */
+function shownOf(data: readonly (readonly [number, number])[]): number[] {
+  return data.flatMap(([ms, share]) => (share >= LEFT_OUT ? [ms] : []));
 }
 
 /** Points of the empirical distribution, in ms; zeros stand at the least that a logarithmic axis shows. */
@@ -103,40 +105,47 @@ function ecdf(histogram: string): [number, number][] {
     .map((at) => points[at]!);
 }
 
-/** The histograms of one level in a row. */
+const HISTOGRAM_SIZE = { width: 280, height: 190 };
+
+/** The histograms of one level, each a chart of its own. */
 export function levelHistograms(report: Report, level: LevelReport): string {
-  const shown = distributionsOf(report)
-    .map(({ name, title }) => ({ title, bins: rebin(decodeCells(level.histograms[name])) }))
-    .filter(({ bins }) => bins.length > 0);
-  if (shown.length === 0) return '';
-  const width = 1_120;
-  const each = width / shown.length;
-  const svg = drawChart(
-    {
-      title: shown.map(({ title }, nth) => ({
-        text: `${title}, ms`,
-        left: nth * each + 40,
-        top: 0,
-        textStyle: { fontSize: 12, color: INK.text, fontWeight: 'normal' },
-      })),
-      grid: shown.map((_, nth) => ({ left: nth * each + 44, width: each - 70, top: 26, bottom: 46 })),
-      xAxis: shown.map(({ bins }, nth) => ({
-        ...axis({ name: '', type: 'category', data: bins.map(({ from }) => short(from / PER_MS)) }, 0),
-        gridIndex: nth,
-        axisLabel: { color: INK.dim, fontSize: 10, hideOverlap: true, rotate: 40 },
-      })),
-      yAxis: shown.map((_, nth) => ({ ...axis({ name: '' }, 0), gridIndex: nth, splitNumber: 3 })),
-      series: shown.map(({ bins }, nth) => ({
-        type: 'bar',
-        xAxisIndex: nth,
-        yAxisIndex: nth,
-        barCategoryGap: '6%',
-        itemStyle: { color: RUN_COLOURS[0] },
-        data: bins.map(({ count }) => count),
-      })),
-    },
-    { width, height: 190 },
-    `histograms of ${loadName(level)}`,
-  );
-  return figureOf(svg, 'Bars are named by their lower bound.');
+  const figures = distributionsOf(report).flatMap(({ name, title }) => {
+    const bins = rebin(decodeCells(level.histograms[name]));
+    if (bins.length === 0) return [];
+    const svg = drawChart(
+      {
+        grid: { left: 44, right: 10, top: 12, bottom: 38 },
+        xAxis: {
+          ...axis({ name: '', type: 'category', data: distinct(bins.map(({ from }) => from / PER_MS)) }, 0),
+          axisLabel: { color: INK.dim, fontSize: 10, hideOverlap: true, rotate: 40 },
+        },
+        yAxis: { ...axis({ name: '' }, 0), splitNumber: 3, minInterval: 1 },
+        series: [
+          {
+            type: 'bar',
+            barCategoryGap: '6%',
+            itemStyle: { color: RUN_COLOURS[0] },
+            data: bins.map(({ count }) => count),
+          },
+        ],
+      },
+      HISTOGRAM_SIZE,
+      `${title}, histogram`,
+    );
+    return figureOf(svg, `${title}, ms: ${isPooled(name) ? 'gaps' : 'requests'} from each lower bound on.`);
+  });
+  return figures.length === 0 ? '' : `<div class="charts small">${figures.join('')}</div>`;
+}
+
+/** Numbers with as many digits as tell neighbours apart, three at least. */
+function distinct(values: readonly number[]): string[] {
+  const told = (digits: number): string[] => values.map((value) => String(Number(value.toPrecision(digits))));
+  let digits = 3;
+  while (digits < 7 && new Set(told(digits)).size < values.length) digits++;
+  return told(digits);
+}
+
+/** Whether a distribution is of gaps between chunks, not of requests. */
+function isPooled(name: HistogramName): boolean {
+  return name === 'itlMs' || name === 'tokenItlMs';
 }

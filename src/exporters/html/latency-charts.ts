@@ -1,22 +1,20 @@
 import type { LevelReport, Report } from '../../core/report.ts';
 import { levelsRun, loadCell, loadHead, loadName, shapeName } from '../level-names.ts';
-import { axis, drawChart, INK, RUN_COLOURS, span } from './charts.ts';
+import { axis, drawChart, INK, legend, RUN_COLOURS, span } from './charts.ts';
 import { escapeHtml, figureOf } from './markup.ts';
+import { type HtmlSide, levelsOf, markOf, meanOf } from './sides.ts';
 
 const SIZE = { width: 560, height: 360 };
 const GRID = { left: 66, right: 28, top: 36, bottom: 52 };
 
-/** Runs that are drawn in one colour. */
-interface Side {
-  readonly name: string;
-  readonly reports: readonly Report[];
-}
-
-/** A level as a point of two numbers. */
+/** A level as a point of two numbers, each the geometric mean of the runs. */
 interface Point {
   readonly x: number;
   readonly y: number;
-  readonly level: LevelReport;
+  /** Above the point. */
+  readonly label: string;
+  /** Those of the single runs, where there are several. */
+  readonly runs: readonly (readonly [number, number])[];
 }
 
 interface Trade {
@@ -30,7 +28,7 @@ interface Trade {
 }
 
 /** What is bought with throughput: latencies, and the speed that one user sees. */
-export function tradeCharts(sides: readonly Side[]): string {
+export function tradeCharts(sides: readonly HtmlSide[]): string {
   const gpus = sides.every(({ reports }) => reports.every(({ spec }) => spec.gpus !== null));
   const perGpu = gpus ? 'output tok/s per GPU' : 'output tok/s';
   const trades: Trade[] = [
@@ -62,8 +60,8 @@ export function tradeCharts(sides: readonly Side[]): string {
   return trades.map((trade) => tradeChart(trade, sides)).join('');
 }
 
-function tradeChart(trade: Trade, named: readonly Side[]): string {
-  const sides = named.map(({ reports }) => reports.flatMap((report) => pointsOf(report, trade)));
+function tradeChart(trade: Trade, named: readonly HtmlSide[]): string {
+  const sides = named.map((side) => pointsOf(side, trade));
   const names = named.map(({ name }) => name);
   if (sides.every((points) => points.length === 0)) return '';
   const front = sides.map((points) => paretoFront(points, trade.better));
@@ -71,18 +69,26 @@ function tradeChart(trade: Trade, named: readonly Side[]): string {
   const svg = drawChart(
     {
       grid: GRID,
-      ...(named.length > 1 ? { legend: { top: 4, textStyle: { color: INK.text }, data: [...names] } } : {}),
+      ...(named.length > 1 ? { legend: { ...legend(), data: [...names] } } : {}),
       xAxis: axis(
         {
           name: trade.unit === '' ? trade.name : `${trade.name}, ${trade.unit}`,
-          ...span(sides.flat().map(({ x }) => x)),
+          ...span(sides.flat().flatMap(({ x, runs }) => [x, ...runs.map(([across]) => across)])),
         },
         32,
       ),
       yAxis: axis({ name: trade.yName }, 48),
       series: sides.flatMap((points, nth) => {
-        const colour = RUN_COLOURS[nth % RUN_COLOURS.length]!;
+        const { colour, symbol } = markOf(nth);
         return [
+          {
+            type: 'scatter',
+            silent: true,
+            symbol,
+            symbolSize: 5,
+            itemStyle: { color: colour, opacity: 0.4 },
+            data: points.flatMap(({ runs }) => runs),
+          },
           {
             type: 'line',
             silent: true,
@@ -93,6 +99,7 @@ function tradeChart(trade: Trade, named: readonly Side[]): string {
           {
             type: 'scatter',
             name: names[nth],
+            symbol,
             symbolSize: 9,
             itemStyle: { color: colour },
             label: {
@@ -100,7 +107,7 @@ function tradeChart(trade: Trade, named: readonly Side[]): string {
               position: 'top',
               color: INK.dim,
               fontSize: 11,
-              formatter: ({ dataIndex }: { dataIndex: number }) => loadCell(points[dataIndex]!.level),
+              formatter: ({ dataIndex }: { dataIndex: number }) => points[dataIndex]!.label,
             },
             labelLayout: { hideOverlap: true },
             data: points.map(({ x, y }) => [x, y]),
@@ -114,14 +121,16 @@ function tradeChart(trade: Trade, named: readonly Side[]): string {
   const toward = trade.better === 'smaller' ? 'up and left' : 'up and right';
   return figureOf(
     svg,
-    `${escapeHtml(title)}. Better is ${toward}; the line is the Pareto front, each point a level with its ${loadHead(sides.flat().map(({ level }) => level)).word}.`,
+    `${escapeHtml(title)}. Better is ${toward}; the line is the Pareto front${named.length > 1 ? ' of a side' : ''}, each point a level with its ${loadHead(named.flatMap(({ reports }) => reports.flatMap(levelsRun))).word}${sides.flat().some(({ runs }) => runs.length > 0) ? ', the mean of its runs, which are the faint ones' : ''}.`,
   );
 }
 
-function pointsOf(report: Report, { x, y }: Trade): Point[] {
-  return levelsRun(report).flatMap((level) => {
-    const [across, up] = [x(level), y(level)];
-    return across === null || up === null || across <= 0 ? [] : [{ x: across, y: up, level }];
+function pointsOf(side: HtmlSide, { x, y }: Trade): Point[] {
+  return levelsOf(side).flatMap(({ runs }) => {
+    const [across, up] = [meanOf(runs, x), meanOf(runs, y)];
+    if (across === null || up === null || across <= 0) return [];
+    const single = runs.length > 1 ? runs.map((level) => [x(level)!, y(level)!] as const) : [];
+    return [{ x: across, y: up, label: loadCell(runs[0]!), runs: single }];
   });
 }
 
@@ -155,7 +164,7 @@ export function phasesChart(report: Report): string {
   const svg = drawChart(
     {
       grid: { ...GRID, left: 130 },
-      legend: { top: 4, textStyle: { color: INK.text } },
+      legend: legend(),
       xAxis: axis({ name: 'ms, mean' }, 30),
       yAxis: { ...axis({ name: '', type: 'category', data: names }, 0), inverse: true },
       series: [
@@ -171,7 +180,7 @@ export function phasesChart(report: Report): string {
         ),
       ],
     },
-    { width: 1_160, height: 100 + 24 * levels.length },
+    { width: SIZE.width, height: 100 + 24 * levels.length },
     'prefill against decode time',
   );
   return figureOf(

@@ -19,18 +19,23 @@ export interface HtmlColumn {
   readonly cells: readonly string[];
   /** Words, not numbers. */
   readonly left?: boolean;
+  /** Sentences, which are broken into lines. */
+  readonly text?: boolean;
 }
 
-/** A table that scrolls by itself where it is too wide. */
+/** A table that scrolls by itself where it is too wide; its caption does not. */
 export function table(columns: readonly HtmlColumn[], caption = ''): string {
-  const attribute = ({ left }: HtmlColumn): string => (left ? ' class="left"' : '');
+  const attribute = ({ left = false, text = false }: HtmlColumn): string => {
+    const classes = [...(left ? ['left'] : []), ...(text ? ['text'] : [])].join(' ');
+    return classes === '' ? '' : ` class="${classes}"`;
+  };
   const head = columns.map((column) => `<th${attribute(column)}>${column.head}</th>`).join('');
   const rows = (columns[0]?.cells ?? []).map(
     (_, row) =>
       `<tr>${columns.map((column) => `<td${attribute(column)}>${column.cells[row]!}</td>`).join('')}</tr>`,
   );
-  const title = caption === '' ? '' : `<caption>${caption}</caption>`;
-  return `<div class="scroll"><table>${title}<thead><tr>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
+  const title = caption === '' ? '' : `<p class="lead">${caption}</p>`;
+  return `${title}<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
 }
 
 /** Names and their values, a line each. */

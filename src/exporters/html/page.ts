@@ -1,22 +1,13 @@
-import type { Change, Comparison } from '../../core/compare.ts';
-import { geometricMean, greatest, sum } from '../../core/distribution.ts';
+import { greatest, sum } from '../../core/distribution.ts';
 import type { Report } from '../../core/report.ts';
-import {
-  boundsText,
-  differenceTexts,
-  levelName,
-  runs,
-  scopeName,
-  signed,
-  variableText,
-} from '../change-words.ts';
+import { levelName } from '../change-words.ts';
 import { figure, grouped, percent } from '../figures.ts';
 import { levelsRun } from '../level-names.ts';
-import { runNotes } from '../notes.ts';
 import { ecdfCharts, levelHistograms } from './distribution-charts.ts';
+import { pageOf } from './document.ts';
 import { phasesChart, tradeCharts } from './latency-charts.ts';
-import { escapeHtml, facts, section, table } from './markup.ts';
-import { STYLE } from './style.ts';
+import { escapeHtml, facts, section } from './markup.ts';
+import { notesOf } from './notes-list.ts';
 import { failuresTable, lengthsTable, levelsTable, provenanceTable, validityTable } from './tables.ts';
 import { timelineChart } from './timeline-chart.ts';
 
@@ -54,94 +45,6 @@ export function renderHtml(report: Report): string {
   return pageOf(`${report.name}: ${report.target.model}`, headOf(report), parts);
 }
 
-/** A side of a comparison and its runs. */
-export interface HtmlSide {
-  readonly name: string;
-  readonly reports: readonly Report[];
-}
-
-/** Two sides beside each other, with what changed between them and the bounds of it. */
-export function renderHtmlComparison(sides: readonly HtmlSide[], comparison: Comparison): string {
-  const parts = [
-    section(
-      'changes',
-      'What changed',
-      changesTable(comparison.changes.filter(({ level }) => level === null)),
-    ),
-    section('trade', 'Throughput against latency', `<div class="charts">${tradeCharts(sides)}</div>`),
-    section(
-      'levels',
-      'Level by level',
-      changesTable(comparison.changes.filter(({ level }) => level !== null)),
-    ),
-    section('differs', 'What differs', differencesOf(comparison)),
-    ...sides.map(({ name, reports }, nth) =>
-      section(
-        `side-${nth}`,
-        escapeHtml(name),
-        reports
-          .map(
-            (report) =>
-              `<details><summary>${escapeHtml(`${report.name}, ${report.origin.utc}`)}</summary>${levelsTable(report)}${notesOf(report)}</details>`,
-          )
-          .join(''),
-      ),
-    ),
-  ];
-  const title = sides.map(({ name }) => name).join(' → ');
-  const { base, cand } = comparison.repeats;
-  const lead = `<p class="dim">${escapeHtml(`baseline of ${runs(base)}, candidate of ${runs(cand)}, margin ${percent(comparison.marginRatio)}`)}</p>`;
-  return pageOf(title, `<h1>${escapeHtml(title)}</h1>${lead}`, parts);
-}
-
-const VERDICT_CLASSES = { better: 'good', worse: 'bad', same: '', 'cannot tell': 'dim' } as const;
-
-function changesTable(changes: readonly Change[]): string {
-  const mean = (values: readonly number[]): string =>
-    values.length === 0 ? '–' : figure(geometricMean(values));
-  const reasons = changes.map(({ reason }) => escapeHtml(reason ?? ''));
-  return table([
-    { head: 'level', cells: changes.map((change) => escapeHtml(scopeName(change))), left: true },
-    { head: 'metric', cells: changes.map(({ metric }) => escapeHtml(metric)), left: true },
-    { head: 'baseline', cells: changes.map(({ base }) => mean(base)) },
-    { head: 'candidate', cells: changes.map(({ cand }) => mean(cand)) },
-    { head: 'change', cells: changes.map(({ changeRatio }) => signed(changeRatio)) },
-    { head: '95 % bounds', cells: changes.map(boundsText) },
-    {
-      head: 'verdict',
-      cells: changes.map(({ verdict }) => `<span class="${VERDICT_CLASSES[verdict]}">${verdict}</span>`),
-      left: true,
-    },
-    ...(reasons.every((reason) => reason === '') ? [] : [{ head: 'why', cells: reasons, left: true }]),
-  ]);
-}
-
-function differencesOf(comparison: Comparison): string {
-  const items = [...comparison.overruled.map((what) => `not alike: ${what}`), ...differenceTexts(comparison)];
-  const list = items.map((text) => `<li>${escapeHtml(text)}</li>`).join('');
-  return `<p>Single-variable comparison: ${escapeHtml(variableText(comparison))}</p><ul class="notes">${list}</ul>`;
-}
-
-function pageOf(title: string, head: string, parts: readonly string[]): string {
-  const shown = parts.filter((part) => part !== '');
-  const links = shown.map((part) => {
-    const [, id, name] = /^<section id="([^"]+)"><h2>(.*?)<\/h2>/.exec(part)!;
-    return `<a href="#${id}">${name}</a>`;
-  });
-  return [
-    '<!doctype html>',
-    '<html lang="en"><head><meta charset="utf-8">',
-    '<meta name="viewport" content="width=device-width,initial-scale=1">',
-    '<link rel="icon" href="data:,">',
-    `<title>${escapeHtml(title)}</title>`,
-    `<style>${STYLE}</style></head><body>`,
-    `<header>${head}<nav>${links.join('')}</nav></header>`,
-    `<main>${shown.join('\n')}</main>`,
-    '</body></html>',
-    '',
-  ].join('\n');
-}
-
 function headOf(report: Report): string {
   const { target, origin, status, statusDetail, tags } = report;
   const levels = levelsRun(report);
@@ -168,14 +71,4 @@ function headOf(report: Report): string {
     card(`${grouped(valid)} / ${grouped(levels.length)}`, 'levels valid'),
     '</div>',
   ].join('');
-}
-
-function notesOf(report: Report): string {
-  const notes = runNotes(report);
-  if (notes.length === 0) return '';
-  const items = notes.map(
-    ({ topic, text, loud }) =>
-      `<li${loud ? ' class="warn"' : ''}><b>${escapeHtml(topic)}</b> ${escapeHtml(text)}</li>`,
-  );
-  return `<ul class="notes">${items.join('')}</ul>`;
 }

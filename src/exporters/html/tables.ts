@@ -1,6 +1,7 @@
 import type { LevelReport, Report } from '../../core/report.ts';
+import { levelName } from '../change-words.ts';
 import { figure, grouped, percent } from '../figures.ts';
-import { isOpen, levelsRun, loadCell, loadHead, shapeName } from '../level-names.ts';
+import { isOpen, levelsRun } from '../level-names.ts';
 import { escapeHtml, facts, type HtmlColumn, table } from './markup.ts';
 
 const NOTHING = '–';
@@ -18,6 +19,10 @@ function column(
   return { head, cells: levels.map(cell), left };
 }
 
+function levelCell(level: LevelReport): string {
+  return escapeHtml(levelName(level));
+}
+
 const VERDICTS = { valid: 'good', suspect: 'warn', 'client-bound': 'bad' } as const;
 
 /** The numbers of each level. */
@@ -28,27 +33,26 @@ export function levelsTable(report: Report): string {
   const thin = (name: 'p99', level: LevelReport): string => (level.ttftMs.thin.includes(name) ? '~' : '');
   return table(
     [
-      of('shape', (level) => shapeName(level), true),
-      of(loadHead(levels).head, loadCell),
+      of('level', levelCell, true),
       of('good/sent', ({ requests }) => `${grouped(requests.good)}/${grouped(requests.sent)}`),
       of('TTFT p50', ({ ttftMs }) => number(ttftMs.p50)),
-      of('p99', (level) => `${thin('p99', level)}${number(level.ttftMs.p99)}`),
+      of('TTFT p99', (level) => `${thin('p99', level)}${number(level.ttftMs.p99)}`),
       ...(isOpen(levels)
         ? [
             of('TTFT from due p50', ({ open }) => number(open?.ttftFromDueMs.p50)),
-            of('p99', ({ open }) => number(open?.ttftFromDueMs.p99)),
+            of('TTFT from due p99', ({ open }) => number(open?.ttftFromDueMs.p99)),
             of('in flight at most', ({ open }) => (open === undefined ? NOTHING : grouped(open.maxInFlight))),
             of('held', ({ open }) => (open === undefined ? NOTHING : marked(open.held.count))),
           ]
         : []),
       of('token ITL p50', ({ tokenItlMs }) => number(tokenItlMs.p50)),
-      of('p99', ({ tokenItlMs }) => number(tokenItlMs.p99)),
+      of('token ITL p99', ({ tokenItlMs }) => number(tokenItlMs.p99)),
       of('TPOT p50', ({ tpotMs }) => number(tpotMs.p50)),
       of('E2E p50', ({ e2eMs }) => number(e2eMs.p50)),
-      of('p99', (level) => `${thin('p99', level)}${number(level.e2eMs.p99)}`),
+      of('E2E p99', (level) => `${thin('p99', level)}${number(level.e2eMs.p99)}`),
       of('output tok/s', ({ outputTokensPerS }) => number(outputTokensPerS)),
-      of('per GPU', ({ outputTokensPerSPerGpu }) => number(outputTokensPerSPerGpu)),
-      of('per user', ({ tokensPerSPerUser }) => number(tokensPerSPerUser.p50)),
+      of('tok/s per GPU', ({ outputTokensPerSPerGpu }) => number(outputTokensPerSPerGpu)),
+      of('tok/s per user p50', ({ tokensPerSPerUser }) => number(tokensPerSPerUser.p50)),
       ...(levels.some(({ goodput }) => goodput !== undefined)
         ? [
             of('goodput req/s', ({ goodput }) => number(goodput?.requestsPerS)),
@@ -57,14 +61,17 @@ export function levelsTable(report: Report): string {
             ),
           ]
         : []),
-      of(
-        'valid',
-        ({ status, statusReason, validity }) =>
-          status === 'complete'
-            ? `<span class="${VERDICTS[validity.verdict]}">${validity.verdict}</span>`
-            : `<span class="bad">${status}</span>${statusReason ? ` ${escapeHtml(statusReason)}` : ''}`,
-        true,
-      ),
+      {
+        ...of(
+          'valid',
+          ({ status, statusReason, validity }) =>
+            status === 'complete'
+              ? `<span class="${VERDICTS[validity.verdict]}">${validity.verdict}</span>`
+              : `<span class="bad">${status}</span>${statusReason ? ` ${escapeHtml(statusReason)}` : ''}`,
+          true,
+        ),
+        text: true,
+      },
     ],
     'Times in ms. ~ marks a p99 on fewer than 662 requests: take it as rough.',
   );
@@ -92,11 +99,7 @@ export function lengthsTable(report: Report): string {
       of('unknown', (level) => marked(level[proof].unknown)),
     ];
   });
-  return table([
-    column('shape', levels, shapeName, true),
-    column(loadHead(levels).head, levels, loadCell),
-    ...sides,
-  ]);
+  return table([column('level', levels, levelCell, true), ...sides]);
 }
 
 function marked(count: number): string {
@@ -115,14 +118,14 @@ export function failuresTable(report: Report): string {
     left,
   });
   return table([
-    of(loadHead(report.levels).head, ({ level }) => loadCell(level), false),
+    of('level', ({ level }) => levelCell(level)),
     of('class', ({ name }) => name),
     of(
       'count',
       ({ level, count }) =>
         `${grouped(count)} of ${grouped(level.requests.sent)} (${percent(count / level.requests.sent)})`,
     ),
-    of('first message', ({ first }) => escapeHtml(first)),
+    { ...of('first message', ({ first }) => escapeHtml(first)), text: true },
   ]);
 }
 
@@ -133,8 +136,7 @@ export function validityTable(report: Report): string {
   const of = (head: string, cell: (level: LevelReport) => string, left = false): HtmlColumn =>
     column(head, levels, cell, left);
   return table([
-    of('shape', shapeName, true),
-    of(loadHead(levels).head, loadCell),
+    of('level', levelCell, true),
     of(
       'verdict',
       ({ validity }) => `<span class="${VERDICTS[validity.verdict]}">${validity.verdict}</span>`,
@@ -144,7 +146,7 @@ export function validityTable(report: Report): string {
     of('sends late p99, ms', ({ audit }) => number(audit?.sendLagMs.p99)),
     of('loop busy', ({ audit }) => (audit === null ? NOTHING : percent(audit.eventLoopUtilizationRatio))),
     of('CPU', ({ audit }) => (audit === null ? NOTHING : percent(audit.cpuRatio))),
-    of('why', ({ validity }) => escapeHtml(validity.reasons.join('; ')) || NOTHING, true),
+    { ...of('why', ({ validity }) => escapeHtml(validity.reasons.join('; ')) || NOTHING, true), text: true },
   ]);
 }
 

@@ -1,6 +1,8 @@
+import { sum } from '../../core/distribution.ts';
 import type { LevelReport } from '../../core/report.ts';
+import { levelName } from '../change-words.ts';
 import { loadName } from '../level-names.ts';
-import { axis, drawChart, INK, RUN_COLOURS } from './charts.ts';
+import { axis, drawChart, INK, legend, RUN_COLOURS } from './charts.ts';
 import { escapeHtml, figureOf } from './markup.ts';
 
 const [TOKENS, IN_FLIGHT] = RUN_COLOURS;
@@ -11,40 +13,51 @@ export function timelineChart(level: LevelReport): string {
   const { outputTokens, inFlight = [], failures = [] } = level.timeline;
   const { durationS, startedAtMs, steady } = level;
   if (durationS === null || startedAtMs === null || outputTokens.length === 0) return '';
-  const at = (nth: number): number => Math.min(nth + 0.5, durationS);
-  // The last bucket may be shorter than a second.
-  const lengthOf = (nth: number): number => Math.max(1e-3, Math.min(1, durationS - nth));
+  const seconds = cellsOf(outputTokens.length, durationS);
+  const rates = seconds.map(
+    ({ from, to, buckets }) => sum(buckets.map((at) => outputTokens[at]!)) / (to - from),
+  );
+  const loads = seconds.map(({ from, to, buckets }) => {
+    const held = buckets.map((at) => (inFlight[at] ?? 0) * (Math.min(at + 1, durationS) - at));
+    return sum(held) / (to - from);
+  });
   const failed = failures.some((count) => count > 0);
   const steadyS =
     'fromAtMs' in steady
       ? ([steady.fromAtMs - startedAtMs, steady.toAtMs - startedAtMs] as const).map((ms) => ms / 1_000)
       : null;
-  const line = (name: string, colour: string, yAxisIndex: number, data: (readonly [number, number])[]) => ({
+  const line = (name: string, colour: string, yAxisIndex: number, values: readonly number[]) => ({
     type: 'line',
     name,
     yAxisIndex,
     symbol: 'none',
+    step: 'start',
     lineStyle: { color: colour, width: 1.8 },
     itemStyle: { color: colour },
-    data,
+    // Each value lasts from the beginning of its second to the end of it.
+    data: [[0, values[0]!], ...values.map((value, nth) => [seconds[nth]!.to, value])],
   });
   const svg = drawChart(
     {
       grid: { left: 64, right: 56, top: 36, bottom: 46 },
-      legend: { top: 2, textStyle: { color: INK.text } },
-      xAxis: axis({ name: 's since the first send', max: Number(durationS.toPrecision(4)) }, 28),
+      legend: legend(),
+      // Bars would widen it beyond the first send.
+      xAxis: {
+        ...axis({ name: 's since the first send', min: 0, max: Number(durationS.toPrecision(4)) }, 28),
+        containShape: false,
+      },
       yAxis: [
         axis({ name: 'output tok/s', min: 0 }, 46),
-        { ...axis({ name: 'requests', min: 0 }, 36), splitLine: { show: false }, position: 'right' },
+        {
+          ...axis({ name: 'requests', min: 0 }, 36),
+          splitLine: { show: false },
+          position: 'right',
+          minInterval: 1,
+        },
       ],
       series: [
         {
-          ...line(
-            'output tok/s',
-            TOKENS,
-            0,
-            outputTokens.map((count, nth) => [at(nth), count / lengthOf(nth)]),
-          ),
+          ...line('output tok/s', TOKENS, 0, rates),
           areaStyle: { color: TOKENS, opacity: 0.15 },
           ...(steadyS === null
             ? {}
@@ -56,12 +69,7 @@ export function timelineChart(level: LevelReport): string {
                 },
               }),
         },
-        line(
-          'in flight',
-          IN_FLIGHT,
-          1,
-          inFlight.map((count, nth) => [at(nth), count]),
-        ),
+        ...(inFlight.length === 0 ? [] : [line('in flight', IN_FLIGHT, 1, loads)]),
         ...(failed
           ? [
               {
@@ -70,7 +78,7 @@ export function timelineChart(level: LevelReport): string {
                 yAxisIndex: 1,
                 barMaxWidth: 6,
                 itemStyle: { color: FAILED },
-                data: failures.map((count, nth) => [at(nth), count]),
+                data: failures.map((count, nth) => [Math.min(nth + 0.5, durationS), count]),
               },
             ]
           : []),
@@ -81,5 +89,24 @@ export function timelineChart(level: LevelReport): string {
   );
   const shaded =
     steadyS === null ? `no steady window: ${escapeHtml(steady.reason ?? '')}` : 'shaded: the steady window';
-  return figureOf(svg, `${loadName(level)}; ${shaded}.`);
+  return figureOf(svg, `${escapeHtml(levelName(level))}; ${shaded}.`);
+}
+
+/** A time of the level, in s since its first send, and the buckets in it. */
+interface Cell {
+  readonly from: number;
+  readonly to: number;
+  readonly buckets: readonly number[];
+}
+
+/** Each bucket of a second; a last one of less than half a second goes with the one before it: its rate would be noise. */
+function cellsOf(count: number, durationS: number): Cell[] {
+  const cells = Array.from({ length: count }, (_, nth) => ({
+    from: nth,
+    to: Math.max(nth + 1e-3, Math.min(nth + 1, durationS)),
+    buckets: [nth],
+  }));
+  const [before, last] = [cells.at(-2), cells.at(-1)];
+  if (before === undefined || last === undefined || last.to - last.from >= 0.5) return cells;
+  return [...cells.slice(0, -2), { ...before, to: last.to, buckets: [...before.buckets, ...last.buckets] }];
 }
