@@ -40,8 +40,11 @@ export function changesChart(compared: ManyComparison): string {
       },
       series: [
         {
+          // Nothing to be seen: the axis shows the whole margin.
           type: 'line',
-          data: [],
+          symbol: 'none',
+          lineStyle: { opacity: 0 },
+          data: [-150, 150].map((percents) => [percents * marginRatio, 0]),
           markArea: {
             silent: true,
             itemStyle: { color: INK.shade, opacity: 0.16 },

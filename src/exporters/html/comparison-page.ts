@@ -80,7 +80,7 @@ function latenciesOf(reports: readonly Report[]): Latency[] {
 }
 
 function reasonsOf(compared: ManyComparison, isMeant: (change: Change) => boolean): string[] {
-  return reasonTexts(compared, isMeant).map((reason) => `cannot tell ${reason}`);
+  return reasonTexts(compared, isMeant).map((reason) => `cannot tell: ${reason}`);
 }
 
 /** Why changes of single levels have no bounds. */

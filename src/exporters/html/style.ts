@@ -16,7 +16,7 @@ figure svg{display:block;width:100%;height:auto}figcaption{font-size:13px;paddin
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13.5px}
 th,td{padding:3px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}th{font-weight:600}
 th.left,td.left{text-align:left}td{vertical-align:top}.facts td,td.text{white-space:normal;overflow-wrap:anywhere}td.text{min-width:120px}
-.side{display:inline-block;max-width:220px;white-space:normal;overflow-wrap:anywhere;vertical-align:top}
+.side{display:inline-block;width:max-content;max-width:220px;white-space:normal;overflow-wrap:anywhere;vertical-align:top}
 .swatch{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
 .bad{color:var(--bad)}.warn{color:var(--warn)}.good{color:var(--good)}
 ul.notes{padding-left:18px;margin:6px 0}details{margin:8px 0}summary{cursor:pointer}
