@@ -96,7 +96,8 @@ export class LocalRunner implements LevelRunner {
       model: identified.model,
       fields: canary.fields,
       templateShare: spec.prompts.islCounts === 'content' ? (facts.template.tokens ?? 0) : 0,
-      keepText: this.#job.hooks?.keepText ?? false,
+      // What goes back to the server in the next turn.
+      keepText: (this.#job.hooks?.keepText ?? false) || spec.prompts.turns !== undefined,
       onTokens: (tokens) => progress.tokens(tokens),
     });
   }

@@ -213,6 +213,7 @@ async function driveMeasured(
     {
       phase: 'measured',
       arrival,
+      ...(spec.prompts.turns === undefined ? {} : { turns: spec.prompts.turns }),
       count: point.requests ?? Number.POSITIVE_INFINITY,
       // An open loop sends all that was due in its time, however late.
       untilAtMs:
@@ -241,6 +242,13 @@ function driveHost(host: LevelHost, log: LevelLog, spare: number): DriveHost {
       if (spare > 0) host.client.spare(spare);
       return sent;
     },
+    follow: (before, { text }, next) => ({
+      content: host.client.follow(before.content, text!.bytes, next.content),
+      // Nobody here can count what the server made of the conversation so far.
+      isl: next.isl,
+      osl: next.osl,
+      promptTokens: null,
+    }),
     cancel: (which) => host.client.cancel('the level ended', which),
     name: () => host.ids.next(),
     finished: (ended) => log.add(ended),

@@ -3,7 +3,7 @@ import type { Arrival } from './arrival.ts';
 import type { Clock } from './clock.ts';
 import type { Phase } from './record.ts';
 import type { FinishedRequest, RequestPlan } from './record-builder.ts';
-import type { PointSpec, Prompt, PromptSource } from './spec.ts';
+import type { PointSpec, Prompt, PromptSource, TurnSpec } from './spec.ts';
 
 /** What the loop needs of the world. */
 export interface DriveHost {
@@ -15,6 +15,8 @@ export interface DriveHost {
   cancel(which: (plan: RequestPlan) => boolean): void;
   /** Number and name of the next request of the run. */
   name(): { readonly id: number; readonly requestId: string };
+  /** The next prompt of a conversation behind what was asked and answered before it; needed where phases have turns. */
+  follow?(before: Prompt, answer: FinishedRequest, next: Prompt): Prompt;
   /** Called once for each request sent, as it ends. */
   finished(request: FinishedRequest): void;
   /**
@@ -33,7 +35,9 @@ export interface DriveHost {
 export interface PhaseLoad {
   readonly phase: Phase;
   readonly arrival: Arrival;
-  /** Requests to send; Infinity when `untilAtMs` bounds the phase. */
+  /** Requests of a conversation, one after the other; left out where each request stands for itself. */
+  readonly turns?: Pick<TurnSpec, 'count' | 'thinkMs'>;
+  /** Requests to send, whole conversations; Infinity when `untilAtMs` bounds the phase. */
   readonly count: number;
   /** No request is sent at or after this instant; Infinity for none. */
   readonly untilAtMs: number;
@@ -54,12 +58,14 @@ export async function drive(
 ): Promise<void> {
   const { clock, prompts } = host;
   const { slots, offsetsMs } = load.arrival;
+  const { count: turns, thinkMs } = load.turns ?? { count: 1, thinkMs: 0 };
   const limit = pLimit(slots);
   const startAtMs = clock.now();
   // Instants at which slots came free, oldest first: when a request takes one over, it was due then.
   const freeAtMs: number[] = [];
   const tasks = new Set<Promise<void>>();
-  const sentOf: Record<Phase, number> = { warmup: 0, measured: 0, hold: 0 };
+  // Conversations that were begun; one that has no turns is a request.
+  const begun: Record<Phase, number> = { warmup: 0, measured: 0, hold: 0 };
   let open = 0;
   /** Hold requests go on although no request of the phase is left, until `drained` resolves. */
   let draining = false;
@@ -68,7 +74,7 @@ export async function drive(
   const holdEnd = new AbortController();
   signal.addEventListener('abort', () => holdEnd.abort(), { once: true });
 
-  const quotaLeft = (): boolean => sentOf[load.phase] < load.count && clock.now() < load.untilAtMs;
+  const quotaLeft = (): boolean => begun[load.phase] * turns < load.count && clock.now() < load.untilAtMs;
 
   const nextPhase = (): Phase | null => {
     if (signal.aborted) return null;
@@ -89,10 +95,10 @@ export async function drive(
     }
   };
 
-  /** When a request of the phase is due after all of its kind before it; null in a closed loop. */
+  /** When number `index` of its kind is due by the schedule; null in a closed loop. */
   const dueAt = (phase: Phase, index: number): number | null => {
     if (offsetsMs === null) return null;
-    const offsetMs = offsetsMs[phase === load.phase ? index : load.count + index];
+    const offsetMs = offsetsMs[phase === load.phase ? index : load.count / turns + index];
     return startAtMs + (offsetMs ?? Number.POSITIVE_INFINITY);
   };
 
@@ -103,34 +109,50 @@ export async function drive(
     const phase = nextPhase();
     if (phase === null) return;
     const ofLoad = phase === load.phase;
-    const index = sentOf[phase]++;
+    const index = begun[phase]++;
     if (ofLoad) open++;
     const scheduledAtMs = dueAt(phase, index);
+    const sleepSignal = ofLoad ? signal : holdEnd.signal;
     if (scheduledAtMs !== null) {
-      await clock.sleepUntil(scheduledAtMs, ofLoad ? signal : holdEnd.signal);
+      await clock.sleepUntil(scheduledAtMs, sleepSignal);
       submit();
       await host.turn?.();
-      if (signal.aborted || holdEnd.signal.aborted) {
-        if (ofLoad) open--;
-        return;
-      }
     }
-    const prompt = prompts.take(point.index, phase, index);
-    const plan: RequestPlan = {
-      ...host.name(),
-      point: point.index,
-      concurrency: point.concurrency,
-      phase,
-      dueAtMs: scheduledAtMs ?? freeAtMs.shift() ?? startAtMs,
-      ...(scheduledAtMs === null ? {} : { heldMs: wasFull ? Math.max(0, takenAtMs - scheduledAtMs) : 0 }),
-      isl: prompt.isl,
-      osl: prompt.osl,
-      promptTokens: prompt.promptTokens,
-    };
-    const finished = await host.send(plan, prompt);
-    if (offsetsMs === null) freeAtMs.push(finished.record.endAtMs);
+    let before: { readonly prompt: Prompt; readonly finished: FinishedRequest } | null = null;
+    let dueAtMs = scheduledAtMs ?? freeAtMs.shift() ?? startAtMs;
+    let endedAtMs = dueAtMs;
+    let heldMs = wasFull ? Math.max(0, takenAtMs - dueAtMs) : 0;
+    for (let turn = 0; turn < turns && !sleepSignal.aborted; turn++) {
+      if (before !== null) {
+        dueAtMs = endedAtMs + thinkMs;
+        heldMs = 0;
+        await clock.sleepUntil(dueAtMs, sleepSignal);
+        await host.turn?.();
+        if (sleepSignal.aborted || clock.now() >= load.untilAtMs) break;
+      }
+      const own = prompts.take(point.index, phase, index * turns + turn);
+      const prompt: Prompt = before === null ? own : host.follow!(before.prompt, before.finished, own);
+      const plan: RequestPlan = {
+        ...host.name(),
+        point: point.index,
+        concurrency: point.concurrency,
+        phase,
+        ...(turns === 1 ? {} : { conversation: index, turn: turn + 1 }),
+        dueAtMs,
+        ...(offsetsMs === null ? {} : { heldMs }),
+        isl: prompt.isl,
+        osl: prompt.osl,
+        promptTokens: prompt.promptTokens,
+      };
+      const finished = await host.send(plan, prompt);
+      endedAtMs = finished.record.endAtMs;
+      host.finished(finished);
+      // Nobody goes on with a conversation whose answer did not come.
+      if (finished.record.outcome !== 'good') break;
+      before = { prompt, finished };
+    }
+    if (offsetsMs === null) freeAtMs.push(endedAtMs);
     if (ofLoad) open--;
-    host.finished(finished);
     if (load.hold && open === 0 && (signal.aborted || !quotaLeft())) release();
   };
 

@@ -7,6 +7,9 @@ export interface RequestPlan {
   readonly concurrency: number;
   readonly phase: Phase;
   readonly requestId: string;
+  /** Number of the conversation in its phase, from 0, and of its turn, from 1; left out where each request stands for itself. */
+  readonly conversation?: number;
+  readonly turn?: number;
   readonly dueAtMs: number;
   /** Open loop: how long after it was due no slot was free for it. */
   readonly heldMs?: number;
@@ -139,6 +142,7 @@ export class RecordBuilder {
       concurrency: plan.concurrency,
       phase: plan.phase,
       requestId: plan.requestId,
+      ...(plan.turn === undefined ? {} : { conversation: plan.conversation!, turn: plan.turn }),
       responseId: this.responseId,
       outcome,
       detail: this.#failure?.detail ?? null,

@@ -45,6 +45,9 @@ export interface RequestRecord {
   readonly phase: Phase;
   /** The `x-request-id` that was sent. */
   readonly requestId: string;
+  /** Number of the conversation in its phase, from 0, and of its turn, from 1; left out where each request stands for itself. */
+  readonly conversation?: number;
+  readonly turn?: number;
   /** The `id` of the completion, as the server named it. */
   readonly responseId: string | null;
   readonly outcome: Outcome;

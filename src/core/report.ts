@@ -42,6 +42,19 @@ export interface LengthProof {
   readonly unknown: number;
 }
 
+/** One turn of all conversations of a level. */
+export interface TurnReport {
+  /** From 1. */
+  readonly turn: number;
+  readonly sent: number;
+  readonly good: number;
+  readonly ttftMs: Stats;
+  /** Prompt tokens by the server's count, the conversation so far included; null when it did not count. */
+  readonly meanPromptTokens: number | null;
+  /** Share of them that the server took from its cache; null when it did not say. */
+  readonly cachedRatio: number | null;
+}
+
 /** What an open loop tells beside the latencies from send. */
 export interface OpenLoop {
   /** Arrivals per second as the schedule had them, between its first and its last; null where all were due at once. */
@@ -130,6 +143,8 @@ export interface LevelReport {
   readonly goodput?: Goodput;
   /** Only of an open loop that sent anything. */
   readonly open?: OpenLoop;
+  /** Only of conversations. */
+  readonly turns?: readonly TurnReport[];
   readonly steady: Steady;
   /** Time-weighted requests in flight between first send and last end. */
   readonly achievedConcurrency: number | null;

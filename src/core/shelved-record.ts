@@ -26,6 +26,8 @@ export class ShelvedRecord implements RequestRecord {
   declare readonly concurrency: RequestRecord['concurrency'];
   declare readonly phase: RequestRecord['phase'];
   declare readonly requestId: RequestRecord['requestId'];
+  declare readonly conversation?: number;
+  declare readonly turn?: number;
   declare readonly responseId: RequestRecord['responseId'];
   declare readonly outcome: RequestRecord['outcome'];
   declare readonly detail: RequestRecord['detail'];

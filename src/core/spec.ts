@@ -37,8 +37,20 @@ export interface PromptSpec {
   readonly seed: number;
   /** Goes into the first tokens of each prompt, so that no two runs share a prefix. */
   readonly salt: string;
+  /** Absent where each request stands for itself. */
+  readonly turns?: TurnSpec;
   /** Present when the prompts are to be those of sglang.bench_serving, drift and repeats included. */
   readonly sglang?: SglangPromptSpec;
+}
+
+/** Conversations: each has so many turns, and each turn's request holds all that was said before it. */
+export interface TurnSpec {
+  /** Requests of a conversation. */
+  readonly count: number;
+  /** Tokens of what the user says from the second turn on; the first is as long as the level says. */
+  readonly isl: number;
+  /** From the end of an answer until the next turn is due. */
+  readonly thinkMs: number;
 }
 
 /** What decides the prompts and arrivals of a run of sglang.bench_serving, beside lengths, ratio and seed. */

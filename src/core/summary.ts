@@ -7,6 +7,7 @@ import { FAILURE_CLASSES, type FailureClass, type RequestRecord, type TokenCount
 import type { LengthProof, LevelReport, Witness } from './report.ts';
 import { goodputOf, type SlosMs } from './slo.ts';
 import { timelineOf } from './timeline.ts';
+import { turnsOf } from './turn-stats.ts';
 import { addTokenGaps, steadyWindow } from './window.ts';
 
 /** What a level's numbers are made from, beside its records. */
@@ -107,6 +108,7 @@ export function summarizeLevel(input: LevelInput): LevelReport {
     ...(input.ratePerS === undefined || measured.length === 0
       ? {}
       : { open: openLoopOf(measured, input.concurrency) }),
+    ...(measured.some(({ turn }) => turn !== undefined) ? { turns: turnsOf(measured) } : {}),
     steady: steadyWindow(measured, input),
     achievedConcurrency: inFlight(input.records, startedAtMs, endedAtMs),
     inputTokens,

@@ -57,6 +57,16 @@ export class Client {
     return this.#wires.map((wire) => wire.takeTally());
   }
 
+  /**
+   * The content of a conversation's next request: what was asked before, the answer (UTF-8), and the next question. The answer
+   * goes back whole, reasoning included, for the stream does not tell them apart here.
+   */
+  follow(before: Uint8Array, answer: Uint8Array, question: Uint8Array): Uint8Array {
+    const { turns } = this.#options.dialect;
+    const said = JSON.stringify(Buffer.from(answer).toString('utf8')).slice(1, -1);
+    return Buffer.concat([before, Buffer.from(`${turns.answer}${said}${turns.question}`, 'utf8'), question]);
+  }
+
   /** Sends one request now. Never rejects: a failure is a record like any other. */
   send(plan: RequestPlan, prompt: Prompt): Promise<FinishedRequest> {
     const lane = this.#freestLane();

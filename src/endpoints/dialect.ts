@@ -34,6 +34,8 @@ export interface Dialect extends Kind {
     fields: ReadonlySet<OptionalField>,
     extra: Readonly<Record<string, unknown>>,
   ): { before: string; after: string };
+  /** What stands in a body between a question and its answer, and between that and the next question; texts are escaped. */
+  readonly turns: { readonly answer: string; readonly question: string };
   /**
    * Reads one event's data into `delta`, which holds nothing of an earlier event afterwards. Throws SyntaxError on what
    * is no chunk. Non-empty texts and counts of 0 or more are handed on as they are, never looked at: what another text

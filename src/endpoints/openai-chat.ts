@@ -29,11 +29,18 @@ export interface ChatDelta {
   readonly tool_calls?: readonly { readonly function?: { readonly arguments?: unknown } | null }[] | null;
 }
 
+/** Between the texts of a conversation's messages. */
+const CHAT_TURNS = {
+  answer: '"},{"role":"assistant","content":"',
+  question: '"},{"role":"user","content":"',
+} as const;
+
 /** `POST /v1/chat/completions` with `stream: true`. */
 export const openaiChat: Dialect = {
   name: 'openai-chat',
   about: 'OpenAI chat completions, streamed',
   path: '/v1/chat/completions',
+  turns: CHAT_TURNS,
 
   frame(ask: Ask, fields: ReadonlySet<OptionalField>, extra: Readonly<Record<string, unknown>>) {
     const body: Record<string, unknown> = {

@@ -30,6 +30,7 @@ export const SGLANG_CHATS: readonly Dialect[] = ERAS.map((era) => ({
   name: sglangChatName(era.layout),
   about: `chat completions as sglang.bench_serving of ${era.layout} asks for and reads them`,
   path: openaiChat.path,
+  turns: openaiChat.turns,
 
   frame(ask: Ask, _fields: ReadonlySet<OptionalField>, extra: Readonly<Record<string, unknown>>) {
     return splitAtPrompt({

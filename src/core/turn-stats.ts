@@ -1,0 +1,30 @@
+import { exactStats, sum } from './distribution.ts';
+import { ttftOf } from './latencies.ts';
+import type { RequestRecord } from './record.ts';
+import type { TurnReport } from './report.ts';
+
+/** The good requests of conversations by their turn; `measured` are measured records that have one. */
+export function turnsOf(measured: readonly RequestRecord[]): TurnReport[] {
+  const turns = [...new Set(measured.map(({ turn }) => turn!))].sort((a, b) => a - b);
+  return turns.map((turn) => {
+    const sent = measured.filter((record) => record.turn === turn);
+    const good = sent.filter(({ outcome }) => outcome === 'good');
+    const told = good.filter(
+      ({ promptTokens, cachedTokens }) => promptTokens !== null && cachedTokens !== null,
+    );
+    const counted = good.filter(({ promptTokens }) => promptTokens !== null);
+    return {
+      turn,
+      sent: sent.length,
+      good: good.length,
+      ttftMs: exactStats(good.filter(({ firstAtMs }) => firstAtMs !== null).map(ttftOf)),
+      meanPromptTokens:
+        counted.length === 0 ? null : sum(counted.map(({ promptTokens }) => promptTokens!)) / counted.length,
+      cachedRatio:
+        told.length === 0
+          ? null
+          : sum(told.map(({ cachedTokens }) => cachedTokens!)) /
+            sum(told.map(({ promptTokens }) => promptTokens!)),
+    };
+  });
+}
