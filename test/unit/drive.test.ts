@@ -219,4 +219,89 @@ describe('drive', () => {
       expect(clock.now()).toBe(100);
     });
   });
+
+  describe('with conversations', () => {
+    /** Runs conversations of three turns; `fails` picks requests that do not end well. */
+    async function talk(
+      concurrency: number,
+      load: Partial<PhaseLoad>,
+      fails: (plan: RequestPlan) => boolean = () => false,
+    ): Promise<{ plans: RequestPlan[]; sentAtMs: number[]; contents: string[] }> {
+      const clock = new VirtualClock();
+      const seen = { plans: [] as RequestPlan[], sentAtMs: [] as number[], contents: [] as string[] };
+      const ids = newRequestIds('t');
+      const host: DriveHost = {
+        clock,
+        prompts: {
+          take: (_point, _phase, index) => ({
+            ...{ content: Buffer.from(`q${index}`), isl: 10, osl: 5, promptTokens: null },
+          }),
+        },
+        name: () => ids.next(),
+        finished: () => undefined,
+        cancel: () => undefined,
+        follow: (before, { record }, next) => ({
+          ...next,
+          content: Buffer.concat([before.content, Buffer.from(` a${record.id} `), next.content]),
+        }),
+        async send(plan, prompt) {
+          const sentAtMs = clock.now();
+          seen.plans.push(plan);
+          seen.sentAtMs.push(sentAtMs);
+          seen.contents.push(Buffer.from(prompt.content).toString());
+          await clock.sleepUntil(sentAtMs + 100);
+          const outcome = fails(plan) ? 'http' : 'good';
+          const record = makeRecord({ id: plan.id, sentAtMs, endAtMs: clock.now(), outcome });
+          return { record, text: null, uncounted: false };
+        },
+      };
+      const whole: PhaseLoad = {
+        ...{ phase: 'measured', arrival: { slots: concurrency, offsetsMs: null }, count: 6 },
+        ...{ untilAtMs: Number.POSITIVE_INFINITY, hold: false, turns: { count: 3, thinkMs: 0 } },
+        ...load,
+      };
+      await clock.runUntil(drive(point(concurrency), whole, host, new AbortController().signal));
+      return seen;
+    }
+
+    it('sends each turn behind the answer before it, in the slot of its conversation', async () => {
+      const { plans, sentAtMs, contents } = await talk(2, {});
+      expect(plans.map(({ conversation, turn }) => `${conversation}.${turn}`)).toEqual([
+        ...['0.1', '1.1', '0.2', '1.2', '0.3', '1.3'],
+      ]);
+      expect(sentAtMs).toEqual([0, 0, 100, 100, 200, 200]);
+      expect(contents).toEqual(['q0', 'q3', 'q0 a0 q1', 'q3 a1 q4', 'q0 a0 q1 a2 q2', 'q3 a1 q4 a3 q5']);
+    });
+
+    it('calls a turn due when the user has thought, and a conversation when its slot came free', async () => {
+      const { plans, sentAtMs } = await talk(1, { turns: { count: 3, thinkMs: 50 } });
+      expect(sentAtMs).toEqual([0, 150, 300, 400, 550, 700]);
+      expect(plans.map(({ dueAtMs }) => dueAtMs)).toEqual([0, 150, 300, 400, 550, 700]);
+    });
+
+    it('leaves a conversation whose answer did not come, and begins the next', async () => {
+      const { plans } = await talk(1, {}, ({ conversation, turn }) => conversation === 0 && turn === 2);
+      expect(plans.map(({ conversation, turn }) => `${conversation}.${turn}`)).toEqual([
+        ...['0.1', '0.2', '1.1', '1.2', '1.3'],
+      ]);
+    });
+
+    it('sends no further turn after its time', async () => {
+      const { sentAtMs } = await talk(1, { count: Number.POSITIVE_INFINITY, untilAtMs: 450 });
+      expect(sentAtMs).toEqual([0, 100, 200, 300, 400]);
+    });
+
+    it('begins conversations by the schedule of an open loop', async () => {
+      const { plans, sentAtMs } = await talk(9, { arrival: { slots: 9, offsetsMs: [10, 30] } });
+      expect(sentAtMs).toEqual([10, 30, 110, 130, 210, 230]);
+      expect(plans.map(({ dueAtMs, heldMs }) => [dueAtMs, heldMs])).toEqual(
+        [10, 30, 110, 130, 210, 230].map((atMs) => [atMs, 0]),
+      );
+    });
+
+    it('has no turn where each request stands for itself', async () => {
+      const { trace } = await run(1, { count: 1 }, () => 100);
+      expect(trace.plans[0]).not.toHaveProperty('turn');
+    });
+  });
 });
