@@ -8,6 +8,7 @@ import { loadNotes, networkNotes } from './load-notes.ts';
 import type { Note } from './note.ts';
 import { openLoopNotes } from './open-loop-notes.ts';
 import { harmless } from './page-style.ts';
+import { turnNotes } from './turn-notes.ts';
 
 /** A larger part of the input from the server's cache than this makes TTFT another measurement. */
 const CACHED_RATIO = 0.01;
@@ -29,6 +30,7 @@ export function runNotes(report: Report): Note[] {
     ...itlNotes(report),
     ...steadyNotes(report),
     ...openLoopNotes(report, (of) => sentences(report, of)),
+    ...turnNotes((of) => sentences(report, of)),
     ...witnessNotes(report),
     ...networkNotes(report),
     ...loadNotes(report),
