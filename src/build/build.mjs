@@ -1,6 +1,7 @@
 // Makes the program of its sources and packages: dist/, of whose parts a command loads what it needs, or with
 // --one-file bench.mjs, which holds the data as well, for hosts that have nothing but Node. Types are checked by `npm run lint`.
 import { chmodSync, readFileSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = new URL('../../', import.meta.url);
@@ -14,7 +15,31 @@ const embedded = [
   'corpus.txt',
 ];
 
+/** What the program uses of undici. Its index loads fetch, caches, mocks and web sockets as well. */
+const UNDICI = `
+Object.assign(require('./lib/dispatcher/dispatcher').prototype, require('./lib/api'));
+exports.Agent = require('./lib/dispatcher/agent');
+exports.EnvHttpProxyAgent = require('./lib/dispatcher/env-http-proxy-agent');
+`;
+
+/** Leaves out what packages do when they are loaded and the program never asks for: each start would pay for it. */
+const lighter = {
+  name: 'lighter',
+  setup({ onLoad, onResolve }) {
+    onLoad({ filter: /\/undici\/index\.js$/ }, () => ({ contents: UNDICI }));
+    // It makes a formatter of numbers.
+    onLoad({ filter: /\/hdr-histogram-js\/dist\/HistogramLogWriter\.js$/ }, () => ({ contents: '' }));
+    // yargs brings three of these, with a table of all emoji each; tables keep the true one.
+    onResolve({ filter: /^string-width$/ }, ({ importer }) =>
+      importer.includes('cli-table3')
+        ? null
+        : { path: fileURLToPath(new URL('text-width.mjs', import.meta.url)) },
+    );
+  },
+};
+
 const shared = {
+  plugins: [lighter],
   absWorkingDir: new URL('.', root).pathname,
   entryPoints: ['src/main.ts'],
   bundle: true,

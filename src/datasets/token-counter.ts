@@ -25,7 +25,9 @@ export async function openEmbeddedCounter(): Promise<TokenCounter> {
   const files = await readTokenizerFiles(EMBEDDED_TOKENIZER, { env: {}, fetch });
   const tokenizer = loadTokenizer(files);
   const template = loadChatTemplate(files, tokenizer.config)!;
-  const known = new Map<string, number>();
+  const words = readEmbeddedLines('tokenizer/words.txt');
+  // What the list is there for, so that a server need not encode its words one by one before it is ready.
+  const known = new Map(words.map((word) => [` ${word}`, 1]));
   const count = (text: string): number => {
     let tokens = 0;
     for (const piece of splitAtSpaces(text)) {
@@ -42,6 +44,6 @@ export async function openEmbeddedCounter(): Promise<TokenCounter> {
   return {
     count,
     countPrompt: (messages) => count(template.renderMessages(messages)),
-    words: readEmbeddedLines('tokenizer/words.txt'),
+    words,
   };
 }

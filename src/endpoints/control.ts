@@ -1,4 +1,4 @@
-import { type Dispatcher, request } from 'undici';
+import type { Dispatcher } from 'undici';
 import { errorText } from '../core/errors.ts';
 import { targetOrigin, undiciDispatcher } from './undici-wire.ts';
 import type { Target, TlsMaterial } from './wire.ts';
@@ -50,9 +50,10 @@ export class Control {
   async #ask(method: 'GET' | 'POST', path: string, timeoutMs: number): Promise<ControlAnswer> {
     const { target, headers, signal } = this.#options;
     try {
-      const answer = await request(`${targetOrigin(target)}${target.basePath}${path}`, {
+      const answer = await this.#dispatcher.request({
+        origin: targetOrigin(target),
+        path: `${target.basePath}${path}`,
         method,
-        dispatcher: this.#dispatcher,
         headers: Object.fromEntries(headers),
         signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]),
       });

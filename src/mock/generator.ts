@@ -31,6 +31,9 @@ export interface Incoming {
   readonly response: ServerResponse;
 }
 
+/** Pieces of text that a tokenizer does not know yet and encodes before the first request. */
+const WARMING_PIECES = 300;
+
 /** Takes requests for output, runs them through the engine and writes their answers. */
 export class Generator {
   readonly #options: MockOptions;
@@ -60,8 +63,9 @@ export class Generator {
     this.#engine = createEngine(options.timing, clock);
     this.#output = new OutputText(options.text, tokenizer.words);
     this.#isAscii = this.#output.isAscii && Buffer.byteLength(options.model) === options.model.length;
-    // Tokenizers are slow until they have seen their words; without this the first requests would be late.
-    tokenizer.countPrompt([{ role: 'user', content: tokenizer.words.join(' ') }]);
+    // Tokenizers are slow until they have counted for a while; without this the first requests would be late.
+    const some = tokenizer.words.slice(0, WARMING_PIECES);
+    tokenizer.countPrompt([{ role: 'user', content: `${tokenizer.words.join(' ')} ${some.join(', ')}` }]);
     this.#faultDice = new Random('fault', options.timing.seed);
     this.#ticker = new Ticker(
       clock,
