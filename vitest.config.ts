@@ -4,6 +4,8 @@ const ALONE = ['truth', 'validity', 'conformance', 'gate-sockets'].map((name) =>
 
 export default defineConfig({
   test: {
+    // The built program runs as it is.
+    server: { deps: { external: [/\/dist\//] } },
     projects: [
       {
         extends: true,

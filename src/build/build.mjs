@@ -62,6 +62,8 @@ if (process.argv.includes('--one-file')) {
   rmSync(new URL('dist', root), { recursive: true, force: true });
   await build({
     ...shared,
+    // What main.js runs stands alone as well, for tests that need no process of its own.
+    entryPoints: { main: 'src/main.ts', app: 'src/commands/app.ts' },
     outdir: 'dist',
     splitting: true,
     chunkNames: 'part-[name]-[hash]',

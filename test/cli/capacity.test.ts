@@ -2,7 +2,8 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Found, Probe } from '../../src/core/capacity.ts';
-import { bench, newOut, readRun, startServer } from '../fixtures/cli.ts';
+import { newOut, readRun, startServer } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 
 /** A step of decode takes 5 ms and 1 ms more for each stream: TPOT is about 5 ms + C. */
 const SERVER = '--step 5ms --step-per-stream 1ms --base-ttft 5ms --prefill-tokens-per-s 10000000';
@@ -19,7 +20,7 @@ describe('bench capacity', () => {
   it('finds the level up to which the limits are met', async () => {
     const { url } = await startServer(SERVER);
     const out = newOut();
-    const ended = await bench([
+    const ended = await benchHere([
       ...['capacity', '--url', url, ...SHAPE, '--slo', 'tpot=17.5ms'],
       ...['--from', '4', '--to', '32', '--out', out, '--json'],
     ]);
@@ -42,10 +43,20 @@ describe('bench capacity', () => {
   it('says when the answer lies outside of the range', async () => {
     const { url } = await startServer(SERVER);
     const args = ['capacity', '--url', url, ...SHAPE];
-    const above = await bench([...args, '--slo', 'e2e=1m', '--from', '2', '--to', '4', '--out', newOut()]);
+    const above = await benchHere([
+      ...args,
+      '--slo',
+      'e2e=1m',
+      '--from',
+      '2',
+      '--to',
+      '4',
+      '--out',
+      newOut(),
+    ]);
     expect(above.code).toBe(0);
     expect(above.stdout).toContain('at least 4 in flight, the end of the range');
-    const below = await bench([...args, '--slo', 'ttft=1ms', '--out', newOut()]);
+    const below = await benchHere([...args, '--slo', 'ttft=1ms', '--out', newOut()]);
     expect(below.code).toBe(1);
     expect(below.stdout).toContain('none: 1 in flight miss already');
   });
@@ -60,7 +71,7 @@ describe('bench capacity', () => {
     [['--isl', '5', '--osl', '5', '--slo', 'ttft=1s', '--attain', '100%'], '--attain: "100%" is no share'],
     [['--isl', '5', '--osl', '5', '--slo', 'ttft=1s', '--concurrency', '4'], 'unknown: --concurrency'],
   ])('%j is refused', async (words, message) => {
-    expect(await bench(['capacity', ...words])).toMatchObject({
+    expect(await benchHere(['capacity', ...words])).toMatchObject({
       code: 2,
       stdout: '',
       stderr: expect.stringContaining(message),

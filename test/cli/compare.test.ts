@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import type { ManyComparison } from '../../src/core/compare-many.ts';
 import type { Report } from '../../src/core/report.ts';
 import { bench, makeFolder, parseReport } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 
 const SAMPLE = path.resolve('results/sample');
 const NO_RUN = path.resolve('src');
@@ -108,7 +109,7 @@ it.each([
   [[SAMPLE, SAMPLE, '--metric', 'ttft'], '"ttft" has no better and no worse'],
   [[SAMPLE, SAMPLE, '--margin', 'much'], '--margin: "much" is no share'],
 ])('%j is refused', async (args, word) => {
-  const ended = await bench(['compare', ...args]);
+  const ended = await benchHere(['compare', ...args]);
   expect(ended).toMatchObject({ code: 2, stdout: '' });
   expect(ended.stderr).toContain(word);
 });

@@ -1,7 +1,6 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
-  bench,
   countLines,
   newOut,
   onlyLevel,
@@ -11,6 +10,7 @@ import {
   startStub,
   until,
 } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 
 const LIMITS = ['--timeout-first', '300ms', '--timeout-idle', '300ms'];
 const SMALL = ['--isl', '60', '--osl', '6', '--warmup', '0', '--concurrency', '4'];
@@ -35,7 +35,7 @@ describe('a server that fails now and then', () => {
     const out = newOut();
     const flags = `--ttft 5ms --step 1ms --fault ${fault} --fault-rate 0.4 --seed 3`;
     const args = ['run', '--mock', '--mock-flags', flags, ...SMALL, ...LIMITS, '--requests', '20'];
-    const ended = await bench([...args, '--out', out]);
+    const ended = await benchHere([...args, '--out', out]);
     expect(ended.code).toBe(1);
     const run = readRun(out);
     const level = onlyLevel(run);
@@ -63,14 +63,14 @@ describe('a server that fails now and then', () => {
     const out = newOut();
     const flags = '--ttft 5ms --step 1ms --fault http-500 --fault-rate 0.4 --seed 3';
     const args = ['run', '--mock', '--mock-flags', flags, ...SMALL, '--requests', '20', '--out', out];
-    expect((await bench([...args, '--max-failure-ratio', '0.9'])).code).toBe(0);
+    expect((await benchHere([...args, '--max-failure-ratio', '0.9'])).code).toBe(0);
     expect(onlyLevel(readRun(out)).requests.failed).toBeGreaterThan(0);
   });
 
   it('is good without text where usage counts what was not shown', async () => {
     const out = newOut();
     const flags = '--ttft 5ms --step 1ms --fault no-text --fault-rate 0.4 --seed 3';
-    const ended = await bench([
+    const ended = await benchHere([
       'run',
       '--mock',
       '--mock-flags',
@@ -93,7 +93,7 @@ describe('a server that fails now and then', () => {
   it('may close its connections: that is no failure', async () => {
     const out = newOut();
     const flags = '--ttft 5ms --step 1ms --fault close';
-    const ended = await bench([
+    const ended = await benchHere([
       'run',
       '--mock',
       '--mock-flags',
@@ -112,7 +112,15 @@ describe('a server that fails now and then', () => {
 describe('a server that always fails', () => {
   it('is told by the canary, with the reason, before anything is measured', async () => {
     const out = newOut();
-    const ended = await bench(['run', '--mock', '--mock-flags', '--fault http-500', ...SMALL, '--out', out]);
+    const ended = await benchHere([
+      'run',
+      '--mock',
+      '--mock-flags',
+      '--fault http-500',
+      ...SMALL,
+      '--out',
+      out,
+    ]);
     expect(ended.code).toBe(3);
     expect(ended.stdout).toBe('');
     expect(ended.stderr).toContain('status 500: Internal server error');
@@ -122,7 +130,7 @@ describe('a server that always fails', () => {
     const url = await startStub({ models: ['m'], fails: (maxTokens) => maxTokens === 6 });
     const out = newOut();
     const levels = ['--isl', '60', '--osl', '6', '--concurrency', '2,3', '--requests', '5', '--pause', '0s'];
-    const ended = await bench(['sweep', '--url', url, ...levels, '--out', out]);
+    const ended = await benchHere(['sweep', '--url', url, ...levels, '--out', out]);
     expect(ended.code).toBe(3);
     const run = readRun(out);
     expect(run.report.status).toBe('failed');

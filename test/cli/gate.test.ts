@@ -4,6 +4,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Report } from '../../src/core/report.ts';
 import { bench, makeFolder, parseReport } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 
 const SAMPLE = path.resolve('results/sample');
 const NOISE = [1, 1.01, 0.99, 1.005];
@@ -56,7 +57,7 @@ async function makeBaseline(folder: string): Promise<string> {
 it('passes what is like the baseline and fails what is not, in each form', async () => {
   const baseline = await makeBaseline(runs(NOISE));
   const gate = (folder: string, words: readonly string[] = [], env: Record<string, string> = {}) =>
-    bench(['gate', folder, '--baseline', baseline, '--policy', POLICY, ...words], { env });
+    benchHere(['gate', folder, '--baseline', baseline, '--policy', POLICY, ...words], { env });
   const same = await gate(runs(NOISE.toReversed()));
   expect(same).toMatchObject({ code: 0, stderr: '' });
   expect(same.stdout).toContain('gate  PASS');
@@ -101,7 +102,7 @@ it('fails runs that were cut, with a verdict in each form', async () => {
   );
   const junit = path.join(makeFolder(), 'gate.xml');
   const summary = path.join(makeFolder(), 'summary.md');
-  const ended = await bench([
+  const ended = await benchHere([
     ...['gate', cut, '--baseline', baseline, '--policy', POLICY],
     ...['--junit', junit, '--summary', summary],
   ]);
@@ -122,11 +123,11 @@ it('does not tell from a single run, exit 6 where that is not enough, until eigh
   const baseline = await makeBaseline(day(0, 1));
   const one = day(9, 1.2);
   const gate = (words: readonly string[] = []) =>
-    bench(['gate', one, '--baseline', baseline, '--policy', POLICY, ...words]);
+    benchHere(['gate', one, '--baseline', baseline, '--policy', POLICY, ...words]);
   expect(await gate()).toMatchObject({ code: 0, stdout: expect.stringContaining('gate  INCONCLUSIVE') });
   expect((await gate(['--fail-inconclusive'])).code).toBe(6);
   for (let nth = 1; nth < 8; nth++) {
-    const added = await bench([
+    const added = await benchHere([
       'gate',
       day(nth, NOISE[nth % 4]!),
       '--update',
@@ -146,8 +147,8 @@ it('holds runs against an anchor too', async () => {
   ];
   const candidate = runs(NOISE.map((one) => one * 1.12));
   const args = ['gate', candidate, '--baseline', baseline, '--policy', POLICY];
-  expect(await bench(args)).toMatchObject({ code: 0, stdout: expect.not.stringContaining('anchor') });
-  const anchored = await bench([...args, '--anchor', anchor]);
+  expect(await benchHere(args)).toMatchObject({ code: 0, stdout: expect.not.stringContaining('anchor') });
+  const anchored = await benchHere([...args, '--anchor', anchor]);
   expect(anchored.code).toBe(1);
   expect(anchored.stdout).toMatch(/fail +ttftMs\.p50 +all levels +anchor/);
 });
@@ -178,7 +179,7 @@ describe('what is no gate', () => {
     ],
     ['a baseline that is none', ['--baseline', path.resolve('package.json')], 'is no report of bench'],
   ])('%s: exit 2 where it is refused', async (_, words, message) => {
-    const ended = await bench(['gate', SAMPLE, ...words]);
+    const ended = await benchHere(['gate', SAMPLE, ...words]);
     expect(ended).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(message) });
   });
 
@@ -186,7 +187,7 @@ describe('what is no gate', () => {
     const folder = runs(NOISE);
     const file = path.join(folder, '0', 'report.json');
     const before = readFileSync(file, 'utf8');
-    const refused = await bench(['gate', folder, '--update', '--baseline', file]);
+    const refused = await benchHere(['gate', folder, '--update', '--baseline', file]);
     expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('is no baseline') });
     expect(readFileSync(file, 'utf8')).toBe(before);
   });
@@ -194,11 +195,11 @@ describe('what is no gate', () => {
   it('is made of no run that is suspect, and an older baseline stays as it was', async () => {
     const baseline = await makeBaseline(runs(NOISE));
     const before = readFileSync(baseline, 'utf8');
-    const refused = await bench(['gate', runs(NOISE, suspect), '--update', '--baseline', baseline]);
+    const refused = await benchHere(['gate', runs(NOISE, suspect), '--update', '--baseline', baseline]);
     expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('is suspect') });
     expect(readFileSync(baseline, 'utf8')).toBe(before);
     const other = path.join(makeFolder(), 'missing', 'b.json');
-    const unwritable = await bench(['gate', runs(NOISE), '--update', '--baseline', other]);
+    const unwritable = await benchHere(['gate', runs(NOISE), '--update', '--baseline', other]);
     expect(unwritable).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('--baseline: cannot write'),

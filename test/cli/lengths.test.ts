@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
-  bench,
   type Ended,
   makeFolder,
   newOut,
@@ -12,6 +11,7 @@ import {
   startServer,
   startStub,
 } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 
 const FAST = '--ttft 5ms --step 2ms';
 
@@ -25,12 +25,12 @@ interface PromptLine {
 async function run(flags: string, args: readonly string[]): Promise<{ ended: Ended; run: Run }> {
   const out = newOut();
   const words = ['run', '--mock', '--mock-flags', `${FAST} ${flags}`, '--warmup', '1', '--out', out];
-  const ended = await bench([...words, ...args]);
+  const ended = await benchHere([...words, ...args]);
   return { ended, run: readRun(out) };
 }
 
 async function prompts(args: readonly string[]): Promise<PromptLine[]> {
-  const ended = await bench(['prompts', ...args]);
+  const ended = await benchHere(['prompts', ...args]);
   expect(ended.code).toBe(0);
   // What the lengths count is told once, where it is more than the text.
   const bare = args.includes('content');
@@ -48,7 +48,7 @@ describe('chunks of several tokens', () => {
     const shape = ['--isl', '60', '--osl', '31', '--requests', '8', '--concurrency', '2'];
     const out = newOut();
     const flags = '--ttft 30ms --step 12ms --tokens-per-chunk 3';
-    const ended = await bench(['run', '--mock', '--mock-flags', flags, ...shape, '--out', out]);
+    const ended = await benchHere(['run', '--mock', '--mock-flags', flags, ...shape, '--out', out]);
     expect(ended.code).toBe(0);
     const level = onlyLevel(readRun(out));
     expect(level.itlMs.count).toBe(8 * 10);
@@ -191,7 +191,7 @@ describe('seed and salt', () => {
       }
     }
     const file = path.join(makeFolder(), 'prompts.jsonl');
-    const ended = await bench(['prompts', ...ask, '--seed', '7', '--salt', 'x', '--out', file]);
+    const ended = await benchHere(['prompts', ...ask, '--seed', '7', '--salt', 'x', '--out', file]);
     expect(ended).toMatchObject({ code: 0, stdout: '', stderr: expect.stringContaining('chat template') });
     expect(
       readFileSync(file, 'utf8')
@@ -211,7 +211,7 @@ describe('seed and salt', () => {
       },
     });
     const ask = ['--isl', '50', '--osl', '3', '--seed', '7', '--salt', 'x', '--isl-counts', 'content'];
-    await bench(['run', '--url', url, ...ask, '--requests', '4', '--warmup', '0', '--out', newOut()]);
+    await benchHere(['run', '--url', url, ...ask, '--requests', '4', '--warmup', '0', '--out', newOut()]);
     const shown = await prompts([...ask, '--count', '4']);
     expect(sent).toEqual(shown.map(({ prompt }) => prompt));
   });
@@ -221,7 +221,7 @@ describe('seed and salt', () => {
     const measure = async (salt: readonly string[]) => {
       const out = newOut();
       const shape = ['--isl', '300', '--osl', '2', '--requests', '4', '--warmup', '0', ...salt];
-      const ended = await bench(['run', '--url', server.url, ...shape, '--out', out]);
+      const ended = await benchHere(['run', '--url', server.url, ...shape, '--out', out]);
       expect(ended.code).toBe(0);
       return { ended, level: onlyLevel(readRun(out)) };
     };

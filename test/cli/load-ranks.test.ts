@@ -18,6 +18,7 @@ import {
   startStub,
   until,
 } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 import { findProcesses, isAlive } from '../fixtures/processes.ts';
 
 // Each test starts several processes, each of which starts another for its prompts.
@@ -345,7 +346,7 @@ describe('wrong usage', () => {
     [['--load-nodes', '2', '--load-job', '7', '--load-nodelist', 'a'], '1 names for 2 nodes'],
   ])('%j', async (args, message) => {
     const cwd = makeFolder();
-    const ended = await bench([...none, ...args], { cwd });
+    const ended = await benchHere([...none, ...args], { cwd });
     expect(ended.code).toBe(2);
     expect(ended.stderr).toContain(message);
     expect(existsSync(path.join(cwd, 'results'))).toBe(false);
@@ -363,7 +364,7 @@ describe('wrong usage', () => {
       '--load-job',
       '7',
     ];
-    const { code, stdout } = await bench([...args, '--dry-run']);
+    const { code, stdout } = await benchHere([...args, '--dry-run']);
     expect(code).toBe(0);
     expect(stdout).toContain('load: 4 load generators on 2 nodes of job 7');
     expect(stdout).toContain('C=1      1 × (1 in flight, 4 requests) + 3 × (idle)');

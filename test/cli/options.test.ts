@@ -12,6 +12,7 @@ import {
   startServer,
   type TestServer,
 } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 
 const SHAPE = ['--isl', '60', '--osl', '5'];
 let server: TestServer;
@@ -20,9 +21,14 @@ beforeAll(async () => {
 });
 
 /** A run against the file's server. */
-async function run(args: readonly string[], verb = 'run', shape: readonly string[] = SHAPE) {
+async function run(
+  args: readonly string[],
+  verb = 'run',
+  shape: readonly string[] = SHAPE,
+  start = benchHere,
+) {
   const out = newOut();
-  const ended = await bench([verb, '--url', server.url, ...shape, '--out', out, ...args]);
+  const ended = await start([verb, '--url', server.url, ...shape, '--out', out, ...args]);
   return { ended, out, ...readRun(out) };
 }
 
@@ -31,19 +37,19 @@ const ONE_LINE = /^\[1\/1\] C=\d+ \S+ {2}\d+ done in .*\n$/;
 
 describe('what is printed', () => {
   it('--quiet: nothing', async () => {
-    const { ended } = await run(['--quiet']);
+    const { ended } = await run(['--quiet'], 'run', SHAPE, bench);
     expect(ended).toEqual({ code: 0, signal: null, stdout: '', stderr: '' });
   });
 
   it('--json: the report alone', async () => {
-    const { ended, report } = await run(['--json']);
+    const { ended, report } = await run(['--json'], 'run', SHAPE, bench);
     expect(ended.code).toBe(0);
     expect(ended.stderr).toMatch(ONE_LINE);
     expect(parseReport(ended.stdout)).toEqual(report);
   });
 
   it('has no colours where no terminal is, in runs, errors and help', async () => {
-    const { ended, out } = await run([]);
+    const { ended, out } = await run([], 'run', SHAPE, bench);
     const texts = [ended, await bench(['report', out]), await bench(['--help']), await bench(['swep'])];
     for (const { stdout, stderr } of texts) expect(stdout + stderr).not.toContain('\x1b');
   });

@@ -11,6 +11,7 @@ import {
   startServer,
   until,
 } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 
 const FAST = '--ttft 20ms --step 1ms';
 const SHAPE = ['--isl', '50', '--osl', '5', '--pause', '0s', '--calibrate', 'never'];
@@ -174,7 +175,7 @@ describe('--repeats', () => {
     [['--repeats', '0'], '--repeats: 0 is no whole number from 1 on'],
     [['--repeats', '1.5'], '--repeats: 1.5 is no whole number from 1 on'],
   ])('%j is refused', async (words, message) => {
-    const ended = await bench(['sweep', '--isl', '5', '--osl', '5', ...words]);
+    const ended = await benchHere(['sweep', '--isl', '5', '--osl', '5', ...words]);
     expect(ended).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(message) });
   });
 });
@@ -222,7 +223,7 @@ describe('bench ab', () => {
     [['--a', 'http://x', '--b', 'http://y'], 'the shape is missing'],
     [['--a', 'http://x', '--b', 'http://y', '--stack', 'f'], 'unknown: --stack'],
   ])('%j is refused', async (words, message) => {
-    expect(await bench(['ab', ...words])).toMatchObject({
+    expect(await benchHere(['ab', ...words])).toMatchObject({
       code: 2,
       stdout: '',
       stderr: expect.stringContaining(message),

@@ -13,6 +13,7 @@ import { describe, expect, it } from 'vitest';
 import type { ForeignRun } from '../../src/core/foreign.ts';
 import { bench, makeFolder, parseReport } from '../fixtures/cli.ts';
 import { AIPERF, changed, sglangLine, VLLM } from '../fixtures/foreign.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 
 const SAMPLE = fileURLToPath(new URL('../../results/sample', import.meta.url));
 
@@ -42,7 +43,7 @@ describe('bench report FILE', () => {
       [fileOf('profile.json', JSON.stringify(AIPERF, null, 2)), 'aiperf', '`inter_chunk_latency`'],
     ] as const;
     for (const [file, tool, words] of files) {
-      const ended = await bench(['report', file]);
+      const ended = await benchHere(['report', file]);
       expect(ended).toMatchObject({ code: 0, stderr: '' });
       expect(ended.stdout).toMatch(new RegExp(`^ {2}${tool.replace('.', '\\.')}  ${file}, \\d results?\\n`));
       expect(ended.stdout.replaceAll(/\s+/g, ' ')).toContain(words);
@@ -52,7 +53,7 @@ describe('bench report FILE', () => {
 
   it('gives them as JSON, and in no other format', async () => {
     const file = sglangFile();
-    const ended = await bench(['report', file, '--format', 'json']);
+    const ended = await benchHere(['report', file, '--format', 'json']);
     expect(ended.code).toBe(0);
     const run = JSON.parse(ended.stdout) as ForeignRun;
     expect(run).toMatchObject({ tool: 'sglang.bench_serving', source: file });
@@ -61,7 +62,7 @@ describe('bench report FILE', () => {
       [1, 'inf'],
     ]);
     expect(run.points[0]).toMatchObject({ failed: null, ttftMs: { p50: 240 } });
-    const csv = await bench(['report', file, '--format', 'csv']);
+    const csv = await benchHere(['report', file, '--format', 'csv']);
     expect(csv).toMatchObject({ code: 2, stdout: '' });
     expect(csv.stderr).toMatch(
       /^bench: --format: .*sglang\.bench_serving.* csv\n {2}give one of table, json\n$/,
@@ -77,7 +78,7 @@ describe('bench report FILE', () => {
       [fileOf('d.txt', ''), /d\.txt is no report of bench/],
     ] as const;
     for (const [file, words] of cases) {
-      const ended = await bench(['report', file]);
+      const ended = await benchHere(['report', file]);
       expect(ended).toMatchObject({ code: 2, stdout: '' });
       expect(ended.stderr).toMatch(words);
       expect(ended.stderr.trimEnd().split('\n')).toHaveLength(2);
@@ -86,9 +87,9 @@ describe('bench report FILE', () => {
 
   it('still shows a run by the file of its report', async () => {
     const file = path.join(SAMPLE, 'report.json');
-    const [byFile, byFolder] = [await bench(['report', file]), await bench(['report', SAMPLE])];
+    const [byFile, byFolder] = [await benchHere(['report', file]), await bench(['report', SAMPLE])];
     expect(byFile).toEqual(byFolder);
-    const json = await bench(['report', file, '--format', 'json']);
+    const json = await benchHere(['report', file, '--format', 'json']);
     expect(parseReport(json.stdout)).toEqual(parseReport(readFileSync(file, 'utf8')));
   });
 });
@@ -98,7 +99,7 @@ describe('bench report DIR --export', () => {
     const run = sampleRun();
     const report = parseReport(readFileSync(path.join(run, 'report.json'), 'utf8'));
     const args = ['--export', 'vllm,aiperf', '--export', 'genai-perf-csv'];
-    const ended = await bench(['report', run, ...args]);
+    const ended = await benchHere(['report', run, ...args]);
     expect(ended).toMatchObject({ code: 0, stderr: '' });
     const paths = ended.stdout.trimEnd().split('\n');
     expect(paths).toHaveLength(4 * report.levels.length);
@@ -123,7 +124,7 @@ describe('bench report DIR --export', () => {
       expect(Math.abs(result['p99_e2el_ms']! - level.e2eMs.p99!)).toBeLessThan(0.002);
       expect(result['max_concurrent_requests']).toBe(concurrency);
     }
-    const again = await bench(['report', paths[0]!, '--format', 'json']);
+    const again = await benchHere(['report', paths[0]!, '--format', 'json']);
     expect((JSON.parse(again.stdout) as ForeignRun).points[0]).toMatchObject({
       concurrency: report.levels[0]!.concurrency,
       good: report.levels[0]!.requests.good,
@@ -133,30 +134,30 @@ describe('bench report DIR --export', () => {
   it('takes another folder, and a run whose last record was cut off', async () => {
     const run = sampleRun();
     const out = path.join(makeFolder(), 'elsewhere');
-    const whole = await bench(['report', run, '--export', 'aiperf', '--export-dir', out]);
+    const whole = await benchHere(['report', run, '--export', 'aiperf', '--export-dir', out]);
     expect(whole.code).toBe(0);
     expect(existsSync(path.join(run, 'exports'))).toBe(false);
     const file = path.join(out, 'aiperf/concurrency_4/profile_export.jsonl');
     const before = readFileSync(file, 'utf8');
     expect(before.trimEnd().split('\n')).toHaveLength(16);
     appendFileSync(path.join(run, 'records.ndjson'), '{"id":9999,"point":0,"concurr');
-    expect(await bench(['report', run, '--export', 'aiperf', '--export-dir', out])).toEqual(whole);
+    expect(await benchHere(['report', run, '--export', 'aiperf', '--export-dir', out])).toEqual(whole);
     expect(readFileSync(file, 'utf8')).toBe(before);
   });
 
   it('refuses a form that it does not know, a run without records, and results of others', async () => {
     const run = sampleRun();
-    const unknown = await bench(['report', run, '--export', 'vllm,guidellm']);
+    const unknown = await benchHere(['report', run, '--export', 'vllm,guidellm']);
     expect(unknown).toMatchObject({ code: 2, stdout: '' });
     expect(unknown.stderr).toMatch(
       /--export: "guidellm" is not known\n {2}give one of .*vllm, aiperf, genai-perf-csv/,
     );
     expect(existsSync(path.join(run, 'exports'))).toBe(false);
     rmSync(path.join(run, 'records.ndjson'));
-    const bare = await bench(['report', run, '--export', 'vllm']);
+    const bare = await benchHere(['report', run, '--export', 'vllm']);
     expect(bare).toMatchObject({ code: 2, stdout: '' });
     expect(bare.stderr).toContain('holds no records.ndjson');
-    const foreign = await bench(['report', sglangFile(), '--export', 'vllm']);
+    const foreign = await benchHere(['report', sglangFile(), '--export', 'vllm']);
     expect(foreign).toMatchObject({ code: 2, stdout: '' });
     expect(foreign.stderr).toContain('--export: ');
   });

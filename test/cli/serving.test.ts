@@ -2,15 +2,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { askedTokens, startChatServer, stream } from '../fixtures/chat-server.ts';
-import {
-  allTexts,
-  bench,
-  type Ended,
-  makeFolder,
-  readRun,
-  startBench,
-  startServer,
-} from '../fixtures/cli.ts';
+import { allTexts, type Ended, makeFolder, readRun, startBench, startServer } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 
 const SHAPE = ['--dataset-name', 'random', '--random-range-ratio', '1.0'];
 const SMALL = [...SHAPE, '--random-input', '60', '--random-output', '8', '--num-prompt', '4'];
@@ -23,7 +16,7 @@ function parseLine(line: string): Record<string, unknown> {
 
 function serving(url: string, words: readonly string[], cwd: string, env = {}): Promise<Ended> {
   const target = ['--backend', 'sglang-oai-chat', '--base-url', url];
-  return bench(['serving', ...target, ...words, '--out', 'own'], { cwd, env });
+  return benchHere(['serving', ...target, ...words, '--out', 'own'], { cwd, env });
 }
 
 function lineOf(cwd: string, file = 'out.jsonl'): Record<string, unknown> {
@@ -307,7 +300,7 @@ describe('what bench serving tells', () => {
     const line = readFileSync(path.join(cwd, 'out.jsonl'), 'utf8');
     expect(lineOf(cwd)).toMatchObject({ tag: 'a b', backend: 'vllm-chat', max_concurrency: null });
     expect(readFileSync(path.join(cwd, 'own/exports/sglang.jsonl'), 'utf8')).toBe(line);
-    const later = await bench(['report', 'own', '--export', 'sglang', '--export-dir', 'later'], { cwd });
+    const later = await benchHere(['report', 'own', '--export', 'sglang', '--export-dir', 'later'], { cwd });
     expect(later.stdout).toBe('later/sglang.jsonl\n');
     expect(readFileSync(path.join(cwd, 'later/sglang.jsonl'), 'utf8')).toBe(line);
   });

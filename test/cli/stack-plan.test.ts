@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { bench, makeFolder } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 
 const GUIDE = fileURLToPath(new URL('../../datasets/stacks/dsr1-fp4-gb200-1p1d.yaml', import.meta.url));
 const place = makeFolder();
@@ -65,7 +66,7 @@ describe('bench stack plan', () => {
   it('shows no secret', async () => {
     const env = { HF_TOKEN: 'hf_abcdefghij' };
     for (const flags of [[], ['--json'], ['--full']]) {
-      const { code, stdout, stderr } = await bench(['stack', 'plan', secret, ...flags], { env });
+      const { code, stdout, stderr } = await benchHere(['stack', 'plan', secret, ...flags], { env });
       expect(code).toBe(0);
       expect(stdout + stderr).not.toContain('hf_abc');
       expect(stdout).toContain('HF_TOKEN');
@@ -102,7 +103,7 @@ describe('bench stack plan', () => {
     ['no form', ['stack', 'render', GUIDE], /the form is missing\n {2}write --sbatch/],
     ['nowhere to write', ['stack', 'render', GUIDE, '--sbatch', '--out', '/no/dir/x'], /--out: cannot write/],
   ])('refuses %s', async (_name, args, message) => {
-    const { code, stdout, stderr } = await bench(args, { env: { HOME: '/home/x' } });
+    const { code, stdout, stderr } = await benchHere(args, { env: { HOME: '/home/x' } });
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(message);
   });
@@ -126,7 +127,7 @@ describe('the help', () => {
     ['stack plan', /bench stack plan stack\.yaml --nodes a,b {2,}for these two nodes/],
     ['stack render', /--sbatch/],
   ])('of bench %s has its parts', async (verb, text) => {
-    const { code, stdout } = await bench([...verb.split(' '), '--help']);
+    const { code, stdout } = await benchHere([...verb.split(' '), '--help']);
     expect(code).toBe(0);
     expect(stdout).toMatch(text);
   });

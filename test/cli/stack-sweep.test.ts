@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { bench, countLines, makeFolder, type Running, readRun, startBench, until } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 import {
   leftOf,
   type Scripted,
@@ -220,7 +221,7 @@ describe('flags that do not go together', () => {
     [['--stack-run', 'nowhere'], 'nowhere holds no stack'],
   ])('%j', async (flags, word) => {
     const cwd = makeFolder();
-    const ended = await bench([...SHORT, ...flags, '--out', 'out'], { cwd });
+    const ended = await benchHere([...SHORT, ...flags, '--out', 'out'], { cwd });
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toContain(word);
     expect(existsSync(path.join(cwd, 'out'))).toBe(false);

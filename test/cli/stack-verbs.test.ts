@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it, vi } from 'vitest';
 import { RUN_MARK } from '../../src/stack/launch/marked-processes.ts';
 import type { StackState } from '../../src/stack/launch/state.ts';
 import { bench, makeFolder, startBench, until } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 import { isAlive, plantLeftOvers } from '../fixtures/processes.ts';
 import {
   leftOf,
@@ -322,7 +323,7 @@ services:
   ])('stack %s tells every error at once, exit 2, and starts nothing', async (verb, flags) => {
     const cwd = makeFolder();
     writeFileSync(path.join(cwd, 's.yaml'), WRONG);
-    const ended = await bench(['stack', verb, 's.yaml', ...flags], { cwd });
+    const ended = await benchHere(['stack', verb, 's.yaml', ...flags], { cwd });
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toContain('5 errors in s.yaml');
     for (const place of ['2:7', '3:17', '4:1', '4:19', '6:37'])
@@ -334,13 +335,16 @@ services:
   it('is refused by a sweep before anything comes about', async () => {
     const cwd = makeFolder();
     writeFileSync(path.join(cwd, 's.yaml'), WRONG);
-    const ended = await bench(['sweep', '--isl', '8', '--osl', '2', '--stack', 's.yaml', '--out', 'out'], {
-      cwd,
-    });
+    const ended = await benchHere(
+      ['sweep', '--isl', '8', '--osl', '2', '--stack', 's.yaml', '--out', 'out'],
+      {
+        cwd,
+      },
+    );
     expect(ended.code).toBe(2);
     expect(ended.stderr).toContain('5 errors in s.yaml');
     expect(existsSync(path.join(cwd, 'out'))).toBe(false);
-    const gone = await bench(['stack', 'up', 'no.yaml'], { cwd });
+    const gone = await benchHere(['stack', 'up', 'no.yaml'], { cwd });
     expect(gone.code).toBe(2);
     expect(gone.stderr).toContain('no.yaml');
     expect(readdirSync(cwd)).toEqual(['s.yaml']);
@@ -381,11 +385,11 @@ describe('help and completion', () => {
     expect(all).toMatchObject({ code: 0, stderr: '' });
     for (const verb of ['plan', 'check', 'up', 'status', 'logs', 'down', 'render']) {
       expect(all.stdout).toMatch(new RegExp(`^ +bench stack ${verb} `, 'm'));
-      const help = await bench(['stack', verb, '--help']);
+      const help = await benchHere(['stack', verb, '--help']);
       expect(help).toMatchObject({ code: 0, stderr: '' });
       expect(help.stdout).toMatch(/^Examples:\n +bench stack /m);
     }
-    const sweep = await bench(['sweep', '--help']);
+    const sweep = await benchHere(['sweep', '--help']);
     expect(sweep.stdout).toContain('Stack under test:');
     for (const flag of ['--stack ', '--stack-run', '--keep', '--load-on', '--load-nodes', '--load-tasks'])
       expect(sweep.stdout).toContain(flag);
@@ -393,7 +397,7 @@ describe('help and completion', () => {
 
   it('knows the verbs and the flags', async () => {
     const complete = async (...words: string[]): Promise<string[]> => {
-      const ended = await bench(['--get-yargs-completions', 'bench', ...words]);
+      const ended = await benchHere(['--get-yargs-completions', 'bench', ...words]);
       return ended.stdout.split('\n').map((line) => line.split(':')[0]!);
     };
     expect(await complete('')).toContain('stack');
@@ -416,7 +420,7 @@ describe('help and completion', () => {
     [['stack', 'check', 'x', '--isl', '8'], '--osl is missing'],
     [['stack', 'check', 'x', '--concurrency', '4'], '--isl is missing'],
   ])('%j is refused', async (args, word) => {
-    const ended = await bench(args);
+    const ended = await benchHere(args);
     expect(ended.code).toBe(2);
     expect(ended.stderr).toContain(word);
     expect(ended.stderr).not.toContain('bug of bench');

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { bench, makeFolder, newOut, startServer, startStub } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 
 const SHAPE = ['--isl', '40', '--osl', '4'];
 /** Nobody listens there, so that a value which passed would be exit 3. */
@@ -145,7 +146,7 @@ const CASES: readonly (readonly [name: string, args: () => string[], line: RegEx
 describe('wrong usage', () => {
   it.each(CASES)('%s: one line and a hint, exit 2', async (_name, args, line, hint) => {
     const cwd = makeFolder();
-    const ended = await bench(args(), { cwd });
+    const ended = await benchHere(args(), { cwd });
     expect(ended.stdout).toBe('');
     const lines = ended.stderr.trimEnd().split('\n');
     expect(lines).toHaveLength(2);
@@ -156,6 +157,16 @@ describe('wrong usage', () => {
     expect(ended.code).toBe(2);
     // Nothing was measured, so nothing is left but the empty folder of all results.
     expect(readdirSync(cwd, { recursive: true }).filter((name) => name !== 'results')).toEqual([]);
+  });
+
+  it.each([
+    ['nothing'],
+    ['a misspelt flag'],
+    ['no shape'],
+    ['a bad port'],
+  ])('%s: the same from outside', async (name) => {
+    const words = CASES.find(([of]) => of === name)![1]();
+    expect(await bench(words)).toEqual(await benchHere(words));
   });
 });
 

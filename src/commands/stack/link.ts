@@ -6,7 +6,7 @@ import type { StackFacts } from '../../core/report.ts';
 import { whyLine } from '../../stack/failure/why-text.ts';
 import { sleep } from '../../stack/launch/allocation.ts';
 import type { StackState } from '../../stack/launch/state.ts';
-import { readState, serves, stackLine, supervisorLives, watchState } from './follow.ts';
+import { readState, serves, stackLine, supervisorLives, tryReadState, watchState } from './follow.ts';
 
 const LOOK_EVERY_MS = 250;
 
@@ -110,6 +110,8 @@ export class StackLink {
 
   #look(): void {
     if (this.#reason !== null) return;
+    // A supervisor that is gone may have written since the last glance why.
+    if (!supervisorLives(this.#state)) this.#state = tryReadState(this.dir) ?? this.#state;
     const { phase, why } = this.#state;
     if (why !== null) this.#reason = whyLine(why);
     else if (phase === 'failing') this.#reason = 'a service of the stack has failed';
