@@ -162,7 +162,7 @@ describe.skipIf(missing !== null)('a launch that fails', () => {
   });
 
   describe('for it never serves', () => {
-    const ready = { timeout: '10s' };
+    const ready = { timeout: '6s' };
     it.each<[string, string, string | null, StackChange]>([
       [
         'that registers nothing',
@@ -181,7 +181,7 @@ describe.skipIf(missing !== null)('a launch that fails', () => {
             replicas: 2,
             command: ['bash', '-c', SECOND_FAILS],
           },
-          ready: { timeout: '10s', all: [{ instances: { component: 'backend', min: 2 } }] },
+          ready: { ...ready, all: [{ instances: { component: 'backend', min: 2 } }] },
         },
       ],
       [
