@@ -278,7 +278,7 @@ ${lines}`,
   it('heed lines that mean broken of critical steps alone', () => {
     const says = (name: string): string =>
       say(
-        `sleep 5 >/dev/null & started ${name} $!; touch "$RUN_DIR/broken-${name}"; check_steps; echo on; kill $!`,
+        `sleep 5 &>/dev/null & started ${name} $!; touch "$RUN_DIR/broken-${name}"; check_steps; echo on; kill $!`,
       );
     expect(says('side')).toBe('side: started\non\n');
     expect(says('decode')).toBe('decode: started\nFAILED: decode is broken\n');
