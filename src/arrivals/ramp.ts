@@ -6,7 +6,7 @@ function riseMs({ point, arrival }: ArrivalOrder): number {
   const { fromPerS = 0 } = arrival;
   return (
     point.durationMs ??
-    (2_000 * (point.requests ?? 0) * (point.share?.of ?? 1)) / (fromPerS + point.ratePerS!)
+    (2_000 * (point.share?.requests ?? point.requests ?? 0)) / (fromPerS + point.ratePerS!)
   );
 }
 

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { InferredOptionTypes, Options } from 'yargs';
+import { comparedOf } from '../core/compare.ts';
 import { compareMany } from '../core/compare-many.ts';
 import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
 import { lessIsBetter } from '../core/metric-ids.ts';
@@ -54,7 +55,7 @@ async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
   if (repeats % 2 === 1)
     throw usageError(`--repeats: ${repeats} is odd, and A B B A has two of each`, 'give an even number');
   const marginRatio = parseMargin(args.margin);
-  for (const metric of args.metric) lessIsBetter(metric);
+  for (const metric of args.metric ?? []) lessIsBetter(metric);
   if (args.a === args.b)
     throw usageError(`--a and --b: both are ${args.a}`, 'name two servers; two runs of one: bench compare');
   const exports = parseExports(args.export);
@@ -108,7 +109,7 @@ async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
 
 function tell(
   ends: Readonly<Record<Side, readonly RunEnd[]>>,
-  what: { readonly metrics: readonly string[]; readonly marginRatio: number },
+  what: { readonly metrics: readonly string[] | undefined; readonly marginRatio: number },
   args: Pick<AbArgs, 'json' | 'quiet'>,
 ): ExitCode {
   const of = (side: Side): Repeat[] =>
@@ -122,7 +123,11 @@ function tell(
     { name: SIDES.a, runs: a },
     { name: SIDES.b, runs: b },
   ] as const;
-  const compared = compareMany(sides[0], [sides[1]], { ...what, anyway: true });
+  const compared = compareMany(sides[0], [sides[1]], {
+    metrics: what.metrics ?? comparedOf([...a, ...b]),
+    marginRatio: what.marginRatio,
+    anyway: true,
+  });
   return args.quiet && !args.json ? verdictCode(compared) : tellComparison(compared, args.json);
 }
 

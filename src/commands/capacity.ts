@@ -18,7 +18,14 @@ import { runTurns, type Turn } from './turns.ts';
 import type { AddVerb } from './verb.ts';
 
 const { requests: _requests, rate: _rate, arrival, ...LOAD } = LOAD_OPTIONS;
-const { 'dry-run': _dry, export: _export, 'export-dir': _dir, ...OUTPUT } = OUTPUT_OPTIONS;
+const {
+  'dry-run': _dry,
+  export: _export,
+  'export-dir': _dir,
+  'require-exact': _exact,
+  'max-failure-ratio': _ratio,
+  ...OUTPUT
+} = OUTPUT_OPTIONS;
 const { shape: _shape, ...PROMPTS } = PROMPT_OPTIONS;
 
 const CAPACITY_OPTIONS = {
@@ -30,6 +37,7 @@ const CAPACITY_OPTIONS = {
   pause: SWEEP_OPTIONS.pause,
   ...OUTPUT,
   slo: { ...OUTPUT.slo, demandOption: true },
+  json: { ...OUTPUT.json, describe: 'print the answer and its levels as JSON instead of the table' },
   attain: {
     group: OUTPUT.slo.group,
     type: 'string',
@@ -102,11 +110,15 @@ async function search(args: CapacityArgs, range: SearchRange, argv: readonly str
                 load: tried,
                 sent: level.requests.sent,
                 met: level.goodput!.met,
-                ...(level.open?.backlog?.grew ? { behind: true } : {}),
+                ...(level.open === undefined ? {} : { lag: level.open.lag?.verdict ?? 'too-short' }),
+                validity: level.validity.verdict,
               },
             });
-          // Requests that failed have not met the limits: that is an answer, and no failure of the search.
-          return end.exitCode === EXIT.verdict ? { ...end, exitCode: EXIT.ok } : end;
+          // Requests that failed have not met the limits: that is an answer, and no failure of the search. Where all did, it
+          // is one if the server has answered before.
+          const answered = levels.some(({ level: { requests } }) => requests.good > 0);
+          const isAnswer = level?.status === 'complete' && end.exitCode === EXIT.target && answered;
+          return isAnswer ? { ...end, exitCode: EXIT.ok } : end;
         },
       };
       // It was cut.
@@ -166,6 +178,8 @@ function orderOf(args: CapacityArgs, range: SearchRange, load: number): LiveOrde
     skip: 0,
     export: [],
     'export-dir': undefined,
+    'require-exact': false,
+    'max-failure-ratio': 1,
   };
   return liveOrder(level, 'capacity', range.over === 'rate' ? '--max-in-flight' : '--to');
 }

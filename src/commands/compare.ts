@@ -1,5 +1,5 @@
 import type { InferredOptionTypes, Options } from 'yargs';
-import { COMPARED, type Comparison, MARGIN_RATIO } from '../core/compare.ts';
+import { type Comparison, comparedOf, MARGIN_RATIO } from '../core/compare.ts';
 import { compareMany, type ManyComparison } from '../core/compare-many.ts';
 import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
 import { parseRatio } from '../core/units.ts';
@@ -17,8 +17,8 @@ export const COMPARISON_OPTIONS = {
   metric: {
     type: 'array',
     string: true,
-    default: [...COMPARED],
-    describe: 'metrics to compare, by their names in summary.csv',
+    describe:
+      'metrics to compare, by their names in summary.csv [default: latencies; of a closed loop rates, too]',
   },
   margin: {
     type: 'string',
@@ -57,7 +57,7 @@ type CompareArgs = InferredOptionTypes<typeof COMPARE_OPTIONS> & {
 async function runCompare(args: CompareArgs): Promise<ExitCode> {
   const [base, ...candidates] = readSides(args);
   const compared = compareMany(base!, candidates, {
-    metrics: args.metric,
+    metrics: args.metric ?? comparedOf([base!, ...candidates].flatMap(({ runs }) => runs)),
     marginRatio: parseMargin(args.margin),
     anyway: args.anyway,
   });

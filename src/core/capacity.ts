@@ -1,3 +1,8 @@
+import type { Validity } from './audit-facts.ts';
+import type { Lag } from './report.ts';
+
+type LagVerdict = Lag['verdict'];
+
 /** Of each bound of a share: a true one is beyond it 5 times in 100. */
 const BEYOND = 0.05;
 
@@ -7,8 +12,13 @@ export interface Probe {
   readonly load: number;
   readonly sent: number;
   readonly met: number;
-  /** Open loop: more came than the server took, so that the share says as much of the level's length; it misses. */
-  readonly behind?: boolean;
+  /**
+   * Open loop: whether the server took as much as came. Where it did not, or the level is too short to tell, the share says as
+   * much of the level's length as of the server: it misses, or is not proven to meet.
+   */
+  readonly lag?: LagVerdict | 'too-short';
+  /** What the harness says of itself; a level where it was the bottleneck proves nothing, and misses. */
+  readonly validity: Validity['verdict'];
 }
 
 /** Where the search has come to. */
@@ -78,8 +88,15 @@ function binomialCdf(k: number, n: number, p: number): number {
 }
 
 /** Whether a level met the target, by its estimate. */
-export function meetsTarget({ sent, met, behind = false }: Probe, targetRatio: number): boolean {
-  return sent > 0 && met / sent >= targetRatio && !behind;
+export function meetsTarget(probe: Probe, targetRatio: number): boolean {
+  const { sent, met, lag, validity } = probe;
+  return (
+    sent > 0 &&
+    met / sent >= targetRatio &&
+    validity !== 'client-bound' &&
+    lag !== 'fell-behind' &&
+    lag !== 'too-short'
+  );
 }
 
 /** What the levels measured so far say, taken to be the worse the greater the load. */

@@ -29,7 +29,7 @@ export function compareMany(
   candidates: readonly Side[],
   options: Omit<CompareOptions, 'family'>,
 ): ManyComparison {
-  refuseSame(candidates);
+  refuseSame([base, ...candidates]);
   const comparisons = candidates.map(({ runs }) =>
     compareRuns(base.runs, runs, { ...options, family: candidates.length }),
   );
@@ -41,16 +41,16 @@ export function compareMany(
   };
 }
 
-/** A run that stands in two candidates would be told of twice. */
-function refuseSame(candidates: readonly Side[]): void {
+/** A run that stands on two sides would be told of twice, or held against itself. */
+function refuseSame(sides: readonly Side[]): void {
   const seen = new Map<string, number>();
-  for (const [nth, { runs }] of candidates.entries()) {
+  for (const [nth, { runs }] of sides.entries()) {
     for (const { set, utc } of runs) {
       const other = seen.get(`${set} ${utc}`) ?? nth;
       if (other !== nth)
         throw usageError(
-          `the run of ${utc} is in two candidates: ${candidates[other]!.name} and ${candidates[nth]!.name}`,
-          'name each candidate once',
+          `the run of ${utc} is on two sides: ${sides[other]!.name} and ${sides[nth]!.name}`,
+          'name each run once',
         );
       seen.set(`${set} ${utc}`, nth);
     }

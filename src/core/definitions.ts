@@ -27,8 +27,8 @@ export const DEFINITIONS: Readonly<Record<string, string>> = {
   outputTokensPerSPerGpu: 'outputTokensPerS ÷ the number of GPUs that was given.',
   totalTokensPerSPerGpu: 'totalTokensPerS ÷ the number of GPUs that was given.',
   goodput:
-    'Measured requests that ended well with TTFT, TPOT and E2E within all limits that were given (met); ÷ requests sent, failed ones included (attainmentRatio); ÷ (last response end − first send) (requestsPerS).',
-  open: 'What an open loop adds: ttftFromDueMs and e2eFromDueMs run from the instant that the schedule wanted the request sent, so they hold what it waited before it was sent; held counts requests that found none of the slots free when they were due; backlog is requests due and not ended, in the mean of the second and of the last quarter of the arrivals.',
+    'Measured requests that ended well with TTFT, TPOT and E2E within all limits that were given (met), in an open loop counted from the instant that the schedule said; ÷ requests sent, failed ones included (attainmentRatio); ÷ (last response end − first send) (requestsPerS).',
+  open: 'What an open loop adds: ttftFromDueMs and e2eFromDueMs run from the instant that the schedule wanted the request sent, so they hold what it waited before it was sent; held counts requests that found none of the slots free when they were due; lag is how much later requests ended, from that instant, per time that they were due later (0: the server keeps up; 0.5: it falls behind by half a second each second), with two-sided 95 % bounds over the arrivals behind the first quarter.',
   steady:
     "The steady window runs from the moment when each of the first C requests (C = concurrency) has shown a token to the last measured send; tokens and gaps count by arrival inside it, TTFT by send inside it; there is none when it is shorter than 2 median e2e. In an open loop it begins a p95 of the requests' length after the first send.",
   achievedConcurrency:

@@ -39,7 +39,7 @@ function splitArrivals(point: PointSpec, ranks: number): PointSpec[] {
       ? { ...point, concurrency: 0, requests: 0, warmup: 0 }
       : {
           ...point,
-          share: { nth, of: used },
+          share: { nth, of: used, requests },
           concurrency: share(point.concurrency, nth),
           requests: share(requests, nth),
           warmup: share(point.warmup, nth),

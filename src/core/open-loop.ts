@@ -1,10 +1,7 @@
-import { exactStats, greatest, least, sum } from './distribution.ts';
+import { exactStats, greatest, least } from './distribution.ts';
+import { lagOf } from './lag.ts';
 import type { RequestRecord } from './record.ts';
 import type { OpenLoop } from './report.ts';
-
-/** In flight must grow by so much from one quarter of the arrivals to another: as a share, and against the noise of random arrivals. */
-const GROWTH_RATIO = 1.25;
-const GROWTH_SIGMAS = 3;
 
 /**
  * What an open loop tells beside the latencies from send: those from the instant that the schedule said, which hold what a
@@ -26,33 +23,8 @@ export function openLoopOf(measured: readonly RequestRecord[], slots: number): O
       count: held.length,
       maxMs: held.length === 0 ? null : greatest(held.map(({ heldMs }) => heldMs!)),
     },
-    ...keepsUp(measured, due[0]!, due.at(-1)!),
+    lag: lagOf(measured),
   };
-}
-
-/**
- * Requests waiting or under way (due and not ended) in the second and in the last quarter of the arrivals, and whether they grew:
- * then the server took less than what came, and the level's latencies say as much of its length as of the server. Where the
- * median request lasts longer than a quarter the second is still filling up, and nothing is told.
- */
-function keepsUp(
-  measured: readonly RequestRecord[],
-  fromAtMs: number,
-  toAtMs: number,
-): Pick<OpenLoop, 'backlog'> {
-  const quarterMs = (toAtMs - fromAtMs) / 4;
-  const tookMs = exactStats(measured.map((record) => record.endAtMs - record.dueAtMs)).p50!;
-  if (tookMs > quarterMs) return { backlog: null };
-  const meanIn = (quarter: number): number => {
-    const [from, to] = [fromAtMs + quarter * quarterMs, fromAtMs + (quarter + 1) * quarterMs];
-    const busyMs = measured.map((record) =>
-      Math.max(0, Math.min(record.endAtMs, to) - Math.max(record.dueAtMs, from)),
-    );
-    return sum(busyMs) / quarterMs;
-  };
-  const [before, after] = [meanIn(1), meanIn(3)];
-  const grew = after > GROWTH_RATIO * before && after - before > GROWTH_SIGMAS * Math.sqrt(before);
-  return { backlog: { before, after, grew } };
 }
 
 function mostInFlight(records: readonly RequestRecord[]): number {

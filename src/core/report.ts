@@ -55,6 +55,15 @@ export interface TurnReport {
   readonly cachedRatio: number | null;
 }
 
+/** How much later requests ended, from the instant the schedule said, per time that they were due later: 0 is steady. */
+export interface Lag {
+  readonly ratio: number;
+  /** Two-sided 95 % bounds. */
+  readonly low: number;
+  readonly high: number;
+  readonly verdict: 'kept-up' | 'fell-behind' | 'unclear';
+}
+
 /** What an open loop tells beside the latencies from send. */
 export interface OpenLoop {
   /** Arrivals per second as the schedule had them, between its first and its last; null where all were due at once. */
@@ -67,11 +76,8 @@ export interface OpenLoop {
   readonly slots: number;
   /** Requests that found no slot free when they were due, and the longest that one waited for it. */
   readonly held: { readonly count: number; readonly maxMs: number | null };
-  /**
-   * Requests due and not ended, in the mean of the second and of the last quarter of the arrivals; null where the level is too
-   * short to tell. `grew`: the server did not keep up.
-   */
-  readonly backlog: { readonly before: number; readonly after: number; readonly grew: boolean } | null;
+  /** Whether the server took as much as came; null where the level is too short to tell. */
+  readonly lag: Lag | null;
 }
 
 /** One of several load generators that sent a level together. */

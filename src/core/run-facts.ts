@@ -27,6 +27,7 @@ export function factsOf(report: Report): Facts {
     ['requests', perPoint(report, ({ requests, durationMs }) => requests ?? `${durationMs} ms`)],
     ['warm-up', perPoint(report, ({ warmup }) => warmup)],
     ['arrival', arrivalText(spec)],
+    ['most in flight', capText(spec)],
     ['wire', spec.connectionPerRequest ? `${spec.wire}, a connection per request` : spec.wire],
     ['load generators', String(spec.load?.tasks ?? 1)],
     ['load held', String(spec.holdLoad)],
@@ -49,6 +50,14 @@ export function factsOf(report: Report): Facts {
     ['SLURM job', job, true],
     ['git commit', provenance.git?.commit ?? null, true],
   ];
+}
+
+/** How many an open loop lets be in flight; null in a closed loop, whose levels say so, and where there are as many as requests. */
+function capText({ points }: RunSpec): string | null {
+  const caps = points.flatMap(({ ratePerS, concurrency, requests }) =>
+    ratePerS === undefined || concurrency === requests ? [] : [concurrency],
+  );
+  return caps.length === 0 ? null : [...new Set(caps)].join(' ');
 }
 
 /** `gamma, burstiness 0.5`: the arrivals with what shapes them. */

@@ -9,8 +9,8 @@ export interface PointSpec {
   readonly concurrency: number;
   /** Mean arrivals per second of an open loop, all load generators together; absent in a closed loop. */
   readonly ratePerS?: number;
-  /** Of an open loop that several load generators share: this one takes every `of`-th arrival from `nth` on, counted from 0. */
-  readonly share?: { readonly nth: number; readonly of: number };
+  /** Of an open loop that several load generators share: this one takes every `of`-th arrival from `nth` on, counted from 0; `requests` are all together. */
+  readonly share?: { readonly nth: number; readonly of: number; readonly requests: number };
   /** Asked input and output length in tokens. */
   readonly isl: number;
   readonly osl: number;

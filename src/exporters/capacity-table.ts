@@ -74,8 +74,18 @@ export function renderCapacity(capacity: Capacity, style: PageStyle): string {
 }
 
 function markOf({ found }: Capacity, probe: Probe): string {
-  if (probe === found.meets) return '← capacity';
-  return probe.behind === true ? 'did not keep up' : '';
+  const marks = [
+    {
+      'fell-behind': 'did not keep up',
+      unclear: 'kept up?',
+      'too-short': 'too short to tell',
+      'kept-up': '',
+    }[probe.lag ?? 'kept-up'],
+    probe.validity === 'valid' ? '' : probe.validity,
+  ]
+    .filter((word) => word !== '')
+    .join(', ');
+  return probe === found.meets ? `← capacity${marks === '' ? '' : ` (${marks})`}` : marks;
 }
 
 /** What loads are counted in. */
@@ -85,10 +95,12 @@ function unitOf({ over }: SearchRange): string {
 
 function answerText({ found, range, complete }: Capacity): string {
   const { meets, misses } = found;
+  if (meets === null && misses === null) return 'nothing was measured';
   if (meets === null)
     return `none: ${loadFigure(range.from)} ${unitOf(range)} miss already, lower levels were not tried`;
   const at = `${loadFigure(meets.load)} ${unitOf(range)}`;
-  if (!complete) return `at least ${at}; the search was cut`;
+  if (!complete)
+    return `at least ${at}${misses === null ? '' : `, and ${loadFigure(misses.load)} miss`}; the search was cut`;
   return misses === null
     ? `at least ${at}, the end of the range: nothing above was tried`
     : `${at}; ${loadFigure(misses.load)} miss`;
@@ -100,13 +112,22 @@ function certaintyTexts({ found, range }: Capacity): string[] {
   const target = range.targetRatio;
   const meetText = (probe: Probe): string => {
     const { low } = shareBounds(probe);
+    const doubts = [
+      ...(probe.validity === 'valid' ? [] : [`the level is ${probe.validity}`]),
+      ...(probe.lag === 'unclear' ? ['it is not clear whether the server kept up'] : []),
+    ];
+    if (doubts.length > 0) return `that ${loadFigure(probe.load)} meet is not sure: ${doubts.join(', and ')}`;
     return low >= target
       ? `that ${loadFigure(probe.load)} meet is sure: with 95 % confidence at least ${percent(low)} do`
       : `that ${loadFigure(probe.load)} meet is likely and not sure: with 95 % confidence at least ${percent(low)} do`;
   };
   const missText = (probe: Probe): string => {
-    if (probe.behind === true)
-      return `at ${loadFigure(probe.load)} more came than the server took: whatever the share, it would fall with time`;
+    if (probe.lag === 'fell-behind')
+      return `at ${loadFigure(probe.load)} the server did not keep up with what came, so its share would fall with time`;
+    if (probe.lag === 'too-short')
+      return `at ${loadFigure(probe.load)} the level was too short to tell whether the server keeps up: give a longer --duration`;
+    if (probe.validity === 'client-bound')
+      return `at ${loadFigure(probe.load)} this harness was the bottleneck: the server may well meet more, see --workers`;
     const { high } = shareBounds(probe);
     return high < target
       ? `that ${loadFigure(probe.load)} miss is sure: with 95 % confidence at most ${percent(high)} meet`

@@ -16,13 +16,13 @@ export function openLoopNotes(
 ): Note[] {
   if (levelsRun(report).every(({ open }) => open === undefined)) return [];
   const behind = tell(({ open }) =>
-    open?.backlog?.grew
-      ? `the server did not keep up: ${figure(open.backlog.before)} requests were open in the second quarter of the arrivals and ${figure(open.backlog.after)} in the last; its latencies say as much of the level's length as of the server`
+    open?.lag?.verdict === 'fell-behind'
+      ? `the server did not keep up: it fell behind by ${shareText(open.lag.ratio)} of the time (${shareText(open.lag.low)} to ${shareText(open.lag.high)}), so latencies say as much of the level's length as of the server`
       : null,
   );
   const short = tell(({ open }) =>
-    open !== undefined && open.backlog === null
-      ? 'requests last longer than a quarter of the arrivals, too long to tell whether the server kept up: measure for longer'
+    open !== undefined && (open.lag === null || open.lag.verdict === 'unclear')
+      ? `too short to tell whether the server kept up${open.lag === null ? '' : ` (${shareText(open.lag.low)} to ${shareText(open.lag.high)} of the time behind)`}: measure for longer`
       : null,
   );
   const held = tell(({ open }) =>
@@ -44,4 +44,8 @@ export function openLoopNotes(
     ...[...behind, ...held, ...late].map((text) => ({ topic: 'arrivals', text, loud: true })),
     ...[...short, ...rates].map((text) => ({ topic: 'arrivals', text, loud: false })),
   ];
+}
+
+function shareText(ratio: number): string {
+  return `${(ratio * 100).toFixed(0)} %`;
 }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { findArrival } from '../../src/arrivals/index.ts';
 import { type ArrivalOrder, arrivalOf, arrivalsBefore } from '../../src/core/arrival.ts';
+import { splitPoint } from '../../src/core/load-share.ts';
 import type { ArrivalSpec, PointSpec, PromptSpec } from '../../src/core/spec.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'arrivals-'));
@@ -66,7 +67,10 @@ describe('poisson arrivals', () => {
     const first = offsets('poisson', order({ requests: 5 }));
     expect(offsets('poisson', order({ requests: 5 }))).toEqual(first);
     expect(offsets('poisson', order({ requests: 5 }, {}, 8))).not.toEqual(first);
-    expect(offsets('poisson', order({ requests: 5, index: 1 }))).not.toEqual(first);
+    for (const name of ['poisson', 'gamma', 'ramp'])
+      expect(offsets(name, order({ requests: 5, index: 1 }))).not.toEqual(
+        offsets(name, order({ requests: 5 })),
+      );
     // A run with more requests begins as one with fewer.
     expect(offsets('poisson', order({ requests: 50 })).slice(0, 5)).toEqual(first);
   });
@@ -160,12 +164,12 @@ describe('arrivals of a trace', () => {
 
 describe('arrivalOf', () => {
   it('shares one schedule out among load generators without gap or overlap', () => {
-    const whole = offsets('poisson', order({ requests: 10 }));
-    const shares = [0, 1, 2].map((nth) =>
-      offsets('poisson', order({ requests: nth === 0 ? 4 : 3, share: { nth, of: 3 } })),
-    );
-    expect(shares[1]).toEqual([whole[1], whole[4], whole[7]]);
-    expect(shares.flat().sort((a, b) => a - b)).toEqual(whole);
+    for (const name of ['poisson', 'gamma', 'ramp']) {
+      const whole = offsets(name, order({ requests: 10 }));
+      const shares = splitPoint(order({ requests: 10 }).point, 3).map((point) => offsets(name, order(point)));
+      expect(shares[1]).toEqual([whole[1], whole[4], whole[7]]);
+      expect(shares.flat().sort((a, b) => a - b)).toEqual(whole);
+    }
   });
 
   it('gives no instants for a closed loop', () => {

@@ -29,7 +29,12 @@ function search(
     const concurrency = nextLevel(probes, range);
     if (concurrency === null) break;
     const sent = Math.max(4 * concurrency, 59);
-    probes.push({ load: concurrency, sent, met: concurrency <= truth ? sent : Math.floor(sent / 10) });
+    probes.push({
+      validity: 'valid',
+      load: concurrency,
+      sent,
+      met: concurrency <= truth ? sent : Math.floor(sent / 10),
+    });
   }
   return {
     found: foundSoFar(probes, range.targetRatio),
@@ -107,23 +112,23 @@ describe('the search', () => {
     }
   });
 
-  it('takes a rate that the server did not keep up with for missed, whatever share met', () => {
-    const [calm, behind] = [
-      { load: 1, sent: 100, met: 100 },
-      { load: 2, sent: 100, met: 100, behind: true },
+  it('takes a level for missed that proves nothing, whatever share met', () => {
+    const [calm, behind]: [Probe, Probe] = [
+      { load: 1, sent: 100, met: 100, validity: 'valid' },
+      { load: 2, sent: 100, met: 100, validity: 'valid', lag: 'fell-behind' },
     ];
     expect(foundSoFar([calm, behind], 0.95)).toEqual({ meets: calm, misses: behind });
   });
 
   it('takes the lowest level that missed for the limit, whatever met above it', () => {
-    const probe = (load: number, met: number): Probe => ({ load, sent: 100, met });
+    const probe = (load: number, met: number): Probe => ({ load, sent: 100, met, validity: 'valid' });
     expect(foundSoFar([probe(8, 96), probe(2, 100), probe(4, 90), probe(1, 100)], 0.95)).toMatchObject({
       meets: { load: 2 },
       misses: { load: 4 },
     });
     expect(foundSoFar([], 0.95)).toEqual({ meets: null, misses: null });
     // Nothing was sent.
-    expect(foundSoFar([{ load: 1, sent: 0, met: 0 }], 0.95).meets).toBeNull();
+    expect(foundSoFar([{ load: 1, sent: 0, met: 0, validity: 'valid' }], 0.95).meets).toBeNull();
   });
 });
 
@@ -143,9 +148,9 @@ describe('the page', () => {
 
   it('tells the answer with both its sides and how sure they are', () => {
     const text = page([
-      { load: 8, sent: 59, met: 59 },
-      { load: 10, sent: 59, met: 50 },
-      { load: 9, sent: 59, met: 57 },
+      { load: 8, sent: 59, met: 59, validity: 'valid' },
+      { load: 10, sent: 59, met: 50, validity: 'valid' },
+      { load: 9, sent: 59, met: 57, validity: 'valid' },
     ]);
     expect(text).toContain('capacity  9 in flight; 10 miss');
     expect(text).toMatch(/^ +9 +57\/59 +97 % +90 % … 99\.4 % .*← capacity$/m);
@@ -154,9 +159,9 @@ describe('the page', () => {
   });
 
   it('tells a rate as one, and what the server did not keep up with', () => {
-    const probes = [
-      { load: 2.5, sent: 150, met: 150 },
-      { load: 2.6, sent: 156, met: 156, behind: true },
+    const probes: Probe[] = [
+      { load: 2.5, sent: 150, met: 150, validity: 'valid' },
+      { load: 2.6, sent: 156, met: 156, validity: 'valid', lag: 'fell-behind' },
     ];
     const text = renderCapacity(
       {
@@ -170,15 +175,17 @@ describe('the page', () => {
     );
     expect(text).toContain('capacity  2.5 requests a second; 2.6 miss');
     expect(text).toMatch(/^ +2\.6 .* did not keep up$/m);
-    expect(text).toContain('at 2.6 more came than the server took');
+    expect(text).toContain('at 2.6 the server did not keep up with what came');
   });
 
   it('says when it is none, at the end of the range, or cut', () => {
-    expect(page([{ load: 1, sent: 59, met: 3 }])).toContain('none: 1 in flight miss already');
-    expect(page([{ load: 1_024, sent: 4_096, met: 4_096 }])).toContain(
+    expect(page([{ load: 1, sent: 59, met: 3, validity: 'valid' }])).toContain(
+      'none: 1 in flight miss already',
+    );
+    expect(page([{ load: 1_024, sent: 4_096, met: 4_096, validity: 'valid' }])).toContain(
       'at least 1,024 in flight, the end of the range',
     );
-    expect(page([{ load: 4, sent: 59, met: 59 }], false)).toContain(
+    expect(page([{ load: 4, sent: 59, met: 59, validity: 'valid' }], false)).toContain(
       'at least 4 in flight; the search was cut',
     );
   });

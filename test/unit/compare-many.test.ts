@@ -103,8 +103,8 @@ describe('several candidates against one baseline', () => {
   it('are refused where two are the same runs', () => {
     const again = side('one', 0, 110);
     const { message } = refusal(() => compareMany(BASE, [again, { ...again, name: 'two' }], OPTIONS));
-    expect(message).toBe('the run of 2026-06-01T00:00:00.000Z is in two candidates: one and two');
-    expect(() => compareMany(BASE, [BASE], OPTIONS)).not.toThrow();
+    expect(message).toBe('the run of 2026-06-01T00:00:00.000Z is on two sides: one and two');
+    expect(() => compareMany(BASE, [BASE], OPTIONS)).toThrow('is on two sides');
   });
 });
 

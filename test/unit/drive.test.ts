@@ -25,8 +25,8 @@ async function run(
   abortAtMs?: number,
   drained?: (clock: VirtualClock) => Promise<void>,
   turn?: (clock: VirtualClock) => Promise<void>,
+  clock = new VirtualClock(),
 ): Promise<{ trace: Trace; clock: VirtualClock }> {
-  const clock = new VirtualClock();
   const trace: Trace = { plans: [], ended: [], sentAtMs: [], most: 0 };
   const stop = new AbortController();
   const ids = newRequestIds('t');
@@ -194,6 +194,19 @@ describe('drive', () => {
       expect(trace.sentAtMs).toEqual([7, 114]);
       // The second: 57 ms until the slot was free, 7 of ours.
       expect(trace.plans.map(({ heldMs }) => heldMs)).toEqual([0, 57]);
+    });
+
+    it('books no lag of its own as a wait while slots are free', async () => {
+      // Timers are 30 ms late: the third is due before the second, which lines it up, was woken.
+      class LateClock extends VirtualClock {
+        override sleepUntil(atMs: number, signal?: AbortSignal): Promise<void> {
+          return atMs <= this.now() ? Promise.resolve() : super.sleepUntil(atMs + 30, signal);
+        }
+      }
+      const late = new LateClock();
+      const { trace } = await run(9, open(9, 0, 1, 2), () => 100, undefined, undefined, undefined, late);
+      expect(trace.sentAtMs).toEqual([0, 31, 31]);
+      expect(trace.plans.map(({ heldMs }) => heldMs)).toEqual([0, 0, 0]);
     });
 
     it('sends nothing more after an abort, also what was asleep until it was due', async () => {

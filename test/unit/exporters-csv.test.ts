@@ -142,7 +142,7 @@ describe('metricValue', () => {
       open: {
         ...{ dueRatePerS: 4.1, ttftFromDueMs: makeThinLevel().ttftMs, e2eFromDueMs: makeThinLevel().e2eMs },
         ...{ maxInFlight: 5, slots: 9, held: { count: 1, maxMs: 3 } },
-        backlog: { before: 1, after: 2, grew: false },
+        lag: { ratio: 0.01, low: -0.02, high: 0.04, verdict: 'kept-up' },
       },
       goodput: { met: 3, attainmentRatio: 0.5, requestsPerS: 1, attainmentBy: {} },
     });

@@ -58,10 +58,10 @@ describe('splitPoint', () => {
   it('shares the arrivals of an open loop out one by one', () => {
     const open = { ...point(100, 10, 3), ratePerS: 4 };
     expect(splitPoint(open, 4)).toMatchObject([
-      { share: { nth: 0, of: 4 }, concurrency: 25, requests: 3, warmup: 1, ratePerS: 4 },
-      { share: { nth: 1, of: 4 }, concurrency: 25, requests: 3, warmup: 1 },
-      { share: { nth: 2, of: 4 }, concurrency: 25, requests: 2, warmup: 1 },
-      { share: { nth: 3, of: 4 }, concurrency: 25, requests: 2, warmup: 0 },
+      { share: { nth: 0, of: 4, requests: 10 }, concurrency: 25, requests: 3, warmup: 1, ratePerS: 4 },
+      { share: { nth: 1, of: 4, requests: 10 }, concurrency: 25, requests: 3, warmup: 1 },
+      { share: { nth: 2, of: 4, requests: 10 }, concurrency: 25, requests: 2, warmup: 1 },
+      { share: { nth: 3, of: 4, requests: 10 }, concurrency: 25, requests: 2, warmup: 0 },
     ]);
     const few = splitPoint({ ...point(100, 2, 1), ratePerS: 4 }, 3);
     expect(few.map(({ concurrency, requests }) => [concurrency, requests])).toEqual([

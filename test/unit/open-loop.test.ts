@@ -31,52 +31,6 @@ describe('openLoopOf', () => {
   it('has no rate where all is due at once', () => {
     expect(openLoopOf([request(0, 0), request(1, 0)], 9).dueRatePerS).toBeNull();
   });
-
-  /** Requests every 10 ms, of which number i lasts so long. */
-  const every10 = (lastsMs: (i: number) => number): RequestRecord[] =>
-    Array.from({ length: 401 }, (_, i) => ({
-      ...request(i, i * 10),
-      endAtMs: i * 10 + lastsMs(i),
-    }));
-
-  it('says of a server that takes as much as comes that it kept up', () => {
-    const { backlog } = openLoopOf(
-      every10(() => 100),
-      9_999,
-    );
-    expect(backlog!.before).toBeCloseTo(10);
-    expect(backlog!.after).toBeCloseTo(10);
-    expect(backlog!.grew).toBe(false);
-  });
-
-  it('says of one that takes less that it did not', () => {
-    // Each ends 5 ms later after its arrival than the one before: two thirds of what comes are served.
-    const { backlog } = openLoopOf(
-      every10((i) => 5 * i),
-      9_999,
-    );
-    expect(backlog!.grew).toBe(true);
-    expect(backlog!.after).toBeGreaterThan(1.5 * backlog!.before);
-  });
-
-  it('takes a growth that chance explains for none', () => {
-    // 4 in flight in the mean, then 7: three standard deviations of a Poisson count are 6.
-    const { backlog } = openLoopOf(
-      every10((i) => (i < 250 ? 40 : 70)),
-      9_999,
-    );
-    expect(backlog).toMatchObject({ grew: false });
-    expect(backlog!.after).toBeCloseTo(7);
-  });
-
-  it('tells nothing where requests last longer than a quarter of the arrivals', () => {
-    expect(
-      openLoopOf(
-        every10(() => 1_100),
-        9_999,
-      ).backlog,
-    ).toBeNull();
-  });
 });
 
 describe('the steady window of an open loop', () => {

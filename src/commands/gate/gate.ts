@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { EXIT, type ExitCode, errorText, usageError } from '../../core/errors.ts';
 import { type GateResult, judgeGate } from '../../core/gate.ts';
-import { DEFAULT_POLICY, type Policy } from '../../core/policy.ts';
+import { defaultPolicy, type Policy } from '../../core/policy.ts';
 import { repeatOf } from '../../core/repeat.ts';
 import type { Report } from '../../core/report.ts';
 import { gateAnnotations } from '../../exporters/gate-annotations.ts';
@@ -19,8 +19,8 @@ import type { GateArgs } from './options.ts';
 
 /** `bench gate`: judges runs by a policy, or makes a baseline of them. */
 export function runGate(args: GateArgs): ExitCode {
-  const policy = args.policy === undefined ? DEFAULT_POLICY : readPolicy(args.policy);
   const runs = args.runs.flatMap(readRuns);
+  const policy = args.policy === undefined ? defaultPolicy(runs.map(repeatOf)) : readPolicy(args.policy);
   return args.update ? update(args, runs, policy) : judge(args, runs, policy);
 }
 
