@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { InferredOptionTypes, Options } from 'yargs';
-import { comparedOf } from '../core/compare.ts';
 import { compareMany } from '../core/compare-many.ts';
+import { comparedOf } from '../core/compared.ts';
 import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
 import { lessIsBetter } from '../core/metric-ids.ts';
 import { type Repeat, repeatOf } from '../core/repeat.ts';

@@ -1,6 +1,7 @@
 import type { InferredOptionTypes, Options } from 'yargs';
-import { type Comparison, comparedOf, MARGIN_RATIO } from '../core/compare.ts';
+import { type Comparison, MARGIN_RATIO } from '../core/compare.ts';
 import { compareMany, type ManyComparison } from '../core/compare-many.ts';
+import { comparedOf } from '../core/compared.ts';
 import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
 import { parseRatio } from '../core/units.ts';
 import { renderComparison } from '../exporters/comparison-table.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { COMPARED, type CompareOptions, type Comparison, compareRuns } from '../../src/core/compare.ts';
+import { type CompareOptions, type Comparison, compareRuns } from '../../src/core/compare.ts';
+import { COMPARED } from '../../src/core/compared.ts';
 import { geometricMean } from '../../src/core/distribution.ts';
 import { lessIsBetter } from '../../src/core/metric-ids.ts';
 import { type Repeat, repeatOf } from '../../src/core/repeat.ts';
