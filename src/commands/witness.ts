@@ -1,7 +1,8 @@
 import { sum } from '../core/distribution.ts';
 import type { RequestRecord } from '../core/record.ts';
 import type { Witness } from '../core/report.ts';
-import { type Control, sumSeries } from '../endpoints/control.ts';
+import type { Control } from '../endpoints/control.ts';
+import { sumSeries } from '../endpoints/prometheus.ts';
 import type { WitnessSeries } from '../endpoints/servers.ts';
 
 /** The server's counters at one instant, summed over all targets. */

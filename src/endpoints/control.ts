@@ -19,6 +19,9 @@ export interface ControlAnswer {
   readonly error: string | null;
 }
 
+/** No answer to a side call is longer. */
+const MOST_BYTES = 64 * 1024 * 1024;
+
 /** The unmeasured side calls: models, health, metrics. Through undici, proxies of the environment included. */
 export class Control {
   readonly #options: ControlOptions;
@@ -37,17 +40,22 @@ export class Control {
     return this.#options.target;
   }
 
-  /** GETs a path below the target's base. Never rejects. */
-  get(path: string): Promise<ControlAnswer> {
-    return this.#ask('GET', path, this.#options.timeoutMs);
+  /** GETs a path below the target's base; an answer of more than `mostBytes` is none. Never rejects. */
+  get(path: string, mostBytes = MOST_BYTES): Promise<ControlAnswer> {
+    return this.#ask('GET', path, this.#options.timeoutMs, mostBytes);
   }
 
   /** POSTs nothing to a path below the target's base and waits up to `timeoutMs`. Never rejects. */
   post(path: string, timeoutMs: number): Promise<ControlAnswer> {
-    return this.#ask('POST', path, timeoutMs);
+    return this.#ask('POST', path, timeoutMs, MOST_BYTES);
   }
 
-  async #ask(method: 'GET' | 'POST', path: string, timeoutMs: number): Promise<ControlAnswer> {
+  async #ask(
+    method: 'GET' | 'POST',
+    path: string,
+    timeoutMs: number,
+    mostBytes: number,
+  ): Promise<ControlAnswer> {
     const { target, headers, signal } = this.#options;
     try {
       const answer = await this.#dispatcher.request({
@@ -57,7 +65,10 @@ export class Control {
         headers: Object.fromEntries(headers),
         signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]),
       });
-      return { status: answer.statusCode, body: await answer.body.text(), error: null };
+      const body = await boundedText(answer.body, mostBytes);
+      return body === null
+        ? { status: null, body: '', error: `the answer has more than ${mostBytes} bytes` }
+        : { status: answer.statusCode, body, error: null };
     } catch (error) {
       return { status: null, body: '', error: errorText(error) || 'no answer' };
     }
@@ -66,6 +77,18 @@ export class Control {
   close(): Promise<void> {
     return this.#dispatcher.destroy();
   }
+}
+
+/** The text of a body, null when it is longer; the rest of it is not read then. */
+async function boundedText(body: AsyncIterable<Buffer>, mostBytes: number): Promise<string | null> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of body) {
+    bytes += part.length;
+    if (bytes > mostBytes) return null;
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
 }
 
 /** The `id`s and `owned_by`s of `/v1/models`, null when the body is no such list. */
@@ -81,18 +104,4 @@ export function parseModels(body: string): { ids: string[]; ownedBy: string[] } 
   } catch {
     return null;
   }
-}
-
-/** Sum over all series called `name` in a Prometheus text, null when there is none. */
-export function sumSeries(metrics: string, name: string): number | null {
-  let total: number | null = null;
-  for (const line of metrics.split('\n')) {
-    if (!line.startsWith(name)) continue;
-    const next = line[name.length];
-    if (next !== '{' && next !== ' ') continue;
-    const valueAt = next === '{' ? line.lastIndexOf('}') + 1 : name.length;
-    const value = Number(line.slice(valueAt).trim().split(/\s+/, 1)[0]);
-    if (Number.isFinite(value)) total = (total ?? 0) + value;
-  }
-  return total;
 }
