@@ -34,6 +34,16 @@ export interface Work {
   readonly maxTokens: number;
   /** Called for each step with the tokens it made; `dueAtMs` is the simulated instant. */
   readonly emit: (tokens: number, last: boolean, dueAtMs: number) => void;
+  /** Called right before the first of these. */
+  readonly first?: (stages: Stages) => void;
+}
+
+/** Where the simulated time from arrival to the first token went; the three add up to it. */
+export interface Stages {
+  readonly queueMs: number;
+  readonly prefillMs: number;
+  /** From the end of prefill, room in the KV cache awaited. */
+  readonly firstDecodeMs: number;
 }
 
 /** A request in the engine, to cancel it by. */

@@ -175,14 +175,19 @@ export class Generator {
       return;
     }
     let over = false;
+    let firstAtMs = arrivedAtMs;
     const ticket: Ticket = this.#engine.submit({
       arrivedAtMs,
       promptTokens: request.promptTokens,
       cachedTokens: plan.cachedTokens,
       outputTokens: plan.outputTokens,
       maxTokens: request.maxTokens,
+      first: (stages) => {
+        firstAtMs += this.#metrics.first(stages);
+      },
       emit: (tokens, last, dueAtMs) => {
         if (over) return;
+        if (last) this.#metrics.ended(dueAtMs - firstAtMs, dueAtMs - arrivedAtMs);
         truth?.due(dueAtMs);
         this.#metrics.generationTokens += tokens;
         over = !answer.emit(tokens, last);

@@ -84,6 +84,12 @@ export class ScheduleEngine implements Engine {
   #emit(job: Job): void {
     const { work, dueAtMs, startAtMs } = job;
     const { ttftMs, stepMs, tokensPerStep, jitterRatio } = this.#timing;
+    if (job.step === 0)
+      work.first?.({
+        queueMs: startAtMs - work.arrivedAtMs,
+        prefillMs: dueAtMs - startAtMs,
+        firstDecodeMs: 0,
+      });
     const tokens = Math.min(tokensPerStep[job.step % tokensPerStep.length]!, work.outputTokens - job.made);
     job.made += tokens;
     job.step++;

@@ -12,6 +12,8 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 interface Job extends Ticket {
   place: 'queued' | 'prefill' | 'ready' | 'decode' | 'ended';
+  prefillAtMs: number;
+  prefilledAtMs: number;
   readyAtMs: number;
   step: number;
   made: number;
@@ -65,7 +67,15 @@ export class StackEngine implements Engine {
   /** A request larger than the whole KV cache would wait for ever: the owner refuses it before. */
   submit(work: Work): Ticket {
     this.advance();
-    const job: Job = { work, place: 'queued', readyAtMs: NEVER, step: 0, made: 0 };
+    const job: Job = {
+      work,
+      place: 'queued',
+      prefillAtMs: NEVER,
+      prefilledAtMs: NEVER,
+      readyAtMs: NEVER,
+      step: 0,
+      made: 0,
+    };
     this.#queued.push(job);
     this.#atMs = Math.max(this.#atMs, work.arrivedAtMs);
     this.#startPrefill(this.#atMs);
@@ -118,6 +128,7 @@ export class StackEngine implements Engine {
     const job = this.#queued.shift();
     if (job === undefined) return;
     job.place = 'prefill';
+    job.prefillAtMs = atMs;
     const tokens = job.work.promptTokens - job.work.cachedTokens;
     this.#prefilling = job;
     this.#prefillEndsAtMs = atMs + (tokens / this.#timing.prefillTokensPerS) * 1_000 * this.#ratio();
@@ -126,6 +137,7 @@ export class StackEngine implements Engine {
   #endPrefill(atMs: number): void {
     const job = this.#prefilling!;
     job.place = 'ready';
+    job.prefilledAtMs = atMs;
     job.readyAtMs = atMs + this.#timing.baseTtftMs;
     this.#ready.push(job);
     this.#prefilling = null;
@@ -160,6 +172,12 @@ export class StackEngine implements Engine {
 
   #emit(job: Job, atMs: number): void {
     const { work } = job;
+    if (job.step === 0)
+      work.first?.({
+        queueMs: job.prefillAtMs - work.arrivedAtMs,
+        prefillMs: job.prefilledAtMs - job.prefillAtMs,
+        firstDecodeMs: atMs - job.prefilledAtMs,
+      });
     const { tokensPerStep } = this.#timing;
     const tokens = Math.min(tokensPerStep[job.step % tokensPerStep.length]!, work.outputTokens - job.made);
     job.made += tokens;

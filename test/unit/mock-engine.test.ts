@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Engine, jitterSource, type Ticket, type Timing } from '../../src/mock/engine.ts';
+import { type Engine, jitterSource, type Stages, type Ticket, type Timing } from '../../src/mock/engine.ts';
 import { createEngine } from '../../src/mock/engines.ts';
 
 const STACK: Timing = {
@@ -40,6 +40,9 @@ class Bench {
     this.engine = createEngine(timing, { now: () => this.nowMs });
   }
 
+  /** Where the time to each first token went. */
+  readonly stages: Record<string, Stages> = {};
+
   submit(name: string, { at, prompt, output, max = output, cached = 0 }: Ask): Ticket {
     this.runTo(at);
     return this.engine.submit({
@@ -48,6 +51,9 @@ class Bench {
       cachedTokens: cached,
       outputTokens: output,
       maxTokens: max,
+      first: (stages) => {
+        this.stages[name] = stages;
+      },
       emit: (tokens, last, atMs) => this.emitted.push({ name, tokens, last, atMs }),
     });
   }
@@ -90,6 +96,15 @@ describe('fixed schedule', () => {
       expect(bench.instants(name)[0]).toBeCloseTo(200 + 10 * share, 4);
       expect(bench.instants(name)[1]).toBeCloseTo(210 + 10 * share, 4);
     }
+  });
+
+  it('tells where the time to the first token went: all of it is prefill, after the request’s own share of a step', () => {
+    const bench = new Bench({ ...FIXED, spread: true });
+    for (const name of ['a', 'b']) bench.submit(name, { at: 5, prompt: 1, output: 2 });
+    bench.runTo(1_000);
+    expect(bench.stages['a']).toEqual({ queueMs: 0, prefillMs: 200, firstDecodeMs: 0 });
+    expect(bench.stages['b']!.queueMs).toBeCloseTo(6.18034, 4);
+    expect(bench.stages['b']!.prefillMs).toBeCloseTo(200, 9);
   });
 
   it('does not drift over a long answer', () => {
@@ -143,6 +158,25 @@ describe('simulated stack', () => {
     // Alone a step takes 10 + 2, with both 10 + 2 · 2.
     expect(bench.instants('a')).toEqual([105, 117, 129, 143]);
     expect(bench.instants('b')).toEqual([125, 143, 155]);
+  });
+
+  it('tells where the time to the first token went: the queue, prefill, and the wait for decode and its room', () => {
+    const bench = new Bench({ ...STACK, kvTokens: 50 });
+    bench.submit('a', { at: 0, prompt: 30, output: 2 });
+    bench.submit('b', { at: 1, prompt: 20, output: 1 });
+    bench.runTo(1_000);
+    // a: prefill 0 to 30, first token at 35, last one a step of 12 ms later. b: prefill 30 to 50, then room: 20 + 1 tokens do not fit beside 32.
+    expect(bench.instants('a')).toEqual([35, 47]);
+    expect(bench.stages).toEqual({
+      a: { queueMs: 0, prefillMs: 30, firstDecodeMs: 5 },
+      b: { queueMs: 29, prefillMs: 20, firstDecodeMs: 5 },
+    });
+    const late = new Bench({ ...STACK, kvTokens: 50 });
+    late.submit('a', { at: 0, prompt: 30, output: 4 });
+    late.submit('b', { at: 1, prompt: 20, output: 1 });
+    late.runTo(1_000);
+    // a decodes to 71 here, and b is admitted at that instant.
+    expect(late.stages['b']).toEqual({ queueMs: 29, prefillMs: 20, firstDecodeMs: 21 });
   });
 
   it('skips prefill of cached tokens', () => {
