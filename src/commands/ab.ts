@@ -27,7 +27,7 @@ const SIDES: Readonly<Record<Side, string>> = { a: 'A', b: 'B' };
 const { url: _url, ...TARGET } = TARGET_OPTIONS;
 const { mock: _mock, 'mock-flags': _flags, ...LOAD } = LOAD_OPTIONS;
 const { resume: _resume, ...SWEEP } = SWEEP_OPTIONS;
-const { 'dry-run': _dry, ...OUTPUT } = OUTPUT_OPTIONS;
+const { 'dry-run': _dry, 'server-metrics': _metrics, ...OUTPUT } = OUTPUT_OPTIONS;
 
 const AB_OPTIONS = {
   a: { type: 'string', demandOption: true, describe: 'server A, what the other is held against' },
@@ -61,7 +61,11 @@ async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
   const exports = parseExports(args.export);
   const told = { ...args, salt: args.salt ?? newSalt() };
   const orderFor = (url: string) =>
-    liveOrder({ ...told, url: [url], mock: false, 'mock-flags': '' }, 'ab', '--concurrency');
+    liveOrder(
+      { ...told, url: [url], mock: false, 'mock-flags': '', 'server-metrics': [] },
+      'ab',
+      '--concurrency',
+    );
   const sides = { a: orderFor(args.a), b: orderFor(args.b) };
   const directory =
     args.out ?? path.join('results', `${fileStamp(startClock().origin.utc)}-${args.name ?? 'ab'}`);

@@ -7,6 +7,7 @@ import { parseDurationMs } from '../core/units.ts';
 import { parseTarget } from '../endpoints/target.ts';
 import type { Target, TlsMaterial } from '../endpoints/wire.ts';
 import { checkShape, DEFAULT_LEVELS, makePoints, parseShapes } from './levels.ts';
+import { parseServerMetrics } from './metric-sources.ts';
 import { inRange, positiveMs, whole } from './number-checks.ts';
 import type { MeasureArgs } from './options.ts';
 import { parseLoads } from './rates.ts';
@@ -68,7 +69,7 @@ export function parseAccess(args: TargetArgs): TargetAccess {
   if ((tls.cert === null) !== (tls.key === null))
     throw usageError('--cert and --key go together', 'give both or none');
   return {
-    targets: args.url.map(parseTarget),
+    targets: args.url.map((url) => parseTarget(url)),
     headers: [...headers.values()],
     tls: tls.ca || tls.cert ? tls : null,
   };
@@ -119,6 +120,7 @@ export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string)
     gpus: args.gpus === undefined ? null : whole(args.gpus, 1, '--gpus'),
     ...(args.slo === undefined ? {} : { slosMs: parseSlos(args.slo) }),
     tags: parseTags(args.tag),
+    ...parseServerMetrics(args['server-metrics']),
     calibrate: args.mock ? 'never' : (args.calibrate as CalibrateWhen),
     requireExact: args['require-exact'],
     requireValid: args['require-valid'],

@@ -14,6 +14,7 @@ import { SocketWire } from '../endpoints/socket-wire.ts';
 import { UndiciWire } from '../endpoints/undici-wire.ts';
 import type { Target, Wire } from '../endpoints/wire.ts';
 import type { TargetAccess, TargetHints } from './arguments.ts';
+import { type KnownMetrics, type MetricSource, metricSources } from './metric-sources.ts';
 import { chooseModel, isUnlisted, notStreaming } from './model-choice.ts';
 
 /** A small request: a proof that tokens flow, not that a port is open. */
@@ -62,6 +63,7 @@ export type ConnectSpec = Pick<
   | 'timeouts'
   | 'extraBody'
   | 'naturalEnd'
+  | 'serverMetrics'
 >;
 
 /** One set of targets: their side calls, and clients for streams. */
@@ -75,6 +77,8 @@ export class Connection {
   /** Longest first, so that none is left over inside of another. */
   readonly #secrets: readonly string[];
   readonly #hints: TargetHints;
+  readonly #headers: TargetAccess['headers'];
+  #sources: readonly MetricSource[] = [];
 
   /** `signal` cancels requests outside of any measurement. */
   constructor(spec: ConnectSpec, access: TargetAccess, clock: Clock, signal: AbortSignal | null = null) {
@@ -88,6 +92,7 @@ export class Connection {
     const headers = access.headers.filter(
       ([name]) => !['content-type', 'accept'].includes(name.toLowerCase()),
     );
+    this.#headers = headers;
     this.#secrets = headers
       .flatMap(([, value]) => [value, value.replace(/^\S+\s+/, '')])
       .concat(secretTexts(spec.extraBody))
@@ -286,8 +291,15 @@ export class Connection {
     return { finished: this.withoutSecrets(finished), text: answer };
   }
 
+  /** The addresses whose metrics are looked at while levels run; closed with this. */
+  metricSources(known: KnownMetrics): readonly MetricSource[] {
+    this.#sources = metricSources(this.#spec.serverMetrics, known, this.#access, this.#headers);
+    return this.#sources;
+  }
+
   async close(): Promise<void> {
-    await Promise.all(this.controls.map((control) => control.close()));
+    const all = [...this.controls, ...this.#sources.map(({ control }) => control)];
+    await Promise.all(all.map((control) => control.close()));
   }
 }
 

@@ -13,8 +13,8 @@ import { PROBE_COMMAND } from './own-verbs.ts';
 import type { Progress } from './progress.ts';
 import { chunkTokens, type PromptSupply, preparePromptsFor } from './prompt-supply.ts';
 import { requestPrefix } from './ranks/rank-files.ts';
+import type { ServerWatch } from './server-watch.ts';
 import type { SweepJob } from './sweep-job.ts';
-import type { ServerWitness } from './witness.ts';
 
 /** What a level came to. */
 export interface MeasuredLevel {
@@ -42,7 +42,7 @@ export interface LevelRunner {
   /** The server streams, and takes these fields. */
   begin(canary: Canary): Promise<void>;
   /** Sends one level and makes its numbers; its records are on disk before it resolves. */
-  measure(point: PointSpec, witness: ServerWitness | null): Promise<MeasuredLevel>;
+  measure(point: PointSpec, watch: ServerWatch | null): Promise<MeasuredLevel>;
   close(): Promise<void>;
 }
 
@@ -102,7 +102,7 @@ export class LocalRunner implements LevelRunner {
     });
   }
 
-  async measure(point: PointSpec, witness: ServerWitness | null): Promise<MeasuredLevel> {
+  async measure(point: PointSpec, watch: ServerWatch | null): Promise<MeasuredLevel> {
     const { clock, store, hooks = null } = this.#job;
     const { connection, interrupt, progress, scratch } = this.#tools;
     const { spec } = this.#order!;
@@ -114,7 +114,7 @@ export class LocalRunner implements LevelRunner {
       prompts: this.#reader!,
       ids: this.#ids,
       store,
-      witness,
+      watch,
       interrupt,
       progress,
       hooks,

@@ -24,7 +24,7 @@ import type { RunStore } from '../host/store.ts';
 import type { StopSignals } from './interrupt.ts';
 import { LevelLog } from './level-log.ts';
 import type { Progress } from './progress.ts';
-import type { ServerWitness } from './witness.ts';
+import { NOT_WATCHED, type ServerWatch } from './server-watch.ts';
 
 /** Files that the process needs open beside its connections. */
 const SPARE_FILES = 64;
@@ -65,7 +65,7 @@ export interface LevelHost {
   readonly prompts: PromptSource;
   readonly ids: RequestIds;
   readonly store: RunStore;
-  readonly witness: ServerWitness | null;
+  readonly watch: ServerWatch | null;
   readonly interrupt: StopSignals;
   readonly progress: Progress;
   readonly hooks: LevelHooks | null;
@@ -113,7 +113,7 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
   try {
     tallies = await warmUp(point, host, log);
     await host.hooks?.warmedUp();
-    await host.witness?.before();
+    await host.watch?.before();
     tallies.push(...(await client.open(readyConnections(point))));
     await host.gate?.armed();
     const auditor = new Auditor(() => client.meter.take(), host.probe);
@@ -129,7 +129,7 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
     progress.done();
   }
   const sent = [...measured, ...log.records('hold')];
-  const witness = (await host.witness?.after(sent, interrupt.stop.aborted)) ?? null;
+  const { witness, sources } = (await host.watch?.after(sent, interrupt.stop.aborted)) ?? NOT_WATCHED;
   const records = await host.countChunkTokens(log.finished, (record) => shelf.record(record));
   if (amendable && log.finished.some(({ uncounted }) => uncounted)) store.amend(startBytes, records);
   store.sync();
@@ -147,6 +147,7 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
     ...(host.spec.slosMs === undefined ? {} : { slosMs: host.spec.slosMs }),
     connections: sumTallies(tallies),
     witness,
+    sources,
     audit: seen,
     validity: { verdict: 'valid', reasons: [] },
   });

@@ -175,6 +175,14 @@ export const OUTPUT_OPTIONS = {
     describe:
       "measure this host's own time stamps against a known server after each level; auto: after those of at least 20 s",
   },
+  'server-metrics': {
+    group: OUTPUT,
+    type: 'array',
+    string: true,
+    default: [] as string[],
+    describe:
+      "where the server tells Prometheus its metrics, looked at once a second (repeatable; off: nowhere) [default: the target's own, and those of the stack]",
+  },
   'require-exact': {
     group: OUTPUT,
     type: 'boolean',

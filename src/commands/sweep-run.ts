@@ -27,6 +27,7 @@ import { skippedLevel } from './level.ts';
 import { type LevelRunner, LocalRunner, type RunnerTools } from './level-runner.ts';
 import { liveProgress, SILENT } from './progress.ts';
 import { RankRunner } from './ranks/runner.ts';
+import { ServerWatch } from './server-watch.ts';
 import { whySkipped } from './stack/level-guard.ts';
 import type { SweepJob } from './sweep-job.ts';
 import { targetFacts } from './target-facts.ts';
@@ -47,7 +48,7 @@ interface Setup {
   readonly draft: ReportDraft;
   readonly spec: RunSpec;
   readonly todo: readonly PointSpec[];
-  readonly newWitness: () => ServerWitness | null;
+  readonly newWatch: () => ServerWatch;
 }
 
 interface SweepTools extends RunnerTools {
@@ -126,13 +127,18 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
   }
   for (const warning of draft.warnings) progress.say(`warning: ${warning}`);
   if (supply.facts.estimates) progress.say(`note: ${estimateNote(supply.facts)}`);
-  const { witness } = server;
+  const { witness, metricsPath } = server;
+  const sources = connection.metricSources({
+    ownPath: identified.hasMetrics ? metricsPath : null,
+    stackDir: job.stack?.dir ?? null,
+  });
+  const newWitness = () =>
+    witness !== null && identified.hasMetrics ? new ServerWitness(connection.controls, witness) : null;
   return {
     spec,
     todo: points,
     draft,
-    newWitness: () =>
-      witness !== null && identified.hasMetrics ? new ServerWitness(connection.controls, witness) : null,
+    newWatch: () => new ServerWatch(newWitness(), sources, job.clock),
   };
 }
 
@@ -154,7 +160,7 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
       draft.write(levels, 'running', null);
       continue;
     }
-    const measured = await runner.measure(point, setup.newWitness()).catch((error: unknown) => {
+    const measured = await runner.measure(point, setup.newWatch()).catch((error: unknown) => {
       draft.write(levels, 'failed', errorText(error));
       throw error;
     });

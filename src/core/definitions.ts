@@ -56,6 +56,19 @@ export const DEFINITIONS: Readonly<Record<string, string>> = {
     'Unread bytes in the receive queues (/proc/net/tcp) of all TCP sockets that the measuring process has, looked at by the second process about four times a second.',
   'audit.calibration':
     'After the level (--calibrate): the client of this host against a mock server at the same concurrency and event rate for about 1.5 s; stampErrorMs is stamp − write by the log of that server.',
+  server:
+    "The server's side of a level by its own Prometheus metrics: of what takes requests (frontend), of workers that do nothing but prefill (prefill), and of the engines that answer (engine). Requests are added up over all addresses; of KV caches the fullest counts.",
+  'server.running':
+    'Requests that the server says it works on, one look a second. A frontend counts those in flight, an engine those in its batch.',
+  'server.waiting':
+    "Requests that the server says wait, one look a second: at Dynamo's frontend those without a first token, at an engine those in its queue.",
+  'server.kvUseRatio': 'Share of the KV cache in use, of the fullest engine.',
+  'server.cacheLookups':
+    "What was looked up in the prefix cache over the level, and what of it was found (cacheHits), in the server's own unit: tokens, or blocks with TensorRT-LLM.",
+  'server.spans':
+    'What histograms of the server took up between a look before and a look after the load: mean = sum ÷ count; a percentile lies somewhere between two bounds of buckets.',
+  'server.waterfall':
+    "The mean TTFT of all requests sent between both looks, taken apart: opening connections (connect), the means that the server told over exactly as many requests, what is left of its own TTFT (serverOther), and what is left of the client's (unexplained: network, HTTP, what the server does before its clock starts, and how late the client stamped). The parts add up to the TTFT; one that overlaps others makes a negative rest, which is told as such.",
   validity:
     'client-bound: the harness could not keep up, its times are its own; suspect: the error of time stamps may have been more than 5 % of the mean gap between chunks at p99, or the harness stood still or sent late, or the server counted otherwise; valid: nothing of that kind was seen.',
   percentiles:

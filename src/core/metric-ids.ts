@@ -1,6 +1,8 @@
 import { usageError } from './errors.ts';
 import { FAILURE_CLASSES } from './record.ts';
 import type { LevelReport } from './report.ts';
+import { COUNTERS, SPANS } from './server-look.ts';
+import { WATERFALL_PARTS } from './waterfall.ts';
 
 const STATS = ['mean', 'std', 'min', 'p50', 'p90', 'p95', 'p99', 'p999', 'max', 'count'] as const;
 
@@ -109,6 +111,18 @@ export const METRIC_IDS: readonly string[] = [
   'audit.calibration.stampErrorMs.p50',
   'audit.calibration.stampErrorMs.p99',
   'validity.verdict',
+  ...['frontend', 'prefill', 'engine'].flatMap((layer) =>
+    ['running', 'waiting'].flatMap((name) => [`server.${layer}.${name}.mean`, `server.${layer}.${name}.max`]),
+  ),
+  ...['prefill', 'engine'].flatMap((layer) => [
+    `server.${layer}.kvUseRatio.mean`,
+    `server.${layer}.kvUseRatio.max`,
+    ...COUNTERS.map((name) => `server.${layer}.${name}.count`),
+  ]),
+  ...['preprocessMs', 'ttftMs', 'itlMs', 'e2eMs'].map((name) => `server.frontend.${name}.meanMs`),
+  ...['queueMs', 'prefillMs', 'workerMs', 'kvTransferMs'].map((name) => `server.prefill.${name}.meanMs`),
+  ...SPANS.filter((name) => name !== 'preprocessMs').map((name) => `server.engine.${name}.meanMs`),
+  ...WATERFALL_PARTS.map((part) => `server.waterfall.partsMs.${part}`),
 ];
 
 const KNOWN = new Set(METRIC_IDS);

@@ -1,5 +1,6 @@
 import type { Audit, Validity } from './audit-facts.ts';
 import type { FailureClass } from './record.ts';
+import type { ServerSide } from './server-side.ts';
 import type { Goodput } from './slo.ts';
 import type { PromptSpec, RunSpec } from './spec.ts';
 import type { Stats } from './stats.ts';
@@ -166,6 +167,8 @@ export interface LevelReport {
     readonly maxMs: number | null;
   };
   readonly witness: Witness | null;
+  /** What the server's own metrics told; left out where nobody looked, and by older versions. */
+  readonly server?: ServerSide;
   readonly audit: Audit | null;
   readonly validity: Validity;
   /** The load generators, where there were several; `audit` is then the worst of theirs. */

@@ -146,6 +146,8 @@ export interface RunSpec {
   readonly repeat?: RepeatSpec;
   /** Limits of latencies: goodput counts the requests that met them all. */
   readonly slosMs?: SlosMs;
+  /** Addresses of the server's metrics; none: they are not looked at; left out: the target's own, and those of the stack. */
+  readonly serverMetrics?: readonly string[];
   /** When this host's client is measured against a server with a known truth; never where it is left out. */
   readonly calibrate?: CalibrateWhen;
   readonly requireExact: boolean;

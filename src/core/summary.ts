@@ -5,6 +5,8 @@ import { loadOf } from './load.ts';
 import { openLoopOf } from './open-loop.ts';
 import { FAILURE_CLASSES, type FailureClass, type RequestRecord, type TokenCount } from './record.ts';
 import type { LengthProof, LevelReport, Witness } from './report.ts';
+import type { WatchedSource } from './server-look.ts';
+import { serverSideOf } from './server-side.ts';
 import { goodputOf, type SlosMs } from './slo.ts';
 import { timelineOf } from './timeline.ts';
 import { turnsOf } from './turn-stats.ts';
@@ -29,6 +31,8 @@ export interface LevelInput {
   readonly audit: Audit | null;
   readonly validity: Validity;
   readonly ranks?: LevelReport['ranks'];
+  /** What the server's own metrics told; left out or empty where nobody looked. */
+  readonly sources?: readonly WatchedSource[];
 }
 
 /** All numbers of a level from its records. Pure: the same records give the same report. */
@@ -128,6 +132,7 @@ export function summarizeLevel(input: LevelInput): LevelReport {
     audit: input.audit,
     validity: input.validity,
     ...(input.ranks === undefined ? {} : { ranks: input.ranks }),
+    ...serverOf(input, startedAtMs, endedAtMs),
     timeline: timelineOf(input.records, startedAtMs, endedAtMs),
     histograms: {
       ttftMs: encodeHistogram(histogramOf(ttft, 1_000)),
@@ -138,6 +143,16 @@ export function summarizeLevel(input: LevelInput): LevelReport {
       requestTokensPerS: encodeHistogram(histogramOf(requestTokensPerS, 1_000)),
     },
   };
+}
+
+function serverOf(
+  { records, sources = [] }: LevelInput,
+  startedAtMs: number | null,
+  endedAtMs: number | null,
+): Pick<LevelReport, 'server'> {
+  if (sources.length === 0) return {};
+  const sent = records.filter(({ phase }) => phase !== 'warmup');
+  return { server: serverSideOf(sources, { startedAtMs, endedAtMs, sent }) };
 }
 
 function countFailures(measured: readonly RequestRecord[]): LevelReport['failures'] {

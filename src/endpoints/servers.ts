@@ -24,6 +24,8 @@ export interface ServerKind extends Kind {
   readonly fields: readonly OptionalField[];
   readonly recognise: (signs: ServerSigns) => boolean;
   readonly witness: WitnessSeries | null;
+  /** Where it tells Prometheus its metrics; null where that is not known. */
+  readonly metricsPath: string | null;
 }
 
 /** The kinds of `--server`; `auto` takes the first that recognises the signs, else `openai`. */
@@ -38,6 +40,7 @@ export const SERVERS: readonly ServerKind[] = [
       inputTokens: 'bench_mock_prompt_tokens_total',
       outputTokens: 'bench_mock_generation_tokens_total',
     },
+    metricsPath: '/metrics',
   },
   {
     name: 'dynamo',
@@ -49,6 +52,7 @@ export const SERVERS: readonly ServerKind[] = [
       inputTokens: 'dynamo_frontend_input_sequence_tokens_sum',
       outputTokens: 'dynamo_frontend_output_sequence_tokens_sum',
     },
+    metricsPath: '/metrics',
   },
   {
     name: 'vllm',
@@ -60,6 +64,7 @@ export const SERVERS: readonly ServerKind[] = [
       inputTokens: 'vllm:prompt_tokens_total',
       outputTokens: 'vllm:generation_tokens_total',
     },
+    metricsPath: '/metrics',
   },
   {
     name: 'sglang',
@@ -71,6 +76,7 @@ export const SERVERS: readonly ServerKind[] = [
       inputTokens: 'sglang:prompt_tokens_total',
       outputTokens: 'sglang:generation_tokens_total',
     },
+    metricsPath: '/metrics',
   },
   {
     name: 'trtllm',
@@ -78,6 +84,7 @@ export const SERVERS: readonly ServerKind[] = [
     fields: ['ignore_eos', 'min_tokens', 'continuous_usage_stats'],
     recognise: (signs) => signs.ownedBy.includes('tensorrt_llm') || signs.metrics.includes('trtllm_'),
     witness: null,
+    metricsPath: '/prometheus/metrics',
   },
   {
     name: 'openai',
@@ -85,6 +92,7 @@ export const SERVERS: readonly ServerKind[] = [
     fields: [],
     recognise: () => false,
     witness: null,
+    metricsPath: null,
   },
 ];
 

@@ -2,15 +2,15 @@ import { usageError } from '../core/errors.ts';
 import type { Target } from './wire.ts';
 
 /**
- * Parses `--url`: `http://host:8000`, `https://host/base`, `host:8000`, or `unix:/run/server.sock`.
+ * Parses `--url`, or what else `flag` names: `http://host:8000`, `https://host/base`, `host:8000`, or `unix:/run/server.sock`.
  * A trailing slash and a trailing `/v1` or `/v1/chat/completions` are taken off. Exit 2 on anything else.
  */
-export function parseTarget(text: string): Target {
+export function parseTarget(text: string, flag = '--url'): Target {
   const trimmed = text.trim();
   if (trimmed.startsWith('unix:')) {
     const socketPath = trimmed.slice('unix:'.length).replace(/^\/\/(?=\/)/, '');
     if (!socketPath.startsWith('/')) {
-      throw usageError(`--url: "${text}" has no absolute socket path`, 'write unix:/path/to/socket');
+      throw usageError(`${flag}: "${text}" has no absolute socket path`, 'write unix:/path/to/socket');
     }
     return {
       url: `unix:${socketPath}`,
@@ -27,20 +27,23 @@ export function parseTarget(text: string): Target {
   try {
     url = new URL(withScheme);
   } catch {
-    throw usageError(`--url: "${text}" is not a URL`, 'write it as http://host:port');
+    throw usageError(`${flag}: "${text}" is not a URL`, 'write it as http://host:port');
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw usageError(
-      `--url: "${text}" has the scheme "${url.protocol}"`,
+      `${flag}: "${text}" has the scheme "${url.protocol}"`,
       'use http://, https:// or unix:/path',
     );
   }
   if (url.username !== '' || url.password !== '') {
-    throw usageError('--url: credentials in the URL would reach logs and files', 'use --api-key or --header');
+    throw usageError(
+      `${flag}: credentials in the URL would reach logs and files`,
+      'use --api-key or --header',
+    );
   }
   if (url.search !== '' || url.hash !== '') {
     throw usageError(
-      `--url: "${text}" has a query or fragment`,
+      `${flag}: "${text}" has a query or fragment`,
       'give only scheme, host, port and base path',
     );
   }

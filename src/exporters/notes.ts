@@ -8,6 +8,7 @@ import { loadNotes, networkNotes } from './load-notes.ts';
 import type { Note } from './note.ts';
 import { openLoopNotes } from './open-loop-notes.ts';
 import { harmless } from './page-style.ts';
+import { serverNotes } from './server-notes.ts';
 import { turnNotes } from './turn-notes.ts';
 
 /** A larger part of the input from the server's cache than this makes TTFT another measurement. */
@@ -32,6 +33,7 @@ export function runNotes(report: Report): Note[] {
     ...openLoopNotes(report, (of) => sentences(report, of)),
     ...turnNotes((of) => sentences(report, of)),
     ...witnessNotes(report),
+    ...serverNotes(report),
     ...networkNotes(report),
     ...loadNotes(report),
     promptNote(report),

@@ -2,6 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFINITIONS } from '../../src/core/definitions.ts';
 import { METRIC_IDS, metricValue } from '../../src/core/metric-ids.ts';
+import { COUNTERS, GAUGES, SPANS } from '../../src/core/server-look.ts';
+import type { LayerSide, ServerGauge, ServerSide } from '../../src/core/server-side.ts';
+import type { ServerSpan } from '../../src/core/server-spans.ts';
+import { WATERFALL_PARTS } from '../../src/core/waterfall.ts';
 import { csvLine } from '../../src/exporters/csv.ts';
 import { summaryCsv } from '../../src/exporters/summary-csv.ts';
 import {
@@ -12,6 +16,27 @@ import {
   makeSkippedLevel,
   makeThinLevel,
 } from '../fixtures/report.ts';
+import { makeServerSide } from '../fixtures/server-side.ts';
+
+/** A server that tells everything. */
+function allOfServer(): ServerSide {
+  const gauge: ServerGauge = { metric: 'm', mean: 1, max: 1, perS: [1] };
+  const span: ServerSpan = { metric: 'm', count: 1, meanMs: 1, p50: null, p90: null, p99: null };
+  const layer: LayerSide = Object.fromEntries([
+    ...GAUGES.map((name) => [name, gauge]),
+    ...COUNTERS.map((name) => [name, { metric: 'm', count: 1 }]),
+    ...SPANS.map((name) => [name, span]),
+  ]);
+  const partsMs = Object.fromEntries(WATERFALL_PARTS.map((part) => [part, 1]));
+  const side = makeServerSide();
+  return {
+    ...side,
+    frontend: layer,
+    prefill: layer,
+    engine: layer,
+    waterfall: { ...side.waterfall, partsMs },
+  };
+}
 
 /** A reader of RFC 4180, character by character. */
 function parseCsv(text: string): string[][] {
@@ -144,6 +169,7 @@ describe('metricValue', () => {
         ...{ maxInFlight: 5, slots: 9, held: { count: 1, maxMs: 3 } },
         lag: { ratio: 0.01, low: -0.02, high: 0.04, verdict: 'kept-up' },
       },
+      server: allOfServer(),
       goodput: { met: 3, attainmentRatio: 0.5, requestsPerS: 1, attainmentBy: {} },
     });
     for (const id of METRIC_IDS) expect(metricValue(level, id), id).not.toBeNull();

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Audit } from '../../src/core/audit-facts.ts';
 import { FAILURE_CLASSES } from '../../src/core/record.ts';
 import { HISTOGRAM_NAMES } from '../../src/core/report.ts';
+import type { ServerSide } from '../../src/core/server-side.ts';
 import {
   makeAudit,
   makeCalmReport,
@@ -12,6 +13,7 @@ import {
   makeSkippedLevel,
   makeThinLevel,
 } from '../fixtures/report.ts';
+import { makeServerSide } from '../fixtures/server-side.ts';
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 type Path = readonly (string | number)[];
@@ -99,6 +101,23 @@ describe('report.schema.json', () => {
       { ...audit, calibration: { ...audit.calibration!, more: 1 } },
     ])
       expect(validate(withAudit(wrong))).toBe(false);
+  });
+
+  it('accepts the server’s side in full, and refuses what is not of it', () => {
+    const withServer = (server: unknown) =>
+      makeReport({ levels: [{ ...makeThinLevel(), server: server as ServerSide }] });
+    const side = makeServerSide();
+    const nothing = { ...side.waterfall, ttftMs: null, partsMs: {}, metrics: {}, doubt: 'x', reason: 'y' };
+    for (const whole of [side, { sources: [], waterfall: nothing }])
+      expect(validate(withServer(whole)), JSON.stringify(validate.errors)).toBe(true);
+    for (const wrong of [
+      { ...side, decode: {} },
+      { ...side, sources: [{ ...side.sources[0]!, by: 'guess' }] },
+      { ...side, engine: { ...side.engine, queueMs: { ...side.engine!.queueMs, p50: 80 } } },
+      { ...side, engine: { running: { metric: 'm', mean: 1, max: 1 } } },
+      { ...side, waterfall: { ...side.waterfall, partsMs: { other: 1 } } },
+    ])
+      expect(validate(withServer(wrong))).toBe(false);
   });
 
   it('covers some hundred fields of the fixture', () => {

@@ -6,6 +6,7 @@ import { type ComparedSide, renderHtmlComparison } from '../../src/exporters/htm
 import { paretoFront } from '../../src/exporters/html/latency-charts.ts';
 import { renderHtml } from '../../src/exporters/html/page.ts';
 import { makeReport } from '../fixtures/report.ts';
+import { makeServerSide } from '../fixtures/server-side.ts';
 
 const HOSTILE = '<script>alert(1)</script>"\'&';
 
@@ -158,5 +159,26 @@ describe('the page of several sides', () => {
     ]);
     expect(page).not.toContain('<script');
     expect(page).toContain('&lt;script&gt;alert(1)&lt;/script&gt;');
+  });
+});
+
+describe('the server’s side on the page', () => {
+  it('is a section with the TTFT taken apart, percentiles as intervals, and text from outside as text', () => {
+    const [first, ...others] = makeReport().levels;
+    const side = makeServerSide({
+      frontend: { ttftMs: { ...makeServerSide().frontend!.ttftMs!, metric: HOSTILE } },
+    });
+    const page = renderHtml(makeReport({ levels: [{ ...first!, server: side }, ...others] }));
+    expect(page).toContain("<h2>The server's side</h2>");
+    expect(page).toContain('aria-label="where the time to the first token went"');
+    for (const words of [
+      '100 … 220',
+      'above 470',
+      'prefix cache hits 25 %',
+      'the server counted 30, this level sent 32',
+    ])
+      expect(page).toContain(words);
+    expect(page).not.toContain(HOSTILE);
+    expect(renderHtml(makeReport())).not.toContain("The server's side");
   });
 });

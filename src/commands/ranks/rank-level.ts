@@ -7,7 +7,7 @@ import { mergeAudits, mergeConnections, mergeRecords } from '../../core/rank-mer
 import type { RequestRecord } from '../../core/record.ts';
 import type { LevelReport, RankReport, Witness } from '../../core/report.ts';
 import type { PointSpec, RunSpec } from '../../core/spec.ts';
-import { summarizeLevel } from '../../core/summary.ts';
+import { type LevelInput, summarizeLevel } from '../../core/summary.ts';
 import type { RankLevel } from './protocol.ts';
 import type { Shelved } from './rank-shelf.ts';
 
@@ -70,8 +70,10 @@ export function rankedLevel(level: {
   readonly gpus: number | null;
   readonly slosMs?: RunSpec['slosMs'];
   readonly witness: Witness | null;
+  /** What the server's own metrics told to the process that leads. */
+  readonly sources?: NonNullable<LevelInput['sources']>;
 }): LevelReport {
-  const { point, parts, records, failed, gpus, slosMs, witness } = level;
+  const { point, parts, records, failed, gpus, slosMs, witness, sources = [] } = level;
   const ends = parts.flatMap(({ end }) => end ?? []);
   const audit = mergeAudits(ends.map((end) => end.audit));
   const summary = summarizeLevel({
@@ -85,6 +87,7 @@ export function rankedLevel(level: {
     ...(slosMs === undefined ? {} : { slosMs }),
     connections: mergeConnections(ends.map(({ connections }) => connections)),
     witness,
+    sources,
     audit,
     validity: { verdict: 'valid', reasons: [] },
     ranks: parts.map(rankReport),

@@ -187,7 +187,7 @@ class RankProcess {
     if (points.length > 0) this.#probe = new StampProbe(PROBE_COMMAND);
     const pem = (text: string | null): Buffer | null => (text === null ? null : Buffer.from(text, 'base64'));
     const tls = run.tls && { ca: pem(run.tls.ca), cert: pem(run.tls.cert), key: pem(run.tls.key) };
-    const access = { targets: spec.urls.map(parseTarget), headers: run.headers, tls };
+    const access = { targets: spec.urls.map((url) => parseTarget(url)), headers: run.headers, tls };
     const connection = new Connection(spec, access, this.#clock, this.#stop.stop);
     this.#store = RunStore.openShare(rankDirectory(run.directory, this.#rank), new Set(run.keep));
     const supply =
@@ -241,7 +241,7 @@ class RankProcess {
       prompts: this.#reader!,
       ids,
       store,
-      witness: null,
+      watch: null,
       interrupt: this.#stop,
       progress: this.#progress,
       hooks: null,

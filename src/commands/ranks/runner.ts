@@ -12,8 +12,8 @@ import type { Canary } from '../connect.ts';
 import type { LevelRunner, LoadOrder, MeasuredLevel, RunnerTools } from '../level-runner.ts';
 import type { LoadPlan } from '../load-plan.ts';
 import type { PromptSupply } from '../prompt-supply.ts';
+import { NOT_WATCHED, type ServerWatch } from '../server-watch.ts';
 import type { SweepJob } from '../sweep-job.ts';
-import type { ServerWitness } from '../witness.ts';
 import { Crew } from './crew.ts';
 import { LocalChannel } from './local-channel.ts';
 import type { RankLevel } from './protocol.ts';
@@ -109,7 +109,7 @@ export class RankRunner implements LevelRunner {
     await this.#crew.collect('ready', this.#all(), this.#tools.interrupt.stop);
   }
 
-  async measure(point: PointSpec, witness: ServerWitness | null): Promise<MeasuredLevel> {
+  async measure(point: PointSpec, watch: ServerWatch | null): Promise<MeasuredLevel> {
     if (this.#crew.failure !== null) return { level: null, warnings: [], failure: this.#crew.failure };
     const shares = splitPoint(point, this.#ranks);
     const active = this.#all().filter((rank) => shares[rank]!.concurrency > 0);
@@ -122,7 +122,7 @@ export class RankRunner implements LevelRunner {
     let ends: ReadonlyMap<number, RankLevel>;
     try {
       clocks = await this.#readClocks();
-      ends = await this.#lead(point, active, clocks, witness);
+      ends = await this.#lead(point, active, clocks, watch);
     } catch (error) {
       if (this.#crew.failure === null) throw error;
       tellStop();
@@ -150,7 +150,7 @@ export class RankRunner implements LevelRunner {
           ...(await this.#shelf.take(rank, point.index, end, (record) => chunks.record(record))),
         });
       }
-      return await this.#conclude(point, parts, witness);
+      return await this.#conclude(point, parts, watch);
     } finally {
       chunks.close();
     }
@@ -188,7 +188,7 @@ export class RankRunner implements LevelRunner {
     point: PointSpec,
     active: readonly number[],
     clocks: readonly ClockOffset[],
-    witness: ServerWitness | null,
+    watch: ServerWatch | null,
   ): Promise<Map<number, RankLevel>> {
     const crew = this.#crew;
     const { interrupt, progress } = this.#tools;
@@ -201,7 +201,7 @@ export class RankRunner implements LevelRunner {
     if (point.warmup > 0) progress.phase(point, phase, point.warmup);
     crew.send({ kind: 'level', point: point.index });
     await crew.collect('armed', active);
-    if (!interrupt.stop.aborted) await witness?.before();
+    if (!interrupt.stop.aborted) await watch?.before();
     phase = 'measured';
     progress.phase(point, phase, point.requests);
     const offsetsMs = clocks.map(({ offsetMs }) => offsetMs);
@@ -219,7 +219,7 @@ export class RankRunner implements LevelRunner {
   async #conclude(
     point: PointSpec,
     parts: readonly RankPart[],
-    witness: ServerWitness | null,
+    watch: ServerWatch | null,
   ): Promise<MeasuredLevel> {
     const { store, spec } = this.#job;
     const failure = this.#crew.failure ?? incomplete(point, parts);
@@ -228,7 +228,8 @@ export class RankRunner implements LevelRunner {
     store.append(records);
     store.sync();
     const sent = records.filter(({ phase }) => phase !== 'warmup');
-    const seen = failure === null ? await witness?.after(sent, this.#tools.interrupt.stop.aborted) : null;
+    const cut = failure !== null || this.#tools.interrupt.stop.aborted;
+    const seen = (await watch?.after(sent, cut)) ?? NOT_WATCHED;
     const level = rankedLevel({
       point,
       parts,
@@ -236,7 +237,8 @@ export class RankRunner implements LevelRunner {
       failed: failure !== null,
       gpus: spec.gpus,
       ...(spec.slosMs === undefined ? {} : { slosMs: spec.slosMs }),
-      witness: seen ?? null,
+      witness: failure === null ? seen.witness : null,
+      sources: seen.sources,
     });
     const warnings = [...new Set(parts.flatMap(({ end }) => end?.warnings ?? []))];
     return { level, warnings, failure };

@@ -92,6 +92,7 @@ export function servingSpec(args: ServingArgs, access: TargetAccess, model: stri
     timeouts: parseTimeouts(target),
     prompts: promptSpec(args),
     naturalEnd: args.disableIgnoreEos,
+    serverMetrics: [],
     extraBody: { ...sampling(args), ...parseExtraBody(args.extraRequestBody ?? undefined) },
     headerNames: access.headers.map(([name]) => name),
     gpus: args.gpus,

@@ -8,6 +8,7 @@ import { pageOf } from './document.ts';
 import { phasesChart, tradeCharts } from './latency-charts.ts';
 import { escapeHtml, facts, section } from './markup.ts';
 import { notesOf } from './notes-list.ts';
+import { serverSection } from './server-side.ts';
 import { failuresTable, lengthsTable, levelsTable, provenanceTable, validityTable } from './tables.ts';
 import { timelineChart } from './timeline-chart.ts';
 
@@ -26,6 +27,7 @@ export function renderHtml(report: Report): string {
     section('distributions', 'Distributions', charts(ecdfCharts(report))),
     section('phases', 'Prefill against decode', charts(phasesChart(report))),
     section('timeline', 'Timeline', charts(levels.map(timelineChart).join(''))),
+    section('server', "The server's side", serverSection(report)),
     section(
       'histograms',
       'Histograms',
