@@ -49,6 +49,8 @@ export interface DynamoOptions {
 export interface DynamoStack {
   readonly url: string;
   readonly modelName: string;
+  /** Metrics of the prefill worker and of the decode worker. */
+  readonly workerMetrics: readonly [string, string];
   /** Ends the decode worker with SIGKILL; resolves when it is gone. */
   killDecode(): Promise<void>;
   /** Text of the frontend's `/metrics`. */
@@ -150,6 +152,7 @@ export async function startDynamo(options: DynamoOptions): Promise<DynamoStack> 
   return {
     url,
     modelName,
+    workerMetrics: [`http://127.0.0.1:${prefillPort}/metrics`, `http://127.0.0.1:${decodePort}/metrics`],
     killDecode: () => stopService(decode),
     prometheus: async () => (await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(10_000) })).text(),
     stop,

@@ -65,11 +65,14 @@ describe.skipIf(missing !== null)('bench sweep against a real Dynamo', () => {
   it('is as exact without a tokenizer: the server calibrates the prompts', async () => {
     const before = await served(stack);
     const out = path.join(work, 'calibrated');
-    const run = await sweep(stack, out, []);
+    const metrics = [`${stack.url}/metrics`, ...stack.workerMetrics];
+    const flags = metrics.flatMap((url) => ['--server-metrics', url]);
+    const run = await sweep(stack, out, flags);
     expect(run.code, run.output).toBe(0);
 
     const { report, records } = readRun(out);
     expectExact(report, records);
+    for (const level of report.levels) expectServerSide(level);
     expect(report.prompts.template.by).toBe('calibrated');
     const others = 1 + CALIBRATION_PROBES;
     const delta = subtract(await settled(stack, before.requests + records.length + others), before);
@@ -165,6 +168,34 @@ function expectLevel(level: LevelReport): void {
     inputTokens: { server: requests * ISL, ours: requests * ISL },
     outputTokens: { server: requests * OSL, ours: requests * OSL },
   });
+}
+
+/** What the frontend and both workers tell of a level is of its requests, and inside of what the client saw. */
+function expectServerSide(level: LevelReport): void {
+  const { sources, frontend, prefill, engine, waterfall } = level.server!;
+  const requests = level.concurrency * PER_LEVEL;
+  expect(sources).toHaveLength(3);
+  for (const { samples, failures } of sources) {
+    expect(failures).toBe(0);
+    expect(samples).toBeGreaterThanOrEqual(Math.floor(level.durationS! - 1.5));
+  }
+  for (const span of [frontend?.ttftMs, frontend?.e2eMs, prefill?.workerMs, engine?.ttftMs, engine?.workerMs])
+    expect(span?.count).toBe(requests);
+  // No more than was in flight, and all of it where a second was full.
+  for (const gauge of [frontend!.running!, engine!.running!])
+    expect(gauge.max).toBeLessThanOrEqual(level.concurrency);
+  expect(frontend!.running!.max).toBe(level.concurrency);
+  expect(engine!.kvUseRatio!.max).toBeGreaterThan(0);
+  expect(waterfall).toMatchObject({ requests, reason: null, left: [] });
+  expect(waterfall.ttftMs).toBeCloseTo(level.ttftMs.mean!, 6);
+  const { connect, preprocess, prefillWorker, serverOther, unexplained, ...others } = waterfall.partsMs;
+  expect(others).toEqual({});
+  const told = connect! + preprocess! + prefillWorker!;
+  expect(told + serverOther! + unexplained!).toBeCloseTo(waterfall.ttftMs!, 4);
+  expect(Math.min(preprocess!, prefillWorker!)).toBeGreaterThan(0);
+  expect(told).toBeLessThan(waterfall.ttftMs!);
+  // The client sends before the server's clock starts, and has the first token after it stops.
+  expect(unexplained).toBeGreaterThan(0);
 }
 
 function sweep(
