@@ -43,6 +43,7 @@ export async function showPlan(
   );
   return [
     `plan: ${points.length} ${points.length === 1 ? 'point' : 'points'} against ${where ?? spec.urls.join(', ')}${repeats === 1 ? '' : `, ${repeats} times`}`,
+    ...arrivalLines(spec),
     ...lines,
     ...(load === null ? [] : showLoad(load, points, spec.name)),
     `prompts: ${spec.prompts.text}, tokenizer ${spec.prompts.tokenizer}, seed ${spec.prompts.seed}, salt ${spec.prompts.salt}`,
@@ -53,6 +54,13 @@ export async function showPlan(
     `${before}${sample}${after}`,
     '',
   ].join('\n');
+}
+
+/** How requests arrive, and how many may be in flight; nothing in a closed loop, whose points say it. */
+function arrivalLines({ arrival, arrivalShape = {}, points }: RunSpec): string[] {
+  if (arrival === 'closed') return [];
+  const shape = Object.entries(arrivalShape).map(([name, value]) => `, ${name} ${value}`);
+  return [`arrivals: ${arrival}${shape.join('')}, at most ${points[0]!.concurrency} in flight`];
 }
 
 /** In a plan, the stack that a run would launch or attach to. */

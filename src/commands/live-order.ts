@@ -1,9 +1,8 @@
 import os from 'node:os';
-import { greatest } from '../core/distribution.ts';
 import type { RunSpec } from '../core/spec.ts';
 import { parseAccess, parseSpec, type TargetAccess } from './arguments.ts';
 import { checkFileLimit } from './level.ts';
-import { type LoadPlan, parseLoad, planLoad } from './load-plan.ts';
+import { type LoadPlan, mostStreams, parseLoad, planLoad } from './load-plan.ts';
 import type { MeasureArgs } from './options.ts';
 
 /** What a command has no options for that measures servers which are up already, and always anew. */
@@ -34,7 +33,7 @@ export function liveOrder(
   const access = parseAccess(target);
   const bare = parseSpec(target, access, verb);
   const need = {
-    concurrency: greatest(bare.points.map((point) => point.concurrency)),
+    concurrency: mostStreams(bare.points),
     cores: os.availableParallelism(),
   };
   const spec = { ...bare, ...parseLoad(args, need) };

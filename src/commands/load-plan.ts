@@ -1,5 +1,6 @@
+import { greatest } from '../core/distribution.ts';
 import { usageError } from '../core/errors.ts';
-import type { LoadSpec, RunSpec } from '../core/spec.ts';
+import type { LoadSpec, PointSpec, RunSpec } from '../core/spec.ts';
 import { whole } from './number-checks.ts';
 import type { MeasureArgs } from './options.ts';
 
@@ -23,6 +24,18 @@ export interface SlurmPlace {
 
 /** `--workers auto` gives a worker to so many streams: half of what one core carries at 100 events/s each. */
 const STREAMS_PER_WORKER = 256;
+
+/** An open loop is taken to have as many streams as come within so long: its slots are only a limit. */
+const OPEN_STREAM_S = 60;
+
+/** Streams that the largest of these points may have at once, for `--workers auto`. */
+export function mostStreams(points: readonly PointSpec[]): number {
+  return greatest(
+    points.map(({ concurrency, ratePerS }) =>
+      ratePerS === undefined ? concurrency : Math.min(concurrency, Math.ceil(OPEN_STREAM_S * ratePerS)),
+    ),
+  );
+}
 
 type SpreadArgs = Pick<MeasureArgs, 'workers' | 'load-nodes' | 'load-tasks' | 'load-job' | 'load-nodelist'>;
 

@@ -155,7 +155,7 @@ function fitted(
     );
   if (requests > MOST_REQUESTS)
     throw usageError(
-      `--rate: ${point.ratePerS} a second are more than ${MOST_REQUESTS} requests`,
+      `--rate: ${point.ratePerS} a second${point.durationMs === null ? '' : ` for ${point.durationMs / 1_000} s`} are more than ${MOST_REQUESTS} requests`,
       'send fewer, or for a shorter time',
     );
   return {

@@ -1,6 +1,5 @@
 import os from 'node:os';
 import path from 'node:path';
-import { greatest } from '../core/distribution.ts';
 import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
 import { fileStamp } from '../core/units.ts';
 import { startClock } from '../host/clock.ts';
@@ -9,7 +8,7 @@ import { newSalt, parseAccess, parseSpec } from './arguments.ts';
 import { showPlan, stackTold } from './dry-run.ts';
 import { parseExports } from './exports.ts';
 import { checkFileLimit } from './level.ts';
-import { parseLoad, planLoad } from './load-plan.ts';
+import { mostStreams, parseLoad, planLoad } from './load-plan.ts';
 import { type MockProcess, mockWords, startMockProcess } from './mock-process.ts';
 import { whole } from './number-checks.ts';
 import { measureOnce, type OneRun } from './one-run.ts';
@@ -67,7 +66,7 @@ async function measure(
   // Parsed before anything is launched, and again when the stack has told where it is.
   const bare = parseSpec(target, parseAccess(target), verb);
   const load = parseLoad(args, {
-    concurrency: greatest(bare.points.map((point) => point.concurrency)),
+    concurrency: mostStreams(bare.points),
     cores: os.availableParallelism(),
   });
   const first = { ...bare, ...load };

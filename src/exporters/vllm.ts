@@ -44,6 +44,12 @@ export const vllmExport: PlainExport = {
     }),
 };
 
+/** vLLM's figure for the gaps; null for arrivals that it has not. */
+function burstinessOf({ spec: { arrival, arrivalShape } }: Report): number | null {
+  const known = ['closed', 'poisson', 'gamma', 'sglang-poisson'].includes(arrival);
+  return known ? (arrivalShape?.burstiness ?? 1) : null;
+}
+
 /** The cap that a run was asked for; where it is as many as there are requests, there was none. */
 function capOf({ concurrency, ratePerS, requests }: LevelReport): number | null {
   return ratePerS !== undefined && concurrency >= requests.sent ? null : concurrency;
@@ -66,7 +72,7 @@ function resultOf(report: Report, level: LevelReport, samples: Samples): Record<
     tokenizer_id: report.prompts.tokenizerName,
     num_prompts: samples.sent.length,
     request_rate: level.ratePerS ?? 'inf',
-    burstiness: report.spec.arrivalShape?.burstiness ?? 1,
+    burstiness: burstinessOf(report),
     max_concurrency: capOf(level),
     duration: durationS,
     completed: samples.good.length,

@@ -22,7 +22,8 @@ export function whySkipped(
       : [{ concurrency, isl, osl, requests: requests.sent, durationMs: durationS * 1_000 }],
   );
   const { ratePerS, requests } = point;
-  const sendingMs = ratePerS === undefined || requests === null ? null : (requests * 1_000) / ratePerS;
+  const sendingMs =
+    ratePerS === undefined || requests === null ? null : (point.durationMs ?? (requests * 1_000) / ratePerS);
   const predictedMs =
     point.requests === null || sendingMs !== null
       ? (sendingMs ?? point.durationMs ?? 0) + 2 * (done.at(-1)?.e2eMs.max ?? 0)

@@ -1,5 +1,5 @@
 import type { LevelReport, Report } from '../../core/report.ts';
-import { levelsRun, loadCell, loadHead, loadName, shapeName } from '../level-names.ts';
+import { isOpen, levelsRun, loadCell, loadHead, loadName, shapeName } from '../level-names.ts';
 import { axis, drawChart, INK, legend, RUN_COLOURS, span } from './charts.ts';
 import { escapeHtml, figureOf } from './markup.ts';
 import { type HtmlSide, levelsOf, markOf, meanOf } from './sides.ts';
@@ -15,6 +15,8 @@ interface Point {
   readonly label: string;
   /** Those of the single runs, where there are several. */
   readonly runs: readonly (readonly [number, number])[];
+  /** A level that no front may stand on. */
+  readonly doubtful: boolean;
 }
 
 interface Trade {
@@ -28,23 +30,25 @@ interface Trade {
 }
 
 /** What is bought with throughput: latencies, and the speed that one user sees. */
-export function tradeCharts(sides: readonly HtmlSide[]): string {
+export function tradeCharts(named: readonly HtmlSide[]): string {
+  const sides = named.flatMap(byShape);
+  const due = named.every(({ reports }) => reports.every(({ levels }) => isOpen(levels))) ? ' from due' : '';
   const gpus = sides.every(({ reports }) => reports.every(({ spec }) => spec.gpus !== null));
   const perGpu = gpus ? 'output tok/s per GPU' : 'output tok/s';
   const trades: Trade[] = [
     {
-      name: 'TTFT p50',
+      name: `TTFT p50${due}`,
       unit: 'ms',
       better: 'smaller',
-      x: ({ ttftMs }) => ttftMs.p50,
+      x: ({ ttftMs, open }) => (open?.ttftFromDueMs ?? ttftMs).p50,
       yName: 'output tok/s',
       y: ({ outputTokensPerS }) => outputTokensPerS,
     },
     {
-      name: 'E2E p50',
+      name: `E2E p50${due}`,
       unit: 'ms',
       better: 'smaller',
-      x: ({ e2eMs }) => e2eMs.p50,
+      x: ({ e2eMs, open }) => (open?.e2eFromDueMs ?? e2eMs).p50,
       yName: 'output tok/s',
       y: ({ outputTokensPerS }) => outputTokensPerS,
     },
@@ -60,11 +64,29 @@ export function tradeCharts(sides: readonly HtmlSide[]): string {
   return trades.map((trade) => tradeChart(trade, sides)).join('');
 }
 
+/** Levels of other lengths are another question: each shape has a front of its own. */
+function byShape({ name, reports }: HtmlSide, _nth: number, all: readonly HtmlSide[]): HtmlSide[] {
+  const shapes = [...new Set(reports.flatMap(({ levels }) => levels.map(shapeName)))];
+  if (shapes.length < 2) return [{ name, reports }];
+  return shapes.map((shape) => ({
+    name: all.length > 1 ? `${name}, ${shape}` : shape,
+    reports: reports.map((report) => ({
+      ...report,
+      levels: report.levels.filter((level) => shapeName(level) === shape),
+    })),
+  }));
+}
+
 function tradeChart(trade: Trade, named: readonly HtmlSide[]): string {
   const sides = named.map((side) => pointsOf(side, trade));
   const names = named.map(({ name }) => name);
   if (sides.every((points) => points.length === 0)) return '';
-  const front = sides.map((points) => paretoFront(points, trade.better));
+  const front = sides.map((points) =>
+    paretoFront(
+      points.filter(({ doubtful }) => !doubtful),
+      trade.better,
+    ),
+  );
   const title = `${trade.yName} against ${trade.name}`;
   const svg = drawChart(
     {
@@ -121,7 +143,7 @@ function tradeChart(trade: Trade, named: readonly HtmlSide[]): string {
   const toward = trade.better === 'smaller' ? 'up and left' : 'up and right';
   return figureOf(
     svg,
-    `${escapeHtml(title)}. Better is ${toward}; the line is the Pareto front${named.length > 1 ? ' of a side' : ''}, each point a level with its ${loadHead(named.flatMap(({ reports }) => reports.flatMap(levelsRun))).word}${sides.flat().some(({ runs }) => runs.length > 0) ? ', the mean of its runs, which are the faint ones' : ''}.`,
+    `${escapeHtml(title)}. Better is ${toward}; the line is the Pareto front${named.length > 1 ? ' of each' : ''}, each point a level with its ${loadHead(named.flatMap(({ reports }) => reports.flatMap(levelsRun))).word}${sides.flat().some(({ runs }) => runs.length > 0) ? ', the mean of its runs, which are the faint ones' : ''}${sides.flat().some(({ doubtful }) => doubtful) ? '; those with ⚠ are not whole, had failures or are not valid, and are on no front' : ''}.`,
   );
 }
 
@@ -130,8 +152,14 @@ function pointsOf(side: HtmlSide, { x, y }: Trade): Point[] {
     const [across, up] = [meanOf(runs, x), meanOf(runs, y)];
     if (across === null || up === null || across <= 0) return [];
     const single = runs.length > 1 ? runs.map((level) => [x(level)!, y(level)!] as const) : [];
-    return [{ x: across, y: up, label: loadCell(runs[0]!), runs: single }];
+    const doubtful = runs.some(isDoubtful);
+    const label = `${loadCell(runs[0]!)}${doubtful ? ' ⚠' : ''}`;
+    return [{ x: across, y: up, label, runs: single, doubtful }];
   });
+}
+
+function isDoubtful({ status, requests, validity }: LevelReport): boolean {
+  return status !== 'complete' || requests.failed > 0 || validity.verdict === 'client-bound';
 }
 
 /** Points that no other beats in both numbers, from the best x on. */

@@ -48,7 +48,8 @@ function runOf(
     backend: 'sglang-oai-chat',
     datasetName: 'random',
     requestRate: level.ratePerS ?? Number.POSITIVE_INFINITY,
-    maxConcurrency: level.concurrency,
+    maxConcurrency:
+      level.ratePerS !== undefined && level.concurrency >= level.requests.sent ? null : level.concurrency,
     sharegptOutputLen: null,
     randomInputLen: level.isl,
     randomOutputLen: level.osl,
