@@ -9,6 +9,7 @@ import { fileStamp } from '../core/units.ts';
 import { startClock } from '../host/clock.ts';
 import { newSalt } from './arguments.ts';
 import { COMPARISON_OPTIONS, parseMargin, tellComparison, verdictCode } from './compare.ts';
+import { refuseSilentRepeats } from './dataset-options.ts';
 import { parseExports } from './exports.ts';
 import { liveOrder } from './live-order.ts';
 import { whole } from './number-checks.ts';
@@ -67,6 +68,7 @@ async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
       '--concurrency',
     );
   const sides = { a: orderFor(args.a), b: orderFor(args.b) };
+  if (args.dataset !== 'trace') refuseSilentRepeats(sides.a.spec.prompts, 'bench ab');
   const directory =
     args.out ?? path.join('results', `${fileStamp(startClock().origin.utc)}-${args.name ?? 'ab'}`);
   refuseRunFolder(

@@ -6,7 +6,8 @@ import type { CalibrateWhen, PromptSpec, RunSpec, TimeoutSpec } from '../core/sp
 import { parseDurationMs } from '../core/units.ts';
 import { parseTarget } from '../endpoints/target.ts';
 import type { Target, TlsMaterial } from '../endpoints/wire.ts';
-import { checkShape, DEFAULT_LEVELS, makePoints, parseShapes } from './levels.ts';
+import { parseAskedShapes, parseDataset, refuseSilentRepeats } from './dataset-options.ts';
+import { DEFAULT_LEVELS, makePoints } from './levels.ts';
 import { parseServerMetrics } from './metric-sources.ts';
 import { inRange, positiveMs, whole } from './number-checks.ts';
 import type { MeasureArgs } from './options.ts';
@@ -77,13 +78,7 @@ export function parseAccess(args: TargetArgs): TargetAccess {
 
 /** argv into the one spec, checked; what it says is trusted from here on. Exit 2 on bad values. */
 export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string): RunSpec {
-  if (args.shape !== undefined && (args.isl !== undefined || args.osl !== undefined))
-    throw usageError(
-      `--shape and ${args.isl === undefined ? '--osl' : '--isl'}: both say what is asked`,
-      'give --shape alone, or --isl and --osl',
-    );
-  const shapes =
-    args.shape !== undefined ? parseShapes(args.shape) : [checkShape(oneShape(args), '--isl/--osl')];
+  const shapes = parseAskedShapes(args);
   const prompts: PromptSpec = {
     tokenizer: args.tokenizer ?? 'embedded',
     islCounts: args['isl-counts'] as PromptSpec['islCounts'],
@@ -91,9 +86,12 @@ export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string)
     text: args.text as PromptSpec['text'],
     seed: whole(args.seed, 0, '--seed'),
     salt: args.salt ?? newSalt(),
+    ...parseDataset(args),
   };
   const { loads, ...arrival } = parseLoads(args, prompts, verb === 'run' ? '1' : DEFAULT_LEVELS);
   const points = makePoints(shapes, loads);
+  const isEndless = args['hold-load'] || points.some(({ requests }) => requests === null);
+  refuseSilentRepeats(prompts, isEndless ? (args['hold-load'] ? '--hold-load' : '--duration') : null);
   const skip = whole(args.skip, 0, '--skip');
   if (skip >= points.length)
     throw usageError(`--skip: ${skip} leaves none of ${points.length} points`, 'skip fewer');
@@ -141,13 +139,6 @@ export function parseTimeouts(args: TargetArgs): TimeoutSpec {
 /** Twelve random hex digits: two runs that share them are a one in 2⁴⁸ chance. */
 export function newSalt(): string {
   return randomBytes(6).toString('hex');
-}
-
-function oneShape(args: MeasureArgs): { isl: number; osl: number } {
-  if (args.isl === undefined || args.osl === undefined) {
-    throw usageError('the shape is missing', 'say --isl 4000 --osl 1000, or --shape 4000x1000');
-  }
-  return { isl: args.isl, osl: args.osl };
 }
 
 /** `--extra-body` as an object. Exit 2 when it is none. */

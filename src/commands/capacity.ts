@@ -6,6 +6,7 @@ import type { LevelReport } from '../core/report.ts';
 import { fileStamp, parseDurationMs, parseRatio } from '../core/units.ts';
 import { type Capacity, renderCapacity } from '../exporters/capacity-table.ts';
 import { startClock } from '../host/clock.ts';
+import { refuseSilentRepeats } from './dataset-options.ts';
 import { type LiveOrder, liveOrder } from './live-order.ts';
 import { mockWords, startMockProcess } from './mock-process.ts';
 import { inRange, positiveMs, whole } from './number-checks.ts';
@@ -83,7 +84,8 @@ async function search(args: CapacityArgs, range: SearchRange, argv: readonly str
   const directory =
     args.out ?? path.join('results', `${fileStamp(startClock().origin.utc)}-${args.name ?? 'capacity'}`);
   const levels: { readonly probe: Probe; readonly level: LevelReport }[] = [];
-  const { pauseMs } = orderOf(args, range, range.from).spec;
+  const { pauseMs, prompts } = orderOf(args, range, range.from).spec;
+  if (args.dataset !== 'trace') refuseSilentRepeats(prompts, 'bench capacity');
   const measured = (): Probe[] => levels.map(({ probe }) => probe);
   function* turns(): Generator<Turn> {
     for (let load = nextLevel(measured(), range); load !== null; load = nextLevel(measured(), range)) {

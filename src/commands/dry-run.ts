@@ -29,14 +29,14 @@ export async function showPlan(
   const lines = points.map((point) => {
     const load =
       point.requests === null ? `${(point.durationMs ?? 0) / 1_000} s` : `${point.requests} requests`;
-    return `  ${loadText(point).padEnd(8)} ${point.isl}x${point.osl}  ${load}, ${point.warmup} warm-up`;
+    return `  ${loadText(point).padEnd(8)} ${askedText(point)}  ${load}, ${point.warmup} warm-up`;
   });
   const server = SERVERS.find((kind) => kind.name === spec.server);
   const dialect = ENDPOINTS.find((kind) => kind.name === spec.endpoint)!;
   const fields = new Set(server?.fields ?? UNKNOWN_SERVER_FIELDS);
-  const ask = { model: spec.model ?? '<the only listed model>', maxTokens: points[0]!.osl };
-  const { before, after } = dialect.frame(ask, fields, publicSpec(spec).extraBody);
   const sample = await samplePrompt(spec);
+  const ask = { model: spec.model ?? '<the only listed model>', maxTokens: sample.osl };
+  const { before, after } = dialect.frame(ask, fields, publicSpec(spec).extraBody);
   const headers = access.headers.map(
     ([name, value]) =>
       `${name}: ${name.toLowerCase() === 'content-type' || name.toLowerCase() === 'accept' ? value : '***'}`,
@@ -46,12 +46,12 @@ export async function showPlan(
     ...arrivalLines(spec),
     ...lines,
     ...(load === null ? [] : showLoad(load, points, spec.name)),
-    `prompts: ${spec.prompts.text}, tokenizer ${spec.prompts.tokenizer}, seed ${spec.prompts.seed}, salt ${spec.prompts.salt}`,
+    `prompts: ${promptWords(spec)}, tokenizer ${spec.prompts.tokenizer}, seed ${spec.prompts.seed}, salt ${spec.prompts.salt}`,
     '',
     `POST ${access.targets[0]!.basePath}${dialect.path}`,
     ...headers,
     '',
-    `${before}${sample}${after}`,
+    `${before}${sample.text}${after}`,
     '',
   ].join('\n');
 }
@@ -61,6 +61,18 @@ function arrivalLines({ arrival, arrivalShape = {}, points }: RunSpec): string[]
   if (arrival === 'closed') return [];
   const shape = Object.entries(arrivalShape).map(([name, value]) => `, ${name} ${value}`);
   return [`arrivals: ${arrival}${shape.join('')}, at most ${points[0]!.concurrency} in flight`];
+}
+
+function promptWords({ dataset, prompts }: RunSpec): string {
+  const { file, prefix, text } = prompts;
+  if (file !== undefined) return `${dataset} of ${file.path}`;
+  if (prefix === undefined) return text;
+  const groups = prefix.groups === 1 ? 'one prefix' : `one of ${prefix.groups} prefixes`;
+  return `${text} behind ${groups} of ${prefix.tokens} tokens`;
+}
+
+function askedText({ isl, osl, lengths }: PointSpec): string {
+  return lengths === undefined ? `${isl}x${osl}` : 'lengths of the dataset';
 }
 
 /** In a plan, the stack that a run would launch or attach to. */
@@ -112,7 +124,7 @@ function showLoad(load: LoadPlan, points: readonly PointSpec[], name: string): s
 }
 
 /** The start of the first prompt, escaped for JSON. */
-async function samplePrompt(spec: RunSpec): Promise<string> {
+async function samplePrompt(spec: RunSpec): Promise<{ readonly text: string; readonly osl: number }> {
   const point = spec.points[spec.skip]!;
   const job = {
     ...prepareJob(spec, [point], false),
@@ -121,9 +133,8 @@ async function samplePrompt(spec: RunSpec): Promise<string> {
   for await (const made of iteratePrompts(job)) {
     const text = JSON.stringify(made.text).slice(1, -1);
     const share = made.promptTokens ?? made.isl;
-    return text.length <= SHOWN_PROMPT_CHARACTERS
-      ? text
-      : `${text.slice(0, SHOWN_PROMPT_CHARACTERS)}… (${share} tokens)`;
+    const cut = `${text.slice(0, SHOWN_PROMPT_CHARACTERS)}… (${share} tokens)`;
+    return { text: text.length <= SHOWN_PROMPT_CHARACTERS ? text : cut, osl: made.osl };
   }
-  return '';
+  return { text: '', osl: point.osl };
 }

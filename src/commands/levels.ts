@@ -96,10 +96,7 @@ function expandRange({ from, to, operator, step }: Range, part: string, flag: st
   return values;
 }
 
-export interface Shape {
-  readonly isl: number;
-  readonly osl: number;
-}
+export type Shape = Pick<PointSpec, 'isl' | 'osl' | 'lengths'>;
 
 /** Parses `--shape`: `4000x1000,1000x1000`. Exit 2 on anything else. */
 export function parseShapes(text: string): Shape[] {
@@ -131,10 +128,10 @@ export function checkShape(shape: Shape, flag: string): Shape {
 }
 
 /** What of a point does not depend on the ones before it. */
-type PointLoad = Omit<PointSpec, 'index' | 'isl' | 'osl'>;
+type PointLoad = Omit<PointSpec, 'index' | keyof Shape>;
 
 /** What a point's load is made for. */
-export type PointPlace = Pick<PointSpec, 'index' | 'isl' | 'osl'>;
+export type PointPlace = Pick<PointSpec, 'index' | keyof Shape>;
 
 /** All points of a sweep: each shape under each load. */
 export function makePoints(
@@ -142,9 +139,9 @@ export function makePoints(
   loads: readonly ((place: PointPlace) => PointLoad)[],
 ): PointSpec[] {
   const points: PointSpec[] = [];
-  for (const { isl, osl } of shapes) {
+  for (const shape of shapes) {
     for (const load of loads) {
-      const place = { index: points.length, isl, osl };
+      const place = { index: points.length, ...shape };
       points.push({ ...place, ...load(place) });
     }
   }

@@ -1,6 +1,6 @@
 import type { InferredOptionTypes, Options } from 'yargs';
 import { ARRIVALS } from '../arrivals/index.ts';
-import { DATASETS } from '../datasets/index.ts';
+import { DATASET_OPTIONS } from './dataset-options.ts';
 import { EXPORT_OPTIONS } from './exports.ts';
 import { DEFAULT_LEVELS } from './levels.ts';
 import { describe, names, TARGET, type TargetArgs } from './target-options.ts';
@@ -19,8 +19,7 @@ export const PROMPT_OPTIONS = {
     type: 'string',
     describe: 'several shapes instead of --isl and --osl: 4000x1000,1000x1000',
   },
-  'dataset-path': { group: PROMPTS, type: 'string', describe: 'file of the dataset, or of the trace' },
-  dataset: { group: PROMPTS, choices: names(DATASETS), default: 'random', describe: describe(DATASETS) },
+  ...DATASET_OPTIONS,
   tokenizer: {
     group: PROMPTS,
     type: 'string',

@@ -28,6 +28,8 @@ export interface PromptOrder {
   readonly points: readonly PointSpec[];
   /** Shares of the same point that come before this one; none where the points are whole. */
   readonly before?: SharesBefore;
+  /** All points of the run, whole; absent: those of the spec. */
+  readonly run?: readonly PointSpec[];
   /** Folder for files of this run's time. */
   readonly scratch: string;
   /** The server is not our mock: the embedded tokenizer says nothing about its counts. */
@@ -67,6 +69,7 @@ export function prepareJob(
   points: readonly PointSpec[],
   foreign: boolean,
   before?: SharesBefore,
+  run: readonly PointSpec[] = spec.points,
 ): PrepareJob {
   const variables = spec.extraBody['chat_template_kwargs'];
   return {
@@ -77,6 +80,7 @@ export function prepareJob(
       counts: promptCounts(point, spec.holdLoad),
       ...(before === undefined ? {} : { before: sumCounts(before(point), spec.holdLoad) }),
     })),
+    run: run.map((point) => ({ point, counts: promptCounts(point, spec.holdLoad) })),
     cacheDir: defaultCacheDir(process.env),
     calibration: null,
     foreignServer: foreign,
@@ -93,7 +97,7 @@ export function prepareJob(
 export async function preparePromptsFor(order: PromptOrder): Promise<PromptSupply> {
   const { spec, signal, progress } = order;
   const spoolPath = path.join(order.scratch, 'prompts');
-  const job = prepareJob(spec, order.points, order.foreign, order.before);
+  const job = prepareJob(spec, order.points, order.foreign, order.before, order.run);
   const options = { signal };
   let prepared = await prepareInChild(job, spoolPath, options);
   if ('needsProbe' in prepared) {

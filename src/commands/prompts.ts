@@ -2,9 +2,9 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import type { InferredOptionTypes, Options } from 'yargs';
 import { EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
 import type { PromptSpec } from '../core/spec.ts';
-import { defaultCacheDir, iteratePrompts } from '../datasets/index.ts';
+import { defaultCacheDir, findDataset, iteratePrompts } from '../datasets/index.ts';
 import { newSalt } from './arguments.ts';
-import { checkShape } from './levels.ts';
+import { DATASET_OPTIONS, parseAskedShapes, parseDataset } from './dataset-options.ts';
 import { inRange, whole } from './number-checks.ts';
 import { PROMPT_OPTIONS } from './options.ts';
 import type { AddVerb } from './verb.ts';
@@ -12,12 +12,12 @@ import type { AddVerb } from './verb.ts';
 const { isl, osl, tokenizer, text, seed, salt } = PROMPT_OPTIONS;
 
 export const PROMPTS_OPTIONS = {
-  isl: { ...isl, demandOption: true },
-  osl: { ...osl, default: 1 },
+  isl,
+  osl,
   count: { type: 'number', default: 1, describe: 'how many prompts' },
   'isl-counts': PROMPT_OPTIONS['isl-counts'],
   'range-ratio': PROMPT_OPTIONS['range-ratio'],
-  dataset: PROMPT_OPTIONS.dataset,
+  ...DATASET_OPTIONS,
   tokenizer,
   text,
   seed,
@@ -27,7 +27,10 @@ export const PROMPTS_OPTIONS = {
 
 /** `bench prompts`: one JSON line per prompt with its counts. */
 export async function runPrompts(args: InferredOptionTypes<typeof PROMPTS_OPTIONS>): Promise<ExitCode> {
-  const shape = checkShape({ isl: args.isl, osl: args.osl }, '--isl/--osl');
+  // Where only prompts are looked at, nobody needs to say how long answers would be.
+  const isMade = findDataset(args.dataset)!.needs !== 'file';
+  const asked = { ...args, osl: args.osl ?? (isMade || args.dataset === 'jsonl' ? 1 : undefined) };
+  const [shape] = parseAskedShapes(asked);
   if (!Number.isSafeInteger(args.count) || args.count < 1)
     throw usageError(`--count: ${args.count} is no whole number from 1 on`, 'give such a number');
   const prompts: PromptSpec = {
@@ -37,8 +40,9 @@ export async function runPrompts(args: InferredOptionTypes<typeof PROMPTS_OPTION
     text: args.text as PromptSpec['text'],
     seed: whole(args.seed, 0, '--seed'),
     salt: args.salt ?? newSalt(),
+    ...parseDataset(asked),
   };
-  const point = { index: 0, concurrency: 1, ...shape, requests: args.count, durationMs: null, warmup: 0 };
+  const point = { index: 0, concurrency: 1, ...shape!, requests: args.count, durationMs: null, warmup: 0 };
   const handle = args.out === undefined ? null : openOut(args.out);
   const job = {
     dataset: args.dataset,

@@ -3,7 +3,14 @@ import { arrivalsBefore } from '../core/arrival.ts';
 import { usageError } from '../core/errors.ts';
 import type { ArrivalSpec, PointSpec, PromptSpec } from '../core/spec.ts';
 import { parseDurationMs } from '../core/units.ts';
-import { closedLoads, type makePoints, parseLevels, parseRates, WARMUP_REQUESTS } from './levels.ts';
+import {
+  closedLoads,
+  type makePoints,
+  type PointPlace,
+  parseLevels,
+  parseRates,
+  WARMUP_REQUESTS,
+} from './levels.ts';
 import { inRange, positiveMs, whole } from './number-checks.ts';
 import type { MeasureArgs } from './options.ts';
 
@@ -145,8 +152,8 @@ function fitted(
   order: OpenOrder,
   point: PointSpec,
   schedule: Iterable<number>,
-): Omit<PointSpec, 'index' | 'isl' | 'osl'> {
-  const { index: _, isl: __, osl: ___, ...load } = point;
+): Omit<PointSpec, keyof PointPlace> {
+  const { index: _, isl: __, osl: ___, lengths: ____, ...load } = point;
   const requests = point.requests ?? arrivalsBefore(schedule, point.durationMs!, MOST_REQUESTS + 1);
   if (requests === 0)
     throw usageError(

@@ -101,14 +101,19 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
   const identified = await connection.identify();
   for (const note of identified.notes) progress.say(`note: ${note}`);
   const { model, server } = identified;
-  const spec: RunSpec = { ...job.spec, model };
-  const points = spec.points
-    .slice(spec.skip)
+  const asked: RunSpec = { ...job.spec, model };
+  const askedPoints = asked.points
+    .slice(asked.skip)
     .filter((point) => !job.earlier.some((level) => level.point === point.index));
+  const making = runner.prepare({ spec: asked, points: askedPoints, identified });
+  // A file with too few rows is refused before anything is asked.
+  const ready = asked.prompts.file === undefined ? Promise.resolve() : making;
   const [canary, supply] = await settleBoth(
-    connection.canary(identified),
-    runner.prepare({ spec, points, identified }),
+    ready.then(() => connection.canary(identified)),
+    making,
   );
+  const spec = withLengths(asked, supply.facts);
+  const points = spec.points.filter(({ index }) => askedPoints.some((point) => point.index === index));
   await runner.begin(canary);
   // The prompts are made and nothing is measured yet: this process has nothing else to do.
   const roundTrip = await roundTripMs(job.access.targets[0]!);
@@ -139,6 +144,18 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
     todo: points,
     draft,
     newWatch: () => new ServerWatch(newWitness(), sources, job.clock),
+  };
+}
+
+/** The spec with the mean lengths of its dataset, once that was read. */
+function withLengths(spec: RunSpec, { rows }: PromptFacts): RunSpec {
+  if (rows === undefined) return spec;
+  const { isl, osl } = rows;
+  return {
+    ...spec,
+    points: spec.points.map((point) =>
+      point.lengths === undefined ? point : { ...point, isl: isl ?? 0, osl },
+    ),
   };
 }
 

@@ -5,6 +5,7 @@ import { fileStamp } from '../core/units.ts';
 import { startClock } from '../host/clock.ts';
 import type { StackState } from '../stack/launch/state.ts';
 import { newSalt, parseAccess, parseSpec } from './arguments.ts';
+import { refuseSilentRepeats } from './dataset-options.ts';
 import { showPlan, stackTold } from './dry-run.ts';
 import { parseExports } from './exports.ts';
 import { checkFileLimit } from './level.ts';
@@ -73,6 +74,8 @@ async function measure(
   if (verb === 'run' && first.points.length > 1)
     throw usageError(`bench run measures one point, not ${first.points.length}`, 'use bench sweep');
   const repeats = earlier === null ? whole(args.repeats, 1, '--repeats') : (earlier.set?.of ?? 1);
+  if (repeats > 1 && earlier === null && first.dataset !== 'trace')
+    refuseSilentRepeats(first.prompts, '--repeats');
   if (args['dry-run']) {
     const told = await stackTold(args);
     const env = told?.job ? { ...process.env, SLURM_JOB_ID: told.job } : process.env;
@@ -104,7 +107,11 @@ async function measure(
     held.stack =
       args.stack === undefined
         ? attachStack(args['stack-run']!)
-        : await launchStack(args.stack, { ...args, directory, points: first.points });
+        : await launchStack(args.stack, {
+            ...args,
+            directory,
+            points: first.points.filter(({ lengths }) => lengths === undefined),
+          });
   }
   const { stack } = held;
   if (stack !== null && args['load-on'] !== 'login')

@@ -14,7 +14,7 @@ export interface RequestPlan {
   /** Open loop: how long after it was due no slot was free for it. */
   readonly heldMs?: number;
   /** Asked lengths, and the count of prompt tokens that the server should come to (null when unknown). */
-  readonly isl: number;
+  readonly isl: number | null;
   readonly osl: number;
   readonly promptTokens: number | null;
 }
@@ -189,7 +189,7 @@ export class RecordBuilder {
     }
   }
 
-  #islCount(templateShare: number): TokenCount {
+  #islCount(templateShare: number): TokenCount<number | null> {
     const { isl, promptTokens } = this.plan;
     if (this.promptTokens >= 0)
       return { asked: isl, counted: this.promptTokens - templateShare, by: 'usage' };

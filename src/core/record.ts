@@ -25,8 +25,8 @@ export type Phase = 'warmup' | 'measured' | 'hold';
 export type CountedBy = 'usage' | 'tokenizer' | 'none';
 
 /** A length in tokens: what was asked of the server, and what somebody counted. */
-export interface TokenCount {
-  readonly asked: number;
+export interface TokenCount<Asked extends number | null = number> {
+  readonly asked: Asked;
   readonly counted: number | null;
   readonly by: CountedBy;
 }
@@ -78,7 +78,8 @@ export interface RequestRecord {
   readonly chunkTokens: Uint32Array | null;
   /** Where `chunkTokens` came from. */
   readonly chunkTokensBy: 'continuous-usage' | 'one-per-chunk' | 'tokenizer' | null;
-  readonly isl: TokenCount;
+  /** Asked is null for a given text whose length nobody knew before the server counted it. */
+  readonly isl: TokenCount<number | null>;
   readonly osl: TokenCount;
   /** `prompt_tokens` as the server sent it, the template's share included; null when it did not. */
   readonly promptTokens: number | null;

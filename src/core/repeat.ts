@@ -2,7 +2,7 @@ import { usageError } from './errors.ts';
 import { type Load, loadOf, loadText, sameLoad } from './load.ts';
 import { JUDGED_IDS, metricValue } from './metric-ids.ts';
 import type { LevelReport, Report } from './report.ts';
-import { type Facts, factsOf } from './run-facts.ts';
+import { type Facts, factsOf, promptText } from './run-facts.ts';
 
 /** Shape and load, by which levels of different runs belong together. */
 export interface LevelKey extends Load {
@@ -49,7 +49,7 @@ export function repeatOf(report: Report): Repeat {
     set: report.spec.repeat?.set ?? report.origin.utc,
     utc: report.origin.utc,
     status: report.status,
-    text: report.prompts.text,
+    text: promptText(report),
     islCounts: report.prompts.islCounts,
     definitions: report.definitions,
     facts: factsOf(report),

@@ -14,7 +14,8 @@ export function factsOf(report: Report): Facts {
     ['endpoint', target.endpoint],
     ['tokenizer', prompts.tokenizerHash],
     ['chat template', prompts.template.hash ?? prompts.template.source],
-    ['prompt text', prompts.text],
+    ['prompt text', promptText(report)],
+    ['rows may repeat', prompts.file === undefined ? null : String(prompts.file.repeat)],
     ['prompt method', prompts.method],
     ['ISL counts', prompts.islCounts],
     ['extra body', JSON.stringify(spec.extraBody)],
@@ -58,6 +59,20 @@ function capText({ points }: RunSpec): string | null {
     ratePerS === undefined || concurrency === requests ? [] : [concurrency],
   );
   return caps.length === 0 ? null : [...new Set(caps)].join(' ');
+}
+
+/** What prompts say and how their lengths scatter, as far as numbers hang on it: `words`, `words, ISL normal:500`. */
+export function promptText({ prompts, spec }: Report): string {
+  const { file, prefix, islSpread, oslSpread, text } = prompts;
+  return [
+    ...(file === undefined || spec.dataset === 'trace' ? [text] : []),
+    ...(prefix === undefined
+      ? []
+      : [`${prefix.groups} prefixes of ${prefix.tokens} tokens`, `zipf ${prefix.zipf}`]),
+    ...(file === undefined ? [] : [`${spec.dataset} ${file.hash.slice(0, 12)}`, file.order]),
+    ...(islSpread === undefined ? [] : [`ISL ${islSpread.kind}:${islSpread.tokens}`]),
+    ...(oslSpread === undefined ? [] : [`OSL ${oslSpread.kind}:${oslSpread.tokens}`]),
+  ].join(', ');
 }
 
 /** `gamma, burstiness 0.5`: the arrivals with what shapes them. */

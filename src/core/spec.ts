@@ -11,9 +11,11 @@ export interface PointSpec {
   readonly ratePerS?: number;
   /** Of an open loop that several load generators share: this one takes every `of`-th arrival from `nth` on, counted from 0; `requests` are all together. */
   readonly share?: { readonly nth: number; readonly of: number; readonly requests: number };
-  /** Asked input and output length in tokens. */
+  /** Asked input and output length in tokens; of a dataset with lengths of its own their means, 0 until it was read. */
   readonly isl: number;
   readonly osl: number;
+  /** Each request has the lengths of its row of the dataset. */
+  readonly lengths?: 'dataset';
   /** Measured requests to send; null when `durationMs` bounds a closed loop instead. An open loop knows them from its schedule. */
   readonly requests: number | null;
   /**
@@ -23,6 +25,37 @@ export interface PointSpec {
   readonly durationMs: number | null;
   /** Unmeasured requests sent before the clock of the point starts. */
   readonly warmup: number;
+}
+
+/** How lengths scatter around the nominal one: `tokens` is a standard deviation, or as far as they go to both sides. */
+export interface Spread {
+  readonly kind: 'normal' | 'uniform';
+  readonly tokens: number;
+}
+
+/** Prompts begin with one of some texts. */
+export interface PrefixSpec {
+  /** Length of such a text, of the content alone. */
+  readonly tokens: number;
+  /** How many there are. */
+  readonly groups: number;
+  /** Group k of `groups` is drawn with weight 1 ÷ k^zipf; 0 draws all alike. */
+  readonly zipf: number;
+}
+
+/** The file that prompts or their lengths come from. */
+export interface DatasetFile {
+  /** Absolute. */
+  readonly path: string;
+  /** sha256 in hex, as it was when the run was asked for. */
+  readonly hash: string;
+  readonly order: 'file' | 'shuffled';
+  /** Rows may be sent more than once in a run, their text unchanged. */
+  readonly repeat: boolean;
+  /** Output length of rows that have none, or of all where the kind says so; null for none. */
+  readonly osl: number | null;
+  /** Conversations of more tokens, prompt and answer together, are left out. */
+  readonly mostTokens: number;
 }
 
 /** How the lengths and the text of prompts are made. */
@@ -39,6 +72,13 @@ export interface PromptSpec {
   readonly salt: string;
   /** Absent where each request stands for itself. */
   readonly turns?: TurnSpec;
+  /** The salt of texts that several load generators send alike, where each has a `salt` of its own. */
+  readonly sharedSalt?: string;
+  /** Absent where `rangeRatio` alone tells the lengths. */
+  readonly islSpread?: Spread;
+  readonly oslSpread?: Spread;
+  readonly prefix?: PrefixSpec;
+  readonly file?: DatasetFile;
   /** Present when the prompts are to be those of sglang.bench_serving, drift and repeats included. */
   readonly sglang?: SglangPromptSpec;
 }
@@ -159,12 +199,17 @@ export interface RunSpec {
 export interface Prompt {
   /** JSON-escaped UTF-8 text of the user message, without the quotes. */
   readonly content: Uint8Array;
-  /** Input length in tokens that the prompt was built to, in the sense of `PromptSpec.islCounts`. */
-  readonly isl: number;
+  /**
+   * Input length in tokens that the prompt was built to, in the sense of `PromptSpec.islCounts`; null for a given text
+   * that nobody here can count.
+   */
+  readonly isl: number | null;
   /** Output length to ask for. */
   readonly osl: number;
   /** Length the server should report as `prompt_tokens`, null when the template's share is unknown. */
   readonly promptTokens: number | null;
+  /** Bytes at the start of `content` that are shared with other prompts and stay when it is used again; 0 if absent. */
+  readonly keepBytes?: number;
 }
 
 /** What a re-used prompt's first words are replaced from. */
@@ -173,7 +218,7 @@ export interface Salting {
   readonly salt: string;
   readonly firstWords: readonly string[];
   readonly words: readonly string[];
-  /** At most this many leading words of a prompt are salt. */
+  /** At most this many leading words of a prompt are salt; 0 where a prompt that is used again stays as it is. */
   readonly saltWords: number;
 }
 

@@ -173,18 +173,20 @@ function countBy(
   return counts;
 }
 
-function lengthProof(counts: readonly TokenCount[]): LengthProof {
+function lengthProof(counts: readonly TokenCount<number | null>[]): LengthProof {
   const known = counts.filter((count) => count.counted !== null);
   const values = known.map((count) => count.counted!);
   const asked = new Set(counts.map((count) => count.asked));
+  const unasked = counts.filter((count) => count.asked === null).length;
   return {
+    ...(unasked === 0 ? {} : { unasked }),
     asked: asked.size === 1 ? counts[0]!.asked : null,
     counted:
       values.length === 0
         ? null
         : { min: least(values), mean: sum(values) / values.length, max: greatest(values) },
     provenByUsage: counts.filter((count) => count.by === 'usage').length,
-    deviations: known.filter((count) => count.counted !== count.asked).length,
+    deviations: known.filter((count) => count.asked !== null && count.counted !== count.asked).length,
     unknown: counts.length - known.length,
   };
 }

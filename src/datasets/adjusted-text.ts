@@ -4,6 +4,7 @@ import {
   type MadeText,
   SALT_WORDS,
   spread,
+  type TextHead,
   type TextMaker,
   type TextParts,
 } from './text-maker.ts';
@@ -28,23 +29,24 @@ export function adjustedTextMaker(
 ): TextMaker {
   const parts = evenlyPricedWords(words, count);
   const body = pieces ?? parts.words.map((word) => ` ${word}`);
-  const make = (tokens: number, random: Random): MadeText => {
+  const make = (tokens: number, random: Random, head?: TextHead): MadeText => {
     const salt = drawWords(parts, SALT_WORDS, random);
-    const start = random.integer(0, body.length - 1);
+    const place = random.integer(0, body.length - 1);
     // Words come in random order; a corpus is read on from the start.
     const order: string[] = [];
     const unit = (i: number): string => {
       while (order.length <= i) {
         const at =
-          pieces === null ? random.integer(0, body.length - 1) : (start + order.length) % body.length;
+          pieces === null ? random.integer(0, body.length - 1) : (place + order.length) % body.length;
         order.push(body[at]!);
       }
       return order[i]!;
     };
+    const start = head === undefined ? '' : `${head.text} `;
     const units = [...salt.split(' ').map((word, i) => (i === 0 ? word : ` ${word}`))];
     const textOf = (length: number): string => {
       for (let i = units.length; i < length; i++) units.push(unit(i - SALT_WORDS));
-      return units.slice(0, length).join('');
+      return start + units.slice(0, length).join('');
     };
     return fitText(tokens, textOf, count);
   };
@@ -68,9 +70,10 @@ function fitText(
 
   // Bracket the target: `low` units are too short or exact, `high` units are too long.
   let low = 0;
-  let lowExcess = count('') - target;
+  let lowExcess = count(textOf(0)) - target;
+  const emptyExcess = lowExcess;
   let high: number | null = null;
-  let guess = Math.max(1, Math.round(target / 1.5));
+  let guess = Math.max(1, Math.round(-lowExcess / 1.5));
   while (tries < MOST_TRIES / 2 && (high === null || high - low > 1)) {
     const excess = excessOf(textOf(guess));
     if (excess === 0) return { text: textOf(guess), excess: 0 };
@@ -78,7 +81,7 @@ function fitText(
       low = guess;
       lowExcess = excess;
     } else high = guess;
-    const perUnit = Math.max(0.5, (target + excess) / guess);
+    const perUnit = Math.max(0.5, (excess - emptyExcess) / guess);
     const step = Math.round(-excess / perUnit) || -Math.sign(excess);
     const next = guess + step;
     const inside = next > low && (high === null || next < high);

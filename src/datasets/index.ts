@@ -1,9 +1,15 @@
 import { usageError } from '../core/errors.ts';
 import type { Kind } from '../core/kind.ts';
 import type { Phase } from '../core/record.ts';
+import type { DatasetFile } from '../core/spec.ts';
+import { parseTrace } from '../core/trace.ts';
+import { readDatasetText } from './dataset-file.ts';
+import { openJsonlPrompts, parseJsonl } from './jsonl.ts';
+import { openPrefixPrompts } from './prefix.ts';
 import {
   checkMaker,
   type MadePrompt,
+  numberOf,
   PHASES,
   type PrepareJob,
   type PrepareResult,
@@ -14,17 +20,57 @@ import {
 } from './prepare.ts';
 import { openRandomPrompts } from './random.ts';
 import { openSglangPrompts } from './sglang.ts';
+import { openShareGptPrompts, readShareGpt } from './sharegpt.ts';
 import { type LoadedTokenizer, loadTokenizer } from './tokenizer.ts';
 import { readTokenizerFiles } from './tokenizer-source.ts';
+import { openTracePrompts } from './trace.ts';
 
 /** A way to make prompts. */
 export interface DatasetKind extends Kind {
+  /** What it needs and takes beside the lengths. */
+  readonly needs: 'nothing' | 'prefix' | 'file';
+  /** Reads all of its file as far as that can be done without a tokenizer. Exit 2 with file, line and value. */
+  check?(file: Pick<DatasetFile, 'path' | 'osl'>): void;
   /** The maker of prompts, or the probes that must be sent before it can be made. */
   open(job: PrepareJob): Promise<PromptMaker | { readonly needsProbe: readonly [Probe, Probe] }>;
 }
 
 export const DATASETS: readonly DatasetKind[] = [
-  { name: 'random', about: 'synthetic text of exact length, each prompt another', open: openRandomPrompts },
+  {
+    name: 'random',
+    about: 'synthetic text of exact length, each prompt another',
+    needs: 'nothing',
+    open: openRandomPrompts,
+  },
+  {
+    name: 'prefix',
+    about: 'the same behind prefixes that prompts share (--prefix-tokens)',
+    needs: 'prefix',
+    open: openPrefixPrompts,
+  },
+  {
+    name: 'sharegpt',
+    about: 'first questions of a ShareGPT JSON, answers as long as there',
+    needs: 'file',
+    check: ({ path }) => {
+      for (const _ of readShareGpt(path));
+    },
+    open: openShareGptPrompts,
+  },
+  {
+    name: 'jsonl',
+    about: 'prompts of your own, {"prompt", "osl"} a line',
+    needs: 'file',
+    check: ({ path, osl }) => void parseJsonl(readDatasetText(path), path, osl),
+    open: openJsonlPrompts,
+  },
+  {
+    name: 'trace',
+    about: 'lengths and shared blocks of a recorded load in the format of Mooncake',
+    needs: 'file',
+    check: ({ path }) => void parseTrace(readDatasetText(path), path),
+    open: openTracePrompts,
+  },
 ];
 
 /** Datasets of `bench serving --bug-compatible` alone. */
@@ -32,11 +78,13 @@ const SGLANG_DATASETS: readonly DatasetKind[] = [
   {
     name: 'sglang-random',
     about: 'first turns of a ShareGPT file, repeated and cut as sglang does',
+    needs: 'nothing',
     open: openSglangPrompts,
   },
   {
     name: 'sglang-random-ids',
     about: 'runs of the vocabulary, decoded as sglang does',
+    needs: 'nothing',
     open: openSglangPrompts,
   },
 ];
@@ -61,6 +109,11 @@ export async function preparePrompts(
   return { facts: { ...maker.facts, checked }, salting: maker.salting, inexact, warnings };
 }
 
+/** The dataset of that name. */
+export function findDataset(name: string): DatasetKind | undefined {
+  return DATASETS.find((kind) => kind.name === name);
+}
+
 /** One prompt of an iteration, with its place. */
 export interface PlacedPrompt extends MadePrompt {
   readonly point: number;
@@ -81,10 +134,16 @@ export async function* iteratePrompts(job: PrepareJob): AsyncGenerator<PlacedPro
     );
   }
   const { maker } = checkMaker(opened, job.points);
-  for (const { point, counts } of job.points) {
+  for (const entry of job.points) {
+    const { point, counts } = entry;
     for (const phase of PHASES) {
       for (let index = 0; index < counts[phase]; index++) {
-        yield { point: point.index, phase, index, ...maker.make(point, phase, index) };
+        yield {
+          point: point.index,
+          phase,
+          index,
+          ...maker.make(point, phase, numberOf(entry, phase, index)),
+        };
       }
     }
   }
@@ -104,8 +163,10 @@ function openDataset(job: PrepareJob): ReturnType<DatasetKind['open']> {
   return kind.open(job);
 }
 
+export { fitCalibration } from './calibration.ts';
 export type { ChunkedText } from './chunk-file.ts';
 export { splitTokens } from './chunk-tokens.ts';
+export { hashFile } from './dataset-file.ts';
 export type {
   Calibration,
   MadePrompt,
@@ -117,6 +178,5 @@ export type {
   PromptMaker,
   PromptSink,
 } from './prepare.ts';
-export { fitCalibration } from './random.ts';
 export { openEmbeddedCounter, type TokenCounter } from './token-counter.ts';
 export { defaultCacheDir } from './word-list.ts';

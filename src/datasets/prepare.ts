@@ -22,6 +22,8 @@ export interface PrepareJob {
   readonly dataset: string;
   readonly prompts: PromptSpec;
   readonly points: readonly PointPrompts[];
+  /** All points of the run, for all load generators together, those that are made elsewhere included; absent: `points`. */
+  readonly run?: readonly PointPrompts[];
   /** Where word lists are kept between runs; null keeps none. */
   readonly cacheDir: string | null;
   /** What the probes gave: null before they were sent, `unknown` when they told nothing or cannot be sent. */
@@ -58,11 +60,13 @@ export interface PromptSink {
 /** A prompt as text, for people and files. */
 export interface MadePrompt {
   readonly text: string;
-  readonly isl: number;
+  readonly isl: number | null;
   readonly osl: number;
   readonly promptTokens: number | null;
   /** Tokens beyond `isl`; 0 when exact. */
   readonly excess: number;
+  /** The start of `text` that other prompts share on purpose; absent for none. */
+  readonly head?: string;
 }
 
 /** Makes prompt number `index` of a point's phase; the same arguments always give the same prompt. */
@@ -81,6 +85,14 @@ export interface PromptMaker {
 
 export const PHASES: readonly Phase[] = ['warmup', 'measured', 'hold'];
 
+/** What prompt `index` of a phase is called among those of all load generators that share its point. */
+export function numberOf({ point, before }: PointPrompts, phase: Phase, index: number): number {
+  // Of an open loop each takes every so many-th arrival.
+  return point.share === undefined
+    ? (before?.[phase] ?? 0) + index
+    : point.share.nth + index * point.share.of;
+}
+
 /** Progress is told once per so many prompts. */
 const PROGRESS_STEP = 64;
 
@@ -91,11 +103,12 @@ export function checkMaker(
 ): { readonly maker: PromptMaker; readonly checked: number } {
   if (maker.facts.method !== 'words') return { maker, checked: 0 };
   let checked = 0;
-  for (const { point, counts, before } of points) {
+  for (const entry of points) {
+    const { point, counts } = entry;
     const phase = PHASES.find((name) => name === 'measured' && counts[name] > 0) ?? 'warmup';
     const count = Math.min(maker.checksPerPoint, Math.max(counts[phase], 1));
     for (let index = 0; index < count; index++) {
-      if (!maker.holds(maker.make(point, phase, (before?.[phase] ?? 0) + index)))
+      if (!maker.holds(maker.make(point, phase, numberOf(entry, phase, index))))
         return { maker: maker.adjusted(), checked };
       checked++;
     }
@@ -116,16 +129,18 @@ export function writePrompts(
   );
   let done = 0;
   let inexact = 0;
-  for (const { point, counts, before } of points) {
+  for (const entry of points) {
+    const { point, counts } = entry;
     for (const phase of PHASES) {
       for (let index = 0; index < counts[phase]; index++) {
-        const made = maker.make(point, phase, (before?.[phase] ?? 0) + index);
+        const made = maker.make(point, phase, numberOf(entry, phase, index));
         if (made.excess !== 0) inexact++;
         out.add(point.index, phase, index, {
           content: escapeForJson(made.text),
           isl: made.isl,
           osl: made.osl,
           promptTokens: made.promptTokens,
+          ...(made.head === undefined ? {} : { keepBytes: escapeForJson(made.head).length }),
         });
         done++;
         if (done % PROGRESS_STEP === 0) onProgress?.(done, total);

@@ -17,11 +17,20 @@ export interface MadeText {
   readonly excess: number;
 }
 
+/** The start of a text that is to be shared, and its tokens: fewer than the text shall have. */
+export interface TextHead {
+  readonly text: string;
+  readonly tokens: number;
+}
+
 /** Makes texts of a length in tokens. */
 export interface TextMaker {
   readonly parts: TextParts;
-  /** A text of `tokens` tokens, counted as the maker was built to count. The same stream, the same text. */
-  make(tokens: number, random: Random): MadeText;
+  /**
+   * A text of `tokens` tokens, counted as the maker was built to count; it begins with `head`, which another make gave.
+   * The same stream, the same text.
+   */
+  make(tokens: number, random: Random, head?: TextHead): MadeText;
 }
 
 /** `count` words in a row, the first of them from `firstWords`; '' for none. */
@@ -42,7 +51,17 @@ export function spread(list: readonly string[], count: number): string[] {
 
 /** Random words, each one token: exact by construction. */
 export function wordTextMaker(parts: TextParts): TextMaker {
-  return { parts, make: (tokens, random) => ({ text: drawWords(parts, tokens, random), excess: 0 }) };
+  return {
+    parts,
+    make: (tokens, random, head) => ({
+      text: behind(head, drawWords(parts, tokens - (head?.tokens ?? 0), random)),
+      excess: 0,
+    }),
+  };
+}
+
+function behind(head: TextHead | undefined, text: string): string {
+  return head === undefined ? text : `${head.text} ${text}`;
 }
 
 /**
@@ -50,7 +69,8 @@ export function wordTextMaker(parts: TextParts): TextMaker {
  * random piece on, and words for the few tokens that the last piece leaves open.
  */
 export function corpusTextMaker(parts: TextParts, corpus: CountedCorpus): TextMaker {
-  const make: TextMaker['make'] = (tokens, random) => {
+  const make: TextMaker['make'] = (whole, random, head) => {
+    const tokens = whole - (head?.tokens ?? 0);
     const salt = Math.min(SALT_WORDS, tokens);
     let text = drawWords(parts, salt, random);
     const body = corpus.take(random.integer(0, corpus.size - 1), tokens - salt);
@@ -58,7 +78,7 @@ export function corpusTextMaker(parts: TextParts, corpus: CountedCorpus): TextMa
     for (let i = salt + body.tokens; i < tokens; i++) {
       text += ` ${parts.words[random.integer(0, parts.words.length - 1)]!}`;
     }
-    return { text, excess: 0 };
+    return { text: behind(head, text), excess: 0 };
   };
   return { parts, make };
 }

@@ -66,7 +66,8 @@ function metricsOf(record: RequestRecord): Record<string, MetricValue> {
 }
 
 function failedMetricsOf(record: RequestRecord): Record<string, MetricValue> {
-  return { error_isl: { value: record.isl.counted ?? record.isl.asked, unit: 'tokens' } };
+  const value = record.isl.counted ?? record.isl.asked;
+  return value === null ? {} : { error_isl: { value, unit: 'tokens' } };
 }
 
 function errorOf(record: RequestRecord): Record<string, unknown> {

@@ -21,7 +21,8 @@ export function lengthNotes(report: Report): Note[] {
   return [
     ...known.filter(({ proof }) => proof.deviations > 0).map((side) => deviation(report, side)),
     ...known.filter(({ proof }) => proof.unknown > 0).map((side) => unknown(report, side)),
-    ...kept(known),
+    ...unasked(known),
+    ...kept(report, known),
   ];
 }
 
@@ -39,15 +40,32 @@ function unknown(report: Report, { things, level, proof }: Side): Note {
   return { topic: 'lengths', text, loud: true };
 }
 
+/** Given texts that nobody counted before they were sent: what the server counts is their length, and no proof of it. */
+function unasked(sides: readonly Side[]): Note[] {
+  const some = sides.filter(({ proof }) => (proof.unasked ?? 0) > 0);
+  if (some.length === 0) return [];
+  const count = some.reduce((sum, { proof }) => sum + proof.unasked!, 0);
+  const text = `${grouped(count)} prompts are as long as the server says: nobody here could count them beforehand, which needs the model's --tokenizer`;
+  return [{ topic: 'lengths', text, loud: false }];
+}
+
+/** How lengths that differ lie about the nominal one. */
+function scatter({ prompts }: Report, { short, asked }: Side): string {
+  const spread = short === 'ISL' ? prompts.islSpread : prompts.oslSpread;
+  if (prompts.rows !== undefined) return 'of each row of the dataset';
+  if (spread === undefined) return `up to ${grouped(asked)}`;
+  return `around ${grouped(asked)} (${spread.kind}:${spread.tokens})`;
+}
+
 /** Lengths that were kept, in one line for all sides that share a proof. */
-function kept(sides: readonly Side[]): Note[] {
+function kept(report: Report, sides: readonly Side[]): Note[] {
   const lengths = [...groupBy(sides, ({ short, asked }) => `${short} ${grouped(asked)}`)].flatMap(
     ([name, ones]) => {
       const total = (of: (proof: LengthProof) => number): number =>
         ones.reduce((sum, { proof }) => sum + of(proof), 0);
       const counted =
         ones.reduce((sum, { level }) => sum + level.requests.good, 0) - total((proof) => proof.unknown);
-      const off = total((proof) => proof.deviations);
+      const off = total((proof) => proof.deviations) + total((proof) => proof.unasked ?? 0);
       const byUsage = total((proof) => proof.provenByUsage);
       const exact = counted - off;
       if (exact === 0) return [];
@@ -59,7 +77,7 @@ function kept(sides: readonly Side[]): Note[] {
             ? "as asked by the local tokenizer's count alone"
             : `as asked: ${grouped(byUsage)} counted by the server, the others by the local tokenizer`;
       const varied = ones.some(({ proof }) => proof.asked === null);
-      const length = varied ? `${ones[0]!.short} up to ${grouped(ones[0]!.asked)}` : name;
+      const length = varied ? `${ones[0]!.short} ${scatter(report, ones[0]!)}` : name;
       return [{ length, share: `${all ? 'all' : 'the other'} ${grouped(exact)}`, who }];
     },
   );

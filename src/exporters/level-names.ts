@@ -8,7 +8,9 @@ export function hasShapes(report: Report): boolean {
 }
 
 export function shapeName(level: Pick<LevelReport, 'isl' | 'osl'>): string {
-  return `${grouped(level.isl)}×${grouped(level.osl)}`;
+  // Of given texts that nobody could count.
+  const isl = level.isl === 0 ? '?' : grouped(level.isl);
+  return `${isl}×${grouped(level.osl)}`;
 }
 
 /** Whether the levels of a run are those of an open loop, so that rates tell them apart. */

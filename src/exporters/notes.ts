@@ -8,6 +8,7 @@ import { loadNotes, networkNotes } from './load-notes.ts';
 import type { Note } from './note.ts';
 import { openLoopNotes } from './open-loop-notes.ts';
 import { harmless } from './page-style.ts';
+import { promptNote } from './prompt-note.ts';
 import { serverNotes } from './server-notes.ts';
 import { turnNotes } from './turn-notes.ts';
 
@@ -159,10 +160,13 @@ function twoDigits(value: number): number {
 function cacheNotes(report: Report): Note[] {
   const share = ({ cachedTokens, inputTokens }: LevelReport): number =>
     inputTokens === 0 ? 0 : (cachedTokens ?? 0) / inputTokens;
+  // What prompts share on purpose is there to be cached.
+  const isExpected = (level: LevelReport): boolean =>
+    share(level) <= CACHED_RATIO + (report.prompts.sharedRatio ?? 0);
   const warm = sentences(
     report,
     (level) =>
-      share(level) <= CACHED_RATIO
+      isExpected(level)
         ? null
         : `${grouped(level.cachedTokens!)} prompt tokens (${percent(share(level))} of the input) came from the server's cache, so TTFT is shorter than for cold prompts`,
     'WARNING',
@@ -171,7 +175,7 @@ function cacheNotes(report: Report): Note[] {
     if (level.requests.good === 0) return null;
     if (level.cachedTokens === null)
       return 'the server did not say how many prompt tokens came from its cache';
-    if (share(level) > CACHED_RATIO) return null;
+    if (!isExpected(level)) return null;
     const part = level.cachedTokens === 0 ? '' : ` (${percent(share(level))} of the input)`;
     return `${grouped(level.cachedTokens)} prompt tokens${part} came from the server's cache`;
   });
@@ -275,35 +279,6 @@ function witnessed(witness: Witness): { name: string; server: number; ours: numb
     { name: 'input tokens', pair: witness.inputTokens },
     { name: 'output tokens', pair: witness.outputTokens },
   ].flatMap(({ name, pair }) => (pair === null ? [] : [{ name, ...pair }]));
-}
-
-function promptNote(report: Report): Note {
-  const { prompts } = report;
-  const run = levelsRun(report);
-  const proven =
-    run.length > 0 &&
-    run.every(
-      ({ islProof, requests }) => islProof.provenByUsage === requests.good && islProof.deviations === 0,
-    );
-  if (prompts.method === 'sglang') {
-    const text = `as sglang.bench_serving makes them with the tokenizer ${harmless(prompts.tokenizerName)}: lengths are nominal, and prompts repeat from run to run`;
-    return { topic: 'prompts', text, loud: true };
-  }
-  const what = prompts.text === 'words' ? 'random words' : 'running text';
-  const how = prompts.method === 'words' ? 'exact by construction' : 'encoded and corrected';
-  const counts =
-    prompts.islCounts === 'prompt'
-      ? 'lengths include the chat template'
-      : 'lengths leave the chat template out';
-  const tokenizer = harmless(prompts.tokenizerName);
-  const trust = !prompts.estimates
-    ? `${how} with the tokenizer ${tokenizer}`
-    : `${how} with ${tokenizer}, which is not the model's tokenizer: ${proven ? 'the server proved the lengths' : 'lengths are ESTIMATES'}`;
-  return {
-    topic: 'prompts',
-    text: `${what}, ${trust}; ${grouped(prompts.checked)} checked; ${counts}`,
-    loud: prompts.estimates && !proven,
-  };
 }
 
 /** `a`, `a and b`, `a, b and c`. */

@@ -1,4 +1,5 @@
 import type { Report } from '../core/report.ts';
+import type { Spread } from '../core/spec.ts';
 import { ENOUGH_SAMPLES } from '../core/stats.ts';
 import { formatDuration } from '../core/units.ts';
 import { grouped } from './figures.ts';
@@ -63,9 +64,7 @@ function headLines(report: Report, style: PageStyle): string[] {
   const tookMs =
     report.finishedUtc === null ? Number.NaN : Date.parse(report.finishedUtc) - Date.parse(report.origin.utc);
   const facts = [
-    ...(hasShapes(report) || report.levels.length === 0
-      ? []
-      : [`ISL ${grouped(report.levels[0]!.isl)}`, `OSL ${grouped(report.levels[0]!.osl)}`]),
+    ...(hasShapes(report) || report.levels.length === 0 ? [] : askedLengths(report)),
     ...(spec.prompts.rangeRatio === 1 ? [] : [`lengths from ${spec.prompts.rangeRatio} of it up`]),
     spec.arrival === 'closed' ? 'closed loop' : `${spec.arrival} arrivals`,
     ...(spec.gpus === null ? [] : [`${grouped(spec.gpus)} ${spec.gpus === 1 ? 'GPU' : 'GPUs'}`]),
@@ -78,6 +77,21 @@ function headLines(report: Report, style: PageStyle): string[] {
     `  ${paint(style, 'bold', harmless(report.name))}  ${paint(style, report.status === 'complete' ? 'dim' : 'yellow', status)}`,
     ...[where, facts.join(', ')].flatMap((text) => wrap(text, style.width - 2).map((line) => `  ${line}`)),
   ];
+}
+
+/** What was asked of every level, or the means of what the rows of a dataset ask. */
+function askedLengths({ levels, prompts, spec }: Report): string[] {
+  const { isl, osl } = levels[0]!;
+  if (prompts.rows === undefined) {
+    const around = (spread: Spread | undefined): string =>
+      spread === undefined ? '' : ` ${spread.kind}:${spread.tokens}`;
+    return [
+      `ISL ${grouped(isl)}${around(prompts.islSpread)}`,
+      `OSL ${grouped(osl)}${around(prompts.oslSpread)}`,
+    ];
+  }
+  const mean = prompts.rows.isl === null ? 'ISL unknown' : `mean ISL ${grouped(isl)}`;
+  return [`${harmless(spec.dataset)}: ${mean}, mean OSL ${grouped(osl)}`];
 }
 
 /** Notes with hanging indents; a topic that goes on is not named again. */

@@ -13,7 +13,7 @@ const FOOTER_BYTES = 32;
 const RECORD_BYTES = 40;
 const BUFFER_BYTES = 4 * 1024 * 1024;
 const PHASES: readonly Phase[] = ['warmup', 'measured', 'hold'];
-/** Stands for a prompt length that is unknown. */
+/** Stands for a length that is unknown. */
 const UNKNOWN = 0xff_ff_ff_ff;
 
 /**
@@ -44,12 +44,13 @@ export class SpoolWriter {
     const record = Buffer.alloc(RECORD_BYTES);
     record.writeDoubleLE(this.#offset, 0);
     record.writeUInt32LE(prompt.content.length, 8);
-    record.writeUInt32LE(prompt.isl, 12);
+    record.writeUInt32LE(prompt.isl ?? UNKNOWN, 12);
     record.writeUInt32LE(prompt.osl, 16);
     record.writeUInt32LE(prompt.promptTokens ?? UNKNOWN, 20);
     record.writeUInt32LE(point, 24);
     record.writeUInt32LE(PHASES.indexOf(phase), 28);
     record.writeUInt32LE(index, 32);
+    record.writeUInt32LE(prompt.keepBytes ?? 0, 36);
     this.#records.push(record);
     this.#append(prompt.content);
   }
@@ -102,14 +103,15 @@ export class SpoolWriter {
 }
 
 /** Where a prompt lies in the file and what it is. */
-interface SpoolEntry extends Omit<Prompt, 'content'> {
+interface SpoolEntry extends Required<Omit<Prompt, 'content'>> {
   readonly offset: number;
   readonly length: number;
 }
 
 /**
  * Reads prompts back, one at a time. Beyond the prompts that were made it uses them again with other
- * words at the start: the same length, another text and another prefix.
+ * words at the start, or behind what they share with others on purpose: the same length, another text and another
+ * prefix. Prompts without words of salt are used again as they are.
  */
 export class SpoolReader implements PromptSource {
   readonly #path: string;
@@ -139,13 +141,17 @@ export class SpoolReader implements PromptSource {
 
   #enter(records: Buffer, at: number): void {
     const key = `${records.readUInt32LE(at + 24)} ${PHASES[records.readUInt32LE(at + 28)]!}`;
-    const promptTokens = records.readUInt32LE(at + 20);
+    const known = (offset: number): number | null => {
+      const value = records.readUInt32LE(at + offset);
+      return value === UNKNOWN ? null : value;
+    };
     const entry: SpoolEntry = {
       offset: records.readDoubleLE(at),
       length: records.readUInt32LE(at + 8),
-      isl: records.readUInt32LE(at + 12),
+      isl: known(12),
       osl: records.readUInt32LE(at + 16),
-      promptTokens: promptTokens === UNKNOWN ? null : promptTokens,
+      promptTokens: known(20),
+      keepBytes: records.readUInt32LE(at + 36),
     };
     const list = this.#entries.get(key);
     if (list === undefined) this.#entries.set(key, [entry]);
@@ -170,7 +176,7 @@ export class SpoolReader implements PromptSource {
     const used = list[index % list.length]!;
     const { seed, salt } = this.#salting;
     const random = new Random(seed, salt, 'again', point, phase, index);
-    return this.#prompt(used, resalt(this.#content(used), this.#salting, random));
+    return this.#prompt(used, resalt(this.#content(used), used.keepBytes, this.#salting, random));
   }
 
   /** Closes the file. */
@@ -199,19 +205,25 @@ export class SpoolReader implements PromptSource {
 
 const SPACE = 0x20;
 
-/** The content with as many fresh words at its start as it has salt words. */
-function resalt(content: Buffer, salting: Salting, random: Random): Buffer {
+/** The content with as many fresh words behind its first `keepBytes` as it has salt words. */
+function resalt(content: Buffer, keepBytes: number, salting: Salting, random: Random): Buffer {
+  if (salting.saltWords === 0) return content;
   let count = 0;
-  let end = -1;
+  let end = keepBytes - 1;
   while (count < salting.saltWords && end < content.length) {
     const space = content.indexOf(SPACE, end + 1);
     end = space < 0 ? content.length : space;
     count++;
   }
   const { firstWords, words } = salting;
-  const drawn = [firstWords[random.integer(0, firstWords.length - 1)]!];
+  const first = keepBytes === 0 ? firstWords : words;
+  const drawn = [first[random.integer(0, first.length - 1)]!];
   while (drawn.length < count) drawn.push(words[random.integer(0, words.length - 1)]!);
-  return Buffer.concat([Buffer.from(drawn.join(' '), 'utf8'), content.subarray(end)]);
+  return Buffer.concat([
+    content.subarray(0, keepBytes),
+    Buffer.from(drawn.join(' '), 'utf8'),
+    content.subarray(end),
+  ]);
 }
 
 /** Runs a file operation; its failure becomes one line that says what to do. */

@@ -67,7 +67,7 @@ describe('a server with a known schedule', () => {
       expect(Math.abs(level.tpotMs.p50! - 10)).toBeLessThan(1);
       const count = 6 * level.concurrency;
       const own = run.records.filter(({ point, phase }) => point === level.point && phase === 'measured');
-      const input = own.reduce((total, { isl }) => total + isl.asked, 0);
+      const input = own.reduce((total, { isl }) => total + isl.asked!, 0);
       const output = own.reduce((total, { osl }) => total + osl.asked, 0);
       expect(level.requests).toMatchObject({
         sent: count,

@@ -103,7 +103,7 @@ async function prepare(...args: Parameters<typeof jobOf>): Promise<{ result: Pre
   const result = await preparePrompts(jobOf(...args), {
     add: (_point, _phase, _index, prompt) => {
       const text = JSON.parse(`"${Buffer.from(prompt.content).toString('utf8')}"`) as string;
-      made.push({ text, isl: prompt.isl, promptTokens: prompt.promptTokens });
+      made.push({ text, isl: prompt.isl!, promptTokens: prompt.promptTokens });
     },
   });
   return { result, made };

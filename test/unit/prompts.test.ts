@@ -58,6 +58,8 @@ function jobOf({
 }
 
 interface Sunk extends Prompt {
+  /** Always known where prompts are made. */
+  readonly isl: number;
   readonly key: string;
   readonly text: string;
 }
@@ -67,7 +69,7 @@ async function run(options: Options): Promise<{ result: PrepareResult; sunk: Sun
   const result = await preparePrompts(jobOf(options), {
     add: (at: number, phase: Phase, index: number, prompt: Prompt) => {
       const text = JSON.parse(`"${Buffer.from(prompt.content).toString('utf8')}"`) as string;
-      sunk.push({ ...prompt, key: `${at} ${phase} ${index}`, text });
+      sunk.push({ ...prompt, isl: prompt.isl!, key: `${at} ${phase} ${index}`, text });
     },
   });
   return { result, sunk };
@@ -172,7 +174,10 @@ describe('prompts of random words', () => {
   });
 
   it('names the datasets when it is asked for another', async () => {
-    await expect(run({ dataset: 'sharegpt' })).rejects.toMatchObject({ exitCode: 2, hint: 'known: random' });
+    await expect(run({ dataset: 'squad' })).rejects.toMatchObject({
+      exitCode: 2,
+      hint: 'known: random, prefix, sharegpt, jsonl, trace',
+    });
   });
 });
 

@@ -105,6 +105,30 @@ describe('prompts that are used again', () => {
     expect(textOf(reader.take(0, 'measured', 3)).split(' ').length).toBe(2);
   });
 
+  it('keep what they share with others, and get other words behind it', () => {
+    const path = newPath();
+    const writer = new SpoolWriter(path);
+    writer.add(0, 'measured', 0, { ...prompt('Ein Kopf s s s body'), keepBytes: 9 });
+    writer.close(SALTING);
+    const reader = new SpoolReader(path);
+    const again = Array.from({ length: 20 }, (_, i) => textOf(reader.take(0, 'measured', 1 + i)));
+    for (const text of again) {
+      expect(text).toMatch(/^Ein Kopf \w+ \w+ \w+ body$/);
+      for (const word of text.split(' ').slice(2, 5)) expect(SALTING.words).toContain(word);
+    }
+    expect(new Set(again).size).toBeGreaterThan(15);
+  });
+
+  it('stay as they are where they have no words of salt, and an unknown length stays unknown', () => {
+    const path = newPath();
+    const writer = new SpoolWriter(path);
+    writer.add(0, 'measured', 0, { ...prompt('as it is', null), isl: null });
+    writer.close({ ...SALTING, saltWords: 0, firstWords: [''], words: [''] });
+    const reader = new SpoolReader(path);
+    expect(textOf(reader.take(0, 'measured', 5))).toBe('as it is');
+    expect(reader.take(0, 'measured', 5)).toMatchObject({ isl: null, promptTokens: null, osl: 7 });
+  });
+
   it('come from another phase when a phase has none', () => {
     expect(
       textOf(spoolOf(bodies, 'warmup').take(0, 'hold', 0))

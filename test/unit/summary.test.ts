@@ -141,6 +141,15 @@ describe('summarizeLevel', () => {
     });
   });
 
+  it('takes no count of the server for a proof where nobody knew the length before', () => {
+    const level = summarize([
+      makeRecord({ isl: { asked: null, counted: 101, by: 'usage' } }),
+      makeRecord({ isl: { asked: null, counted: 99, by: 'usage' } }),
+    ]);
+    expect(level.islProof).toMatchObject({ asked: null, unasked: 2, deviations: 0, unknown: 0 });
+    expect(level.oslProof).not.toHaveProperty('unasked');
+  });
+
   it('puts tokens into the second of their arrival', () => {
     const level = summarize([makeRecord({ sentAtMs: 500, gapsMs: [900, 200, 1_500], tokens: [1, 2, 4] })]);
     expect(level.timeline.outputTokens).toEqual([1, 2, 4]);

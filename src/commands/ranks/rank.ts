@@ -178,7 +178,7 @@ class RankProcess {
     const spec: RunSpec = {
       ...run.spec,
       points: run.spec.points.map(shareOf),
-      prompts: { ...run.spec.prompts, salt: `${salt}-r${this.#rank}` },
+      prompts: { ...run.spec.prompts, salt: `${salt}-r${this.#rank}`, sharedSalt: salt },
     };
     const points = spec.points.filter(
       ({ index, concurrency }) => concurrency > 0 && run.points.includes(index),
@@ -196,6 +196,7 @@ class RankProcess {
         : await preparePromptsFor({
             spec,
             points,
+            run: run.spec.points,
             before: (point) => sharesOf.get(point.index)!.slice(0, this.#rank),
             scratch: this.#scratch,
             foreign,

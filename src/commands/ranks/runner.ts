@@ -256,7 +256,8 @@ function aborted(signal: AbortSignal): Promise<void> {
 function mergeFacts(facts: readonly PromptFacts[], salt: string): PromptFacts {
   const [first] = facts;
   if (first === undefined) throw new BenchError(EXIT.bug, 'no load generator has a share of any level');
-  return { ...first, salt, checked: sum(facts.map(({ checked }) => checked)) };
+  const { sharedSalt: _, ...alike } = first;
+  return { ...alike, salt, checked: sum(facts.map(({ checked }) => checked)) };
 }
 
 /** Keeps what ranks and srun say on standard error. */

@@ -87,7 +87,7 @@ function plannedTokens(watch: ServingWatch): { inputTokens: number; outputTokens
   let inputTokens = 0;
   let outputTokens = 0;
   for (const { record } of watch.requests) {
-    inputTokens += record.isl.asked;
+    inputTokens += record.isl.asked ?? 0;
     outputTokens += record.osl.asked;
   }
   return { inputTokens, outputTokens };

@@ -54,7 +54,7 @@ export function sglangRow(
 ): SglangRow {
   const strict = reading === 'strict';
   const success = strict ? record.outcome === 'good' : countsAsSuccess(record);
-  const promptLen = strict ? (record.isl.counted ?? record.isl.asked) : record.isl.asked;
+  const promptLen = (strict ? (record.isl.counted ?? record.isl.asked) : record.isl.asked) ?? 0;
   return {
     success,
     promptLen,

@@ -1,0 +1,100 @@
+import { errorText, usageError } from '../core/errors.ts';
+import { readDatasetText, rowOrder } from './dataset-file.ts';
+import { type GivenRow, type GivenRows, openGivenPrompts } from './given-prompts.ts';
+import type { PrepareJob } from './prepare.ts';
+
+const EXAMPLE = '{"prompt": "Why is the sky blue?", "osl": 200}';
+const OSL_KEYS = ['osl', 'output_tokens', 'max_tokens'] as const;
+const MOST_TOKENS = 10_000_000;
+
+/** Prompts of one's own, one JSON object a line. */
+export const openJsonlPrompts = (job: PrepareJob): ReturnType<typeof openGivenPrompts> =>
+  openGivenPrompts(job, readRows);
+
+function readRows({ prompts }: PrepareJob): GivenRows {
+  const { path, osl, order } = prompts.file!;
+  const rows = parseJsonl(readDatasetText(path), path, osl);
+  return { rows: Array.from(rowOrder(rows.length, order, prompts.seed), (i) => rows[i]!), leftOut: {} };
+}
+
+/**
+ * Reads prompts, one JSON object a line: `prompt`, `text`, or `messages` with one user message; `osl` (`output_tokens`,
+ * `max_tokens`), else `osl` of the call; `isl` where the file states it. Other keys and empty lines are passed over.
+ * Throws usage errors (exit 2) that name file, line and value.
+ */
+export function parseJsonl(text: string, file: string, osl: number | null): GivenRow[] {
+  const rows = text.split('\n').flatMap((line, i) => {
+    const where = `${file}, line ${i + 1}`;
+    return line.trim() === '' ? [] : [parseRow(line, where, osl)];
+  });
+  if (rows.length === 0)
+    throw usageError(`${file} has no rows`, `give one JSON object a line, as in ${EXAMPLE}`);
+  return rows;
+}
+
+function parseRow(line: string, where: string, osl: number | null): GivenRow {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (error) {
+    throw usageError(`${where}: not JSON (${errorText(error)})`, `write a row as ${EXAMPLE}`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw usageError(`${where}: ${shown(value)} is no JSON object`, `write a row as ${EXAMPLE}`);
+  const row = value as Readonly<Record<string, unknown>>;
+  const own = OSL_KEYS.find((key) => row[key] !== undefined && row[key] !== null);
+  if (own === undefined && osl === null)
+    throw usageError(
+      `${where}: it has no output length`,
+      'add "osl" to the row, or give --osl for all that have none',
+    );
+  return {
+    text: textOf(row, where),
+    osl: own === undefined ? osl! : lengthOf(row[own], own, where),
+    isl: row['isl'] === undefined || row['isl'] === null ? null : lengthOf(row['isl'], 'isl', where),
+  };
+}
+
+function textOf(row: Readonly<Record<string, unknown>>, where: string): string {
+  const { messages } = row;
+  const [key, text] =
+    messages === undefined
+      ? row['prompt'] === undefined
+        ? (['text', row['text']] as const)
+        : (['prompt', row['prompt']] as const)
+      : (['messages', onlyUserMessage(messages, where)] as const);
+  if (text === undefined)
+    throw usageError(
+      `${where}: it has no prompt`,
+      `give it as "prompt", "text" or "messages", as in ${EXAMPLE}`,
+    );
+  if (typeof text !== 'string' || text.trim() === '')
+    throw usageError(`${where}: ${key} ${shown(text)} is no text`, `write a row as ${EXAMPLE}`);
+  return text;
+}
+
+function onlyUserMessage(messages: unknown, where: string): unknown {
+  const list = Array.isArray(messages)
+    ? (messages as readonly ({ role?: unknown; content?: unknown } | null)[])
+    : [];
+  const [first] = list;
+  if (list.length !== 1 || first?.role !== 'user')
+    throw usageError(
+      `${where}: messages ${shown(messages)} is not one user message`,
+      'a prompt is one message of the user: leave conversations and system messages out',
+    );
+  return first.content;
+}
+
+function lengthOf(value: unknown, key: string, where: string): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > MOST_TOKENS)
+    throw usageError(
+      `${where}: ${key} ${shown(value)} is no whole number of tokens from 1 to ${MOST_TOKENS}`,
+      'correct the row or leave it out',
+    );
+  return value;
+}
+
+function shown(value: unknown): string {
+  return JSON.stringify(value).slice(0, 60);
+}
