@@ -133,7 +133,10 @@ function kindOf({ dataset }: Pick<DatasetArgs, 'dataset'>): DatasetKind {
 
 function oneShape(args: DatasetArgs): Shape {
   if (args.isl === undefined || args.osl === undefined) {
-    throw usageError('the shape is missing', 'say --isl 4000 --osl 1000, or --shape 4000x1000');
+    throw usageError(
+      '--isl and --osl: the shape is missing',
+      'say --isl 4000 --osl 1000, or --shape 4000x1000',
+    );
   }
   return { isl: args.isl, osl: args.osl };
 }

@@ -56,6 +56,8 @@ export interface DatasetFile {
   readonly osl: number | null;
   /** Conversations of more tokens, prompt and answer together, are left out. */
   readonly mostTokens: number;
+  /** Put behind each text; absent where texts stay as they are. */
+  readonly suffix?: string;
 }
 
 /** How the lengths and the text of prompts are made. */

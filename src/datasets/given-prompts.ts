@@ -44,7 +44,9 @@ export async function openGivenPrompts(
   const template = estimates ? null : loadChatTemplate(files, tokenizer.config, job.templateVariables);
   // Whatever is wrong with the file is told before anything is sent.
   const wanted = rowsWanted(job);
-  const { rows, leftOut } = readRows(job, tokenizer, wanted);
+  const { rows: found, leftOut } = readRows(job, tokenizer, wanted);
+  const { suffix = '' } = file;
+  const rows = suffix === '' ? found : found.map((row) => ({ ...row, text: row.text + suffix }));
   checkCount(job, rows.length, wanted, leftOut);
   // Of a model whose tokenizer is not at hand the template's share would help nobody.
   if (template === null && !estimates && job.calibration === null)
@@ -120,7 +122,7 @@ function checkCount(
   const levels = (run ?? points).length;
   throw usageError(
     `--dataset-path: ${file.path} has ${count} usable rows, and ${wanted} prompts are wanted (${levels === 1 ? 'warm-up included' : `${levels} levels, warm-up included`})`,
-    'ask for fewer requests or levels, or send rows again with --dataset-repeat: a server with a prefix cache then answers them faster',
+    'ask for fewer, or say --dataset-repeat (bench sweep, run) to send rows again, which a server with a prefix cache answers faster',
   );
 }
 

@@ -26,6 +26,9 @@ describe('parseServing', () => {
       tokenizer: null,
       numPrompts: 1000,
       sharegptOutputLen: null,
+      sharegptContextLen: null,
+      promptSuffix: '',
+      sharedPrefix: { tokens: 2_048, groups: 64, zipf: 0, isl: 2_176, osl: 256, requests: 1_024 },
       randomInputLen: 1024,
       randomOutputLen: 1024,
       randomRangeRatio: 0,
@@ -137,20 +140,16 @@ describe('parseServing', () => {
   });
 
   it('refuses all flags of one reason at once, also where their value is the default of sglang', () => {
-    expect(refusal(() => parse('--profile-steps', '3', '--profile', '--gsp-num-groups', '64')).message).toBe(
+    expect(refusal(() => parse('--profile-steps', '3', '--profile', '--gsp-num-turns', '1')).message).toBe(
       '--profile, --profile-steps are refused: a server that is profiled is not the server under test',
     );
-    expect(refusal(() => parse('--gsp-num-groups', '64')).message).toContain('--gsp-num-groups is refused');
+    expect(refusal(() => parse('--gsp-num-turns', '1')).message).toContain('--gsp-num-turns is refused');
   });
 
   it.each([
     [[], "--backend: not given, and sglang's default sglang is refused: bench speaks OpenAI chat"],
     [['--backend', 'vllm'], '--backend: vllm is refused: bench speaks OpenAI chat'],
     [['--backend', 'sglang-embedding'], '--backend: sglang-embedding is refused: bench speaks OpenAI chat'],
-    [
-      ['--backend', 'vllm-chat'],
-      "--dataset-name: not given, and sglang's default sharegpt is refused: bench has no sharegpt dataset yet",
-    ],
     [[...OK, '--dataset-name', 'mmmu'], '--dataset-name: mmmu is refused: bench has no mmmu dataset yet'],
   ])('refuses the choice of %j', (argv, message) => {
     const error = refusal(() => parseServing(argv));
@@ -254,6 +253,36 @@ describe('parseServing', () => {
   )('notes --$name when given, and only then', (flag) => {
     const words = flag.type === 'switch' ? [`--${flag.name}`] : [`--${flag.name}`, '1'];
     expect(parse(...words).notes).toEqual([`--${flag.name} has no effect here: ${flag.about}`]);
+  });
+
+  it.each([
+    [['--gsp-range-ratio', '0.5'], '--gsp-range-ratio: 0.5 is refused'],
+    [['--gsp-zipf-alpha', '1.1'], '--gsp-zipf-alpha: 1.1 goes with --gsp-group-distribution zipf alone'],
+    [['--gsp-group-distribution', 'zipf'], '--gsp-group-distribution: zipf needs its exponent'],
+    [['--gsp-num-groups', '0'], '--gsp-num-groups: 0 is no whole number from 1'],
+    [['--sharegpt-output-len', '3'], '--sharegpt-output-len: 3 is no whole number from 4'],
+  ])('refuses %j', (words, says) => {
+    expect(refusal(() => parse(...words)).message).toContain(says);
+  });
+
+  it('tells of flags that the dataset does not read', () => {
+    const words = ['--sharegpt-output-len', '5', '--gsp-num-groups', '2'];
+    expect(parse(...words).notes).toEqual([
+      '--sharegpt-output-len has no effect here: only sharegpt and custom prompts use it',
+      '--gsp-num-groups has no effect here: only generated-shared-prefix prompts use it',
+    ]);
+    const gsp = [
+      '--dataset-name',
+      'generated-shared-prefix',
+      '--num-prompts',
+      '5',
+      '--random-input-len',
+      '9',
+    ];
+    expect(parse(...gsp, '--gsp-num-groups', '2').notes).toEqual([
+      '--num-prompts has no effect here: --gsp-num-groups × --gsp-prompts-per-group requests are sent',
+      '--random-input-len has no effect here: generated-shared-prefix prompts have lengths of their own',
+    ]);
   });
 
   it('keeps the sharegpt length, which the line repeats', () => {

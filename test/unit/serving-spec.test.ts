@@ -5,6 +5,7 @@ import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { parseServing } from '../../src/commands/serving/arguments.ts';
 import { chooseTokenizer, servingAccess, servingSpec } from '../../src/commands/serving/spec.ts';
 import type { RunSpec } from '../../src/core/spec.ts';
+import { refusal } from '../fixtures/refusal.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'serving-spec-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -53,6 +54,45 @@ describe('the run that the flags ask for', () => {
     const { prompts } = spec(['--random-range-ratio', '0.5', '--seed', '9', '--salt', 'x']);
     expect(prompts).toMatchObject({ islCounts: 'content', rangeRatio: 0.5, seed: 9, salt: 'x' });
     expect(prompts.sglang).toBeUndefined();
+  });
+
+  it('takes first questions of a ShareGPT file, or of JSON lines', () => {
+    const file = path.join(import.meta.dirname, '../../datasets/sharegpt-sample.json');
+    const words = ['--dataset-path', file, '--num-prompts', '5', '--sharegpt-output-len', '20'];
+    for (const name of ['sharegpt', 'custom']) {
+      const made = spec(['--dataset-name', name, ...words, '--prompt-suffix', ' Be brief.']);
+      expect(made).toMatchObject({ dataset: 'sharegpt', points: [{ lengths: 'dataset', requests: 5 }] });
+      expect(made.prompts).toMatchObject({
+        ...{ islCounts: 'content', rangeRatio: 1 },
+        file: { path: file, order: 'shuffled', repeat: false, osl: 20, suffix: ' Be brief.' },
+      });
+    }
+    expect(refusal(() => spec(['--dataset-name', 'sharegpt'])).message).toBe(
+      '--dataset-path: sharegpt prompts come from a file, and none is named',
+    );
+    expect(refusal(() => spec(['--dataset-name', 'custom', '--dataset-path', '/no/such'])).message).toBe(
+      '--dataset-path: there is no file /no/such',
+    );
+    const bugs = ['--dataset-name', 'sharegpt', ...words, '--bug-compatible'];
+    expect(refusal(() => spec(bugs)).message).toContain('sharegpt ones in its own way');
+  });
+
+  it('shares prefixes as generated-shared-prefix says', () => {
+    const words = ['--gsp-num-groups', '3', '--gsp-prompts-per-group', '4', '--gsp-question-len', '50'];
+    const zipf = [
+      '--gsp-group-distribution',
+      'zipf',
+      '--gsp-zipf-alpha',
+      '1.2',
+      '--gsp-system-prompt-len',
+      '100',
+    ];
+    const made = spec(['--dataset-name', 'generated-shared-prefix', ...words, ...zipf]);
+    expect(made).toMatchObject({
+      dataset: 'prefix',
+      points: [{ isl: 150, osl: 256, requests: 12, concurrency: 12 }],
+      prompts: { prefix: { tokens: 100, groups: 3, zipf: 1.2 }, rangeRatio: 1 },
+    });
   });
 
   it('asks in the default reading as bench does: kept connections, sampling sent, a failure is a verdict', () => {

@@ -11,6 +11,7 @@ import {
   refuseFlags,
   refuseValue,
 } from './checks.ts';
+import { idleDatasetFlags, parseSharedPrefix, type SharedPrefixArgs } from './dataset.ts';
 import { FLAGS, TAKEN_FLAGS, type TakenValues } from './flags.ts';
 import { parseServingWords } from './words.ts';
 
@@ -35,6 +36,9 @@ export interface ServingArgs {
   readonly tokenizer: string | null;
   readonly numPrompts: number;
   readonly sharegptOutputLen: number | null;
+  readonly sharegptContextLen: number | null;
+  readonly promptSuffix: string;
+  readonly sharedPrefix: SharedPrefixArgs;
   readonly randomInputLen: number;
   readonly randomOutputLen: number;
   /** 0 to 1. */
@@ -112,7 +116,14 @@ export function parseServing(argv: readonly string[]): ServingArgs {
     datasetPath: v['dataset-path'] || null,
     tokenizer: v.tokenizer,
     numPrompts: whole(v['num-prompts'], 1, '--num-prompts'),
-    sharegptOutputLen: v['sharegpt-output-len'],
+    sharegptOutputLen:
+      v['sharegpt-output-len'] === null ? null : whole(v['sharegpt-output-len'], 4, '--sharegpt-output-len'),
+    sharegptContextLen:
+      v['sharegpt-context-len'] === null
+        ? null
+        : whole(v['sharegpt-context-len'], 8, '--sharegpt-context-len'),
+    promptSuffix: v['prompt-suffix'],
+    sharedPrefix: parseSharedPrefix(v),
     randomInputLen: inRange(v['random-input-len'], 1, MOST_TOKENS, '--random-input-len'),
     randomOutputLen: inRange(v['random-output-len'], 1, MOST_TOKENS, '--random-output-len'),
     randomRangeRatio: inRange(v['random-range-ratio'], 0, 1, '--random-range-ratio'),
@@ -151,8 +162,19 @@ function servingNotes(args: Omit<ServingArgs, 'notes'>): string[] {
   const idle: (readonly [name: string, why: string])[] = FLAGS.filter(
     ({ standing }) => standing === 'noted',
   ).map(({ name, about }) => [name, about]);
-  if (!bugCompatible) idle.push(['dataset-path', 'prompts are made here, and the file is not read']);
-  else {
+  idle.push(...idleDatasetFlags(given, datasetName));
+  const isRandom = datasetName === 'random' || datasetName === 'random-ids';
+  if (datasetName === 'generated-shared-prefix')
+    idle.push(
+      ['num-prompts', '--gsp-num-groups × --gsp-prompts-per-group requests are sent'],
+      ['dataset-path', 'the prompts are made here'],
+    );
+  if (!isRandom)
+    for (const name of ['random-input-len', 'random-output-len', 'random-range-ratio'])
+      idle.push([name, `${datasetName} prompts have lengths of their own`]);
+  if (!bugCompatible && isRandom)
+    idle.push(['dataset-path', 'prompts are made here, and the file is not read']);
+  if (bugCompatible) {
     if (datasetName === 'random-ids') idle.push(['dataset-path', 'random-ids reads no file']);
     idle.push(['temperature', 'sglang leaves it out in chat'], ['top-p', 'sglang leaves it out in chat']);
     idle.push(['salt', "sglang's prompts have none"]);

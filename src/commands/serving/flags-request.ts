@@ -114,12 +114,16 @@ export const REQUEST_FLAGS = [
       'longbench_v2',
       'speed-bench',
     ],
-    accepts: { values: ['random', 'random-ids'], otherwise: 'bench has no {} dataset yet' },
+    accepts: {
+      values: ['random', 'random-ids', 'sharegpt', 'custom', 'generated-shared-prefix'],
+      otherwise: 'bench has no {} dataset yet',
+    },
     metavar: 'NAME',
     standing: 'same',
     topic: 'Prompts',
-    about: 'random or random-ids',
-    narrower: 'the others, and none given, are refused: bench has no such dataset yet',
+    about: 'random, random-ids, sharegpt, custom or generated-shared-prefix',
+    narrower:
+      'the others are refused: bench has no such dataset yet (for mooncake see `bench run --dataset trace`); with `--bug-compatible` random and random-ids alone',
   },
   {
     name: 'dataset-path',
@@ -128,8 +132,9 @@ export const REQUEST_FLAGS = [
     metavar: 'FILE',
     standing: 'same',
     topic: 'Prompts',
-    about: 'ShareGPT JSON that random prompts are made from with `--bug-compatible`',
-    narrower: 'not read without it; nothing is ever downloaded',
+    about:
+      'ShareGPT JSON of sharegpt, JSON lines of custom, or what random prompts are made from with `--bug-compatible`',
+    narrower: 'random reads none without that; nothing is ever downloaded',
   },
   {
     name: 'tokenizer',
@@ -187,14 +192,6 @@ export const REQUEST_FLAGS = [
     standing: 'same',
     topic: 'Prompts',
     about: 'seed of all random choices; not given with a `--layout` before 2026-06, it is 1',
-  },
-  {
-    name: 'sharegpt-output-len',
-    type: 'int',
-    default: null,
-    metavar: 'N',
-    standing: 'noted',
-    about: 'only sharegpt prompts have such a length; it is copied into the line',
   },
   {
     name: 'disable-ignore-eos',

@@ -11,10 +11,11 @@ const lacks = (dataset: string): Reason => ({ about: `bench has no ${dataset} da
 
 /** Accepted, so that a script goes on as it is; each is told about when it is given. */
 const NOTED_FLAGS: readonly ServingFlag[] = [
-  ...noted('only sharegpt prompts use it, and bench has none yet', [
-    { name: 'sharegpt-context-len', type: 'int', default: null },
-    { name: 'prompt-suffix', type: 'str', default: '' },
+  ...noted('a chat server puts the template around each prompt itself', [
     { name: 'apply-chat-template', type: 'switch', default: false },
+  ]),
+  ...noted('the prompts are made in a second or so', [
+    { name: 'gsp-fast-prepare', type: 'switch', default: false },
   ]),
   ...noted("it goes with sglang's profiling; a disaggregated stack is measured as any other", [
     { name: 'pd-separated', type: 'switch', default: false },
@@ -87,31 +88,33 @@ const REFUSED_FLAGS: readonly ServingFlag[] = [
     },
     [{ name: 'fake-prefill', type: 'switch', default: false }],
   ),
-  ...refused(lacks('generated-shared-prefix'), [
-    { name: 'gsp-num-groups', type: 'int', default: 64 },
-    { name: 'gsp-prompts-per-group', type: 'int', default: 16 },
-    { name: 'gsp-system-prompt-len', type: 'int', default: 2048 },
-    { name: 'gsp-question-len', type: 'int', default: 128 },
-    { name: 'gsp-output-len', type: 'int', default: 256 },
-    { name: 'gsp-range-ratio', type: 'float', default: 1 },
-    { name: 'gsp-fast-prepare', type: 'switch', default: false },
-    { name: 'gsp-send-routing-key', type: 'switch', default: false },
-    { name: 'gsp-num-turns', type: 'int', default: 1 },
+  ...refused({ about: 'bench draws the group of each prompt, in no order of groups' }, [
     { name: 'gsp-ordered', type: 'switch', default: false },
-    { name: 'gsp-group-distribution', type: 'str', default: 'uniform', choices: ['uniform', 'zipf'] },
-    { name: 'gsp-zipf-alpha', type: 'positive', default: null },
   ]),
-  ...refused(lacks('mooncake'), [
-    { name: 'use-trace-timestamps', type: 'switch', default: false },
-    { name: 'mooncake-slowdown-factor', type: 'float', default: 1 },
-    { name: 'mooncake-num-rounds', type: 'int', default: 1 },
+  ...refused({ about: 'bench serving sends no conversations' }, [
+    { name: 'gsp-num-turns', type: 'int', default: 1 },
+  ]),
+  ...refused({ about: 'bench names no group to a router' }, [
+    { name: 'gsp-send-routing-key', type: 'switch', default: false },
+  ]),
+  ...refused(
     {
-      name: 'mooncake-workload',
-      type: 'str',
-      default: 'conversation',
-      choices: ['mooncake', 'conversation', 'synthetic', 'toolagent'],
+      about: 'bench serving follows no trace',
+      instead:
+        'leave it out; bench run follows one: --dataset trace --arrival trace --dataset-path FILE --slowdown X',
     },
-  ]),
+    [
+      { name: 'use-trace-timestamps', type: 'switch', default: false },
+      { name: 'mooncake-slowdown-factor', type: 'float', default: 1 },
+      { name: 'mooncake-num-rounds', type: 'int', default: 1 },
+      {
+        name: 'mooncake-workload',
+        type: 'str',
+        default: 'conversation',
+        choices: ['mooncake', 'conversation', 'synthetic', 'toolagent'],
+      },
+    ],
+  ),
   ...refused(lacks('image'), [
     { name: 'image-count', type: 'int', default: 1 },
     { name: 'image-resolution', type: 'str', default: '1080p' },

@@ -1,10 +1,11 @@
 import type { FlagValue, ServingFlag } from './flag.ts';
+import { DATASET_FLAGS } from './flags-dataset.ts';
 import { REQUEST_FLAGS } from './flags-request.ts';
 import { RUN_FLAGS } from './flags-run.ts';
 import { UNUSED_FLAGS } from './flags-unused.ts';
 
 /** Flags whose value is read. */
-export const TAKEN_FLAGS = [...REQUEST_FLAGS, ...RUN_FLAGS] as const;
+export const TAKEN_FLAGS = [...REQUEST_FLAGS, ...DATASET_FLAGS, ...RUN_FLAGS] as const;
 
 /** Values of the taken flags by name, defaults filled in. */
 export type TakenValues = { readonly [F in (typeof TAKEN_FLAGS)[number] as F['name']]: FlagValue<F> };

@@ -3,10 +3,16 @@ import path from 'node:path';
 import { errorText, usageError } from '../../core/errors.ts';
 import type { ServingArgs } from './arguments.ts';
 
-/** sglang's own choice of a name: `{backend}_{MMDD}_{prompts}_{isl}_{osl}.jsonl`, by the local date. */
+/**
+ * sglang's own choice of a name, by the local date: `{backend}_{MMDD}_{prompts}_{isl}_{osl}.jsonl`, or
+ * `…_{prompts}_{dataset}.jsonl` where prompts have lengths of their own (in 2025-08 `sharegpt` for all of these).
+ */
 export function defaultOutputFile(args: ServingArgs, now: Date): string {
   const date = `${String(now.getMonth() + 1).padStart(2, '0')}${String(now.getDate()).padStart(2, '0')}`;
-  return `${args.backend}_${date}_${args.numPrompts}_${args.randomInputLen}_${args.randomOutputLen}.jsonl`;
+  const start = `${args.backend}_${date}_${args.numPrompts}`;
+  if (!args.datasetName.startsWith('random'))
+    return `${start}_${args.layout === '2025-08' ? 'sharegpt' : args.datasetName}.jsonl`;
+  return `${start}_${args.randomInputLen}_${args.randomOutputLen}.jsonl`;
 }
 
 /** Refuses an output file that cannot be appended to (exit 2), before anything is sent. Makes none. */

@@ -14,6 +14,7 @@ import {
 } from '../arguments.ts';
 import { TARGET_OPTIONS, type TargetArgs } from '../target-options.ts';
 import type { ServingArgs } from './arguments.ts';
+import { servingDataset } from './dataset.ts';
 
 /** Variable that names a tokenizer for scripts that give none. */
 export const TOKENIZER_VARIABLE = 'BENCH_TOKENIZER';
@@ -62,6 +63,7 @@ export function servingSpec(args: ServingArgs, access: TargetAccess, model: stri
       'use --dataset-name random, or --request-rate inf',
     );
   }
+  const { dataset, shape, requests, prompts } = servingDataset(args);
   return {
     schema: 1,
     name: 'serving',
@@ -70,15 +72,14 @@ export function servingSpec(args: ServingArgs, access: TargetAccess, model: stri
     endpoint: target.endpoint,
     server: target.server,
     arrival: !paced ? 'closed' : args.bugCompatible ? 'sglang-poisson' : 'poisson',
-    dataset: args.bugCompatible ? `sglang-${args.datasetName}` : 'random',
+    dataset,
     points: [
       {
         index: 0,
         ...(paced ? { ratePerS: args.requestRate } : {}),
-        concurrency: args.maxConcurrency ?? args.numPrompts,
-        isl: args.randomInputLen,
-        osl: args.randomOutputLen,
-        requests: args.numPrompts,
+        concurrency: args.maxConcurrency ?? requests,
+        ...shape,
+        requests,
         durationMs: null,
         warmup: args.warmupRequests,
       },
@@ -90,7 +91,7 @@ export function servingSpec(args: ServingArgs, access: TargetAccess, model: stri
     wire: 'socket',
     connectionPerRequest: target['connection-per-request'],
     timeouts: parseTimeouts(target),
-    prompts: promptSpec(args),
+    prompts: { ...promptSpec(args), ...prompts },
     naturalEnd: args.disableIgnoreEos,
     serverMetrics: [],
     extraBody: { ...sampling(args), ...parseExtraBody(args.extraRequestBody ?? undefined) },
@@ -109,7 +110,7 @@ function promptSpec(args: ServingArgs): PromptSpec {
   const common = {
     tokenizer: chooseTokenizer(args),
     islCounts: 'content',
-    rangeRatio: args.randomRangeRatio,
+    rangeRatio: args.datasetName.startsWith('random') ? args.randomRangeRatio : 1,
     text: 'words',
     seed: args.seed,
     salt: args.salt ?? newSalt(),

@@ -46,7 +46,7 @@ function runOf(
   return {
     tag: tagOf(spec.tags),
     backend: 'sglang-oai-chat',
-    datasetName: 'random',
+    datasetName: SGLANG_NAMES[spec.dataset] ?? 'random',
     requestRate: level.ratePerS ?? Number.POSITIVE_INFINITY,
     maxConcurrency:
       level.ratePerS !== undefined && level.concurrency >= level.requests.sent ? null : level.concurrency,
@@ -63,6 +63,14 @@ function runOf(
     cacheReport: false,
   };
 }
+
+/** What sglang calls the datasets that it has too. */
+const SGLANG_NAMES: Readonly<Record<string, string>> = {
+  prefix: 'generated-shared-prefix',
+  sharegpt: 'sharegpt',
+  jsonl: 'custom',
+  trace: 'mooncake',
+};
 
 /** The one text that sglang has for all tags; that of `bench serving --tag` as it was given. */
 function tagOf({ tag, ...others }: Readonly<Record<string, string>>): string | null {
