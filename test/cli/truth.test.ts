@@ -161,7 +161,7 @@ describe('the files of a run', () => {
       ]),
     );
     expect(Object.keys(histograms[0]!)).toEqual(
-      'point concurrency isl osl metric from to count cumulativeRatio'.split(' '),
+      'point concurrency ratePerS isl osl metric from to count cumulativeRatio'.split(' '),
     );
 
     const page = await bench(['report', out]);
