@@ -43,6 +43,8 @@ export interface DynamoOptions {
   readonly modelName?: string;
   /** Simulated compute runs this many times faster than the modelled GPU; 10 when left out. */
   readonly speedupRatio?: number;
+  /** Route by what is in the workers' caches, which is also what makes the frontend tell of cached tokens. */
+  readonly kvRouter?: boolean;
 }
 
 /** A real Dynamo: its frontend, and one prefill and one decode worker with simulated compute. */
@@ -128,6 +130,7 @@ export async function startDynamo(options: DynamoOptions): Promise<DynamoStack> 
       '--http-port',
       String(httpPort),
       ...plane,
+      ...(options.kvRouter === true ? ['--router-mode', 'kv'] : []),
     ]),
     start(
       'prefill',

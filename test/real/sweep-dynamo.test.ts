@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,9 @@ const ISL = 4_000;
 const OSL = 1_000;
 const LEVELS = [1, 2, 4, 8];
 const PER_LEVEL = 4;
+
+/** Of the simulated workers' caches. */
+const BLOCK_TOKENS = 64;
 
 /** The request that is streamed once before a run; its record is not among the run's. */
 const CANARY = { text: 'Tell me a story as if we were playing dungeons and dragons.', tokens: 30 };
@@ -36,7 +39,7 @@ describe.skipIf(missing !== null)('bench sweep against a real Dynamo', () => {
   beforeAll(async () => {
     if (!existsSync(main)) throw new Error(`no ${main}: run npm run build first`);
     work = mkdtempSync(path.join(tmpdir(), 'bench-dynamo-'));
-    stack = await startDynamo({ workDir: work });
+    stack = await startDynamo({ workDir: work, kvRouter: true });
   });
 
   afterAll(async () => {
@@ -80,6 +83,95 @@ describe.skipIf(missing !== null)('bench sweep against a real Dynamo', () => {
     expect(delta.outputTokens).toBe(
       total(records, (record) => record.osl.counted!) + CANARY.tokens + CALIBRATION_PROBES,
     );
+  });
+
+  describe('with each dataset', () => {
+    const samples = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../datasets');
+    const rowsOf = (name: string, file: string): string[] => [
+      ...['--dataset', name, '--dataset-path', path.join(samples, file)],
+    ];
+
+    async function measured(name: string, flags: readonly string[]): Promise<RequestRecord[]> {
+      const out = path.join(work, name);
+      const words = ['--tokenizer', DEEPSEEK_DIR, '--warmup', '0', '--require-exact', '--out', out];
+      const run = await bench(['run', '--url', stack.url, ...flags, ...words]);
+      expect(run.code, run.output).toBe(0);
+      const { report, records } = readRun(out);
+      expect(report.levels[0]).toMatchObject({
+        islProof: { deviations: 0, unknown: 0, provenByUsage: records.length },
+        oslProof: { deviations: 0, unknown: 0, provenByUsage: records.length },
+      });
+      for (const { isl, osl } of records)
+        expect([isl.counted, osl.counted, isl.by]).toEqual([isl.asked, osl.asked, 'usage']);
+      return [...records].sort((a, b) => a.id - b.id);
+    }
+    /**
+     * What the router found in the caches of the workers that it chose, in shares of each request's blocks, summed up:
+     * once for the prefill worker and once for the decode worker, which hold the same.
+     */
+    async function hits(run: () => Promise<unknown>): Promise<number> {
+      const sum = async (): Promise<number> =>
+        total(
+          (await stack.prometheus())
+            .split('\n')
+            .filter((line) => line.startsWith('dynamo_component_router_kv_hit_rate_sum{')),
+          (line) => Number(line.split('} ')[1]),
+        );
+      const before = await sum();
+      await run();
+      return ((await sum()) - before) / 2;
+    }
+    // The router hears of what workers have cached a moment after they have it.
+    const spaced = ['--arrival', 'constant', '--rate', '5', '--requests'];
+    const blocks = (tokens: number): number => Math.ceil(tokens / BLOCK_TOKENS);
+
+    it('finds nothing in the caches of random prompts', async () => {
+      const shape = ['--isl', '1000', '--isl-dist', 'normal:100', '--osl', '10', '--osl-dist', 'uniform:4'];
+      const found = await hits(async () => {
+        const records = await measured('random', [...shape, ...spaced, '12']);
+        expect(new Set(records.map(({ isl }) => isl.asked)).size).toBeGreaterThan(6);
+      });
+      expect(found).toBe(0);
+    });
+
+    it('finds the prefix of a group in the caches, whole blocks of it', async () => {
+      const shape = ['--dataset', 'prefix', '--prefix-tokens', '640', '--prefix-groups', '2'];
+      const found = await hits(() =>
+        measured('prefix', [...shape, '--isl', '1000', '--osl', '8', ...spaced, '12']),
+      );
+      // All but the first of each group; two tokens of the template stand before the ten blocks of the prefix.
+      expect(found).toBeCloseTo(10 * (10 / blocks(1_000)), 6);
+    });
+
+    it('finds the blocks that rows of a trace share in the caches', async () => {
+      const trace = rowsOf('trace', 'trace-sample.jsonl');
+      const found = await hits(async () => {
+        const records = await measured('trace', [...trace, '--arrival', 'trace']);
+        expect(records.map(({ isl }) => isl.asked)).toEqual([
+          1_200, 1_400, 700, 1_536, 300, 2_000, 1_030, 900,
+        ]);
+      });
+      const shared = [16 / blocks(1_400), 16 / blocks(1_536), 8 / blocks(2_000), 16 / blocks(1_030)];
+      expect(found).toBeCloseTo(
+        total(shared, (share) => share),
+        6,
+      );
+    });
+
+    it('counts given texts as the tokenizer does', async () => {
+      const file = path.join(work, 'own.jsonl');
+      const rows = [
+        { prompt: ' Wie spät ist es? 你好 🙂\n', osl: 7 },
+        { messages: [{ role: 'user', content: 'def f(x):\n\treturn x' }], max_tokens: 9 },
+      ];
+      writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+      const jsonl = ['--dataset', 'jsonl', '--dataset-path', file, '--requests', '2'];
+      const own = await measured('jsonl', jsonl);
+      expect(own.map(({ osl }) => osl.asked)).toEqual([7, 9]);
+      const sharegpt = rowsOf('sharegpt', 'sharegpt-sample.json');
+      const asked = await measured('sharegpt', [...sharegpt, '--requests', '9', '--concurrency', '3']);
+      expect(new Set(asked.map(({ osl }) => osl.asked)).size).toBeGreaterThan(5);
+    });
   });
 });
 

@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseAskedShapes, parseDataset, refuseSilentRepeats } from '../../src/commands/dataset-options.ts';
+import { DATASETS } from '../../src/datasets/index.ts';
 import { refusal } from '../fixtures/refusal.ts';
 
 type Args = Parameters<typeof parseDataset>[0];
@@ -12,6 +14,16 @@ function args(dataset: string, more: Record<string, unknown> = {}): Args {
   const given = { dataset, text: 'words', 'range-ratio': 1, 'dataset-repeat': false, ...more };
   return given as unknown as Args;
 }
+
+describe('the table of datasets in the README', () => {
+  it('has all of them, and no other', () => {
+    const readme = readFileSync(path.join(SAMPLES, '../README.md'), 'utf8');
+    const [table] = readme.split('| `--dataset` |')[1]!.split('\n\n');
+    expect([...table!.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name)).toEqual(
+      DATASETS.map(({ name }) => name),
+    );
+  });
+});
 
 describe('the options of a dataset', () => {
   it('name its file by its whole path, with its sha256', () => {
