@@ -2,7 +2,8 @@ import path from 'node:path';
 import type { InferredOptionTypes, Options } from 'yargs';
 import { usageError } from '../core/errors.ts';
 import { parseSpread } from '../core/length-spread.ts';
-import type { DatasetFile, PromptSpec } from '../core/spec.ts';
+import type { DatasetFile, PromptSpec, TurnSpec } from '../core/spec.ts';
+import { parseDurationMs } from '../core/units.ts';
 import { DATASETS, type DatasetKind, findDataset, hashFile } from '../datasets/index.ts';
 import { checkShape, parseShapes, type Shape } from './levels.ts';
 import { inRange, whole } from './number-checks.ts';
@@ -42,6 +43,17 @@ export const DATASET_OPTIONS = {
     type: 'number',
     describe: 'group k is drawn with weight 1/k^S; 0 draws all alike [default: 0]',
   },
+  turns: { group: PROMPTS, type: 'number', describe: 'turns of a conversation of multi-turn [default: 4]' },
+  'turn-isl': {
+    group: PROMPTS,
+    type: 'number',
+    describe: 'tokens of what the user says from the second turn on [default: --isl]',
+  },
+  'think-time': {
+    group: PROMPTS,
+    type: 'string',
+    describe: 'from the end of an answer until the next turn is sent [default: 0s]',
+  },
   'isl-dist': {
     group: PROMPTS,
     type: 'string',
@@ -63,6 +75,8 @@ type DatasetArgs = InferredOptionTypes<typeof DATASET_OPTIONS> & {
 };
 
 const DEFAULT_MOST_TOKENS = 2_048;
+const DEFAULT_TURNS = 4;
+const MOST_TURNS = 10_000;
 const MOST_TOKENS = 10_000_000;
 
 /** Which option belongs to which datasets alone. */
@@ -74,17 +88,20 @@ const OPTIONS_OF: Readonly<Record<string, readonly string[]>> = {
   'prefix-tokens': ['prefix'],
   'prefix-groups': ['prefix'],
   'prefix-zipf': ['prefix'],
+  turns: ['multi-turn'],
+  'turn-isl': ['multi-turn'],
+  'think-time': ['multi-turn'],
   'isl-dist': ['random', 'prefix'],
   'osl-dist': ['random', 'prefix'],
-  isl: ['random', 'prefix'],
-  osl: ['random', 'prefix', 'sharegpt', 'jsonl'],
-  shape: ['random', 'prefix'],
+  isl: ['random', 'prefix', 'multi-turn'],
+  osl: ['random', 'prefix', 'multi-turn', 'sharegpt', 'jsonl'],
+  shape: ['random', 'prefix', 'multi-turn'],
 };
 
 /** The part of the prompts' spec that the dataset decides. Its file is read and checked. Exit 2 on bad values. */
 export function parseDataset(
   args: DatasetArgs,
-): Pick<PromptSpec, 'islSpread' | 'oslSpread' | 'prefix' | 'file'> {
+): Pick<PromptSpec, 'islSpread' | 'oslSpread' | 'prefix' | 'turns' | 'file'> {
   const kind = kindOf(args);
   refuseOthers(args, kind);
   const islSpread = args['isl-dist'];
@@ -102,6 +119,7 @@ export function parseDataset(
     ...(islSpread === undefined ? {} : { islSpread: parseSpread(islSpread, '--isl-dist') }),
     ...(oslSpread === undefined ? {} : { oslSpread: parseSpread(oslSpread, '--osl-dist') }),
     ...(kind.needs === 'prefix' ? { prefix: prefixOf(args) } : {}),
+    ...(kind.needs === 'turns' ? { turns: turnsOf(args) } : {}),
     ...(kind.needs === 'file' ? { file: fileOf(kind, args) } : {}),
   };
 }
@@ -163,6 +181,15 @@ function prefixOf(args: DatasetArgs): NonNullable<PromptSpec['prefix']> {
     tokens: inRange(whole(tokens, 1, '--prefix-tokens'), 1, MOST_TOKENS, '--prefix-tokens'),
     groups: inRange(whole(args['prefix-groups'] ?? 1, 1, '--prefix-groups'), 1, 1_000_000, '--prefix-groups'),
     zipf: inRange(args['prefix-zipf'] ?? 0, 0, 100, '--prefix-zipf'),
+  };
+}
+
+function turnsOf(args: DatasetArgs): TurnSpec {
+  const isl = args['turn-isl'] ?? parseAskedShapes(args)[0]!.isl;
+  return {
+    count: inRange(whole(args.turns ?? DEFAULT_TURNS, 2, '--turns'), 2, MOST_TURNS, '--turns'),
+    isl: inRange(whole(isl, 1, '--turn-isl'), 1, MOST_TOKENS, '--turn-isl'),
+    thinkMs: args['think-time'] === undefined ? 0 : parseDurationMs(args['think-time'], '--think-time'),
   };
 }
 

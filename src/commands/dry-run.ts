@@ -64,8 +64,10 @@ function arrivalLines({ arrival, arrivalShape = {}, points }: RunSpec): string[]
 }
 
 function promptWords({ dataset, prompts }: RunSpec): string {
-  const { file, prefix, text } = prompts;
+  const { file, prefix, turns, text } = prompts;
   if (file !== undefined) return `${dataset} of ${file.path}`;
+  if (turns !== undefined)
+    return `${text} in conversations of ${turns.count} turns, ${turns.isl} tokens each from the second on`;
   if (prefix === undefined) return text;
   const groups = prefix.groups === 1 ? 'one prefix' : `one of ${prefix.groups} prefixes`;
   return `${text} behind ${groups} of ${prefix.tokens} tokens`;

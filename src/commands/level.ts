@@ -98,8 +98,13 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
   const { spec } = host;
   const { arrivalShape = {}, prompts } = spec;
   // What only holds the load up goes on by the same schedule.
-  const extra = spec.holdLoad ? (point.requests ?? 0) : 0;
-  const arrival = arrivalOf(findArrival(spec.arrival), { point, arrival: arrivalShape, prompts }, extra);
+  const begun = point.requests === null ? null : point.requests / (prompts.turns?.count ?? 1);
+  const extra = spec.holdLoad ? (begun ?? 0) : 0;
+  const arrival = arrivalOf(
+    findArrival(spec.arrival),
+    { point: { ...point, requests: begun }, arrival: arrivalShape, prompts },
+    extra,
+  );
   // Hooks are given all that there is.
   const log = new LevelLog(host, host.hooks === null ? shelf : null);
   const startBytes = store.bytes;
@@ -246,7 +251,7 @@ function driveHost(host: LevelHost, log: LevelLog, spare: number): DriveHost {
     follow: (before, { text }, next) => ({
       content: host.client.follow(before.content, text!.bytes, next.content),
       // Nobody here can count what the server made of the conversation so far.
-      isl: next.isl,
+      isl: null,
       osl: next.osl,
       promptTokens: null,
     }),

@@ -150,6 +150,9 @@ export function makePoints(
 
 export interface ClosedOptions {
   readonly levels: readonly number[];
+  /** Requests of a conversation; 1 where each stands for itself. Slots and arrivals are conversations'. */
+  readonly turns: number;
+  /** Of each slot, conversations where there are any. */
   readonly requestsPerConcurrency: number;
   /** Requests of each point, whatever its concurrency; null for `requestsPerConcurrency`. */
   readonly requests: number | null;
@@ -160,10 +163,10 @@ export interface ClosedOptions {
 
 /** The loads of a closed loop: a number of requests in flight each. */
 export function closedLoads(options: ClosedOptions): (() => PointLoad)[] {
-  const { durationMs, requests, requestsPerConcurrency, warmup } = options;
+  const { durationMs, requests, requestsPerConcurrency, turns, warmup } = options;
   return options.levels.map((concurrency) => () => ({
     concurrency,
-    requests: durationMs !== null ? null : (requests ?? requestsPerConcurrency * concurrency),
+    requests: durationMs !== null ? null : (requests ?? requestsPerConcurrency * concurrency * turns),
     durationMs,
     warmup: warmup ?? Math.min(concurrency, WARMUP_REQUESTS),
   }));

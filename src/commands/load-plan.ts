@@ -90,7 +90,7 @@ function countWorkers(text: string, nodes: number, { concurrency, cores }: Worke
  * when nodes are asked for and there is no job, and for what several load generators cannot do.
  */
 export function planLoad(
-  spec: Pick<RunSpec, 'load' | 'arrival'>,
+  spec: Pick<RunSpec, 'load' | 'arrival' | 'prompts'>,
   args: SpreadArgs,
   env: Readonly<Record<string, string | undefined>>,
 ): LoadPlan | null {
@@ -107,6 +107,11 @@ export function planLoad(
     }
   }
   if (load === undefined) return null;
+  if (spec.prompts.turns !== undefined)
+    throw usageError(
+      '--dataset multi-turn: conversations are not shared out among load generators',
+      'leave out --workers and --load-tasks',
+    );
   // Each takes rows of its own of a dataset, which are not every so many-th.
   if (spec.arrival === 'trace')
     throw usageError(

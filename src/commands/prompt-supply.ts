@@ -46,19 +46,21 @@ export interface PromptSupply {
   readonly warnings: readonly string[];
 }
 
-/** How many prompts of each phase a point needs. */
-function promptCounts(point: PointSpec, holdLoad: boolean): Record<Phase, number> {
+type CountedBySpec = Pick<RunSpec, 'holdLoad' | 'prompts'>;
+
+/** How many prompts of each phase a point needs: whole conversations, so that one that is used again keeps its turn. */
+function promptCounts(point: PointSpec, { holdLoad, prompts }: CountedBySpec): Record<Phase, number> {
+  const turns = prompts.turns?.count ?? 1;
+  const timed = Math.max(TIMED_PROMPTS_LEAST, TIMED_PROMPTS_PER_SLOT * point.concurrency);
   return {
     warmup: point.warmup,
-    measured: point.requests ?? Math.max(TIMED_PROMPTS_LEAST, TIMED_PROMPTS_PER_SLOT * point.concurrency),
-    hold: holdLoad ? 2 * Math.min(point.concurrency, point.requests ?? point.concurrency) : 0,
+    measured: point.requests ?? turns * Math.ceil(timed / turns),
+    hold: holdLoad ? 2 * turns * Math.min(point.concurrency, point.requests ?? point.concurrency) : 0,
   };
 }
 
-function sumCounts(points: readonly PointSpec[], holdLoad: boolean): Record<Phase, number> {
-  const counts = points
-    .filter((point) => point.concurrency > 0)
-    .map((point) => promptCounts(point, holdLoad));
+function sumCounts(points: readonly PointSpec[], spec: CountedBySpec): Record<Phase, number> {
+  const counts = points.filter((point) => point.concurrency > 0).map((point) => promptCounts(point, spec));
   const total = (phase: Phase): number => sum(counts.map((count) => count[phase]));
   return { warmup: total('warmup'), measured: total('measured'), hold: total('hold') };
 }
@@ -77,10 +79,10 @@ export function prepareJob(
     prompts: spec.prompts,
     points: points.map((point) => ({
       point,
-      counts: promptCounts(point, spec.holdLoad),
-      ...(before === undefined ? {} : { before: sumCounts(before(point), spec.holdLoad) }),
+      counts: promptCounts(point, spec),
+      ...(before === undefined ? {} : { before: sumCounts(before(point), spec) }),
     })),
-    run: run.map((point) => ({ point, counts: promptCounts(point, spec.holdLoad) })),
+    run: run.map((point) => ({ point, counts: promptCounts(point, spec) })),
     cacheDir: defaultCacheDir(process.env),
     calibration: null,
     foreignServer: foreign,

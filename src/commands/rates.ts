@@ -75,6 +75,12 @@ export function parseLoads(args: LoadArgs, prompts: PromptSpec, defaultLevels: s
   if (args.requests !== undefined && args.duration !== undefined)
     throw usageError('--requests and --duration exclude each other', 'give one of them');
   const requests = args.requests === undefined ? null : whole(args.requests, 1, '--requests');
+  const turns = prompts.turns?.count ?? 1;
+  if (requests !== null && requests % turns !== 0)
+    throw usageError(
+      `--requests: ${requests} are no whole conversations of ${turns} turns`,
+      `give a multiple of ${turns}`,
+    );
   const durationMs =
     args.duration === undefined
       ? null
@@ -83,7 +89,10 @@ export function parseLoads(args: LoadArgs, prompts: PromptSpec, defaultLevels: s
   if (arrival === 'closed') {
     const requestsPerConcurrency = whole(args['requests-per-concurrency'], 1, '--requests-per-concurrency');
     const levels = parseLevels(String(args.concurrency ?? defaultLevels));
-    return { arrival, loads: closedLoads({ levels, requestsPerConcurrency, requests, durationMs, warmup }) };
+    return {
+      arrival,
+      loads: closedLoads({ levels, turns, requestsPerConcurrency, requests, durationMs, warmup }),
+    };
   }
   const arrivalShape = shapeOf(arrival, args);
   const slots =
@@ -154,7 +163,8 @@ function fitted(
   schedule: Iterable<number>,
 ): Omit<PointSpec, keyof PointPlace> {
   const { index: _, isl: __, osl: ___, lengths: ____, ...load } = point;
-  const requests = point.requests ?? arrivalsBefore(schedule, point.durationMs!, MOST_REQUESTS + 1);
+  const turns = order.prompts.turns?.count ?? 1;
+  const requests = point.requests ?? turns * arrivalsBefore(schedule, point.durationMs!, MOST_REQUESTS + 1);
   if (requests === 0)
     throw usageError(
       `--duration: no request is due within it at ${point.ratePerS} a second`,
@@ -167,7 +177,7 @@ function fitted(
     );
   return {
     ...load,
-    concurrency: Math.min(order.slots, requests),
+    concurrency: Math.min(order.slots, requests / turns),
     requests,
     warmup: order.warmup ?? Math.min(WARMUP_REQUESTS, Math.ceil(point.ratePerS!)),
   };

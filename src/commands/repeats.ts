@@ -3,10 +3,10 @@ import { type ExitCode, worstExit } from '../core/errors.ts';
 import { startClock } from '../host/clock.ts';
 import { RunStore } from '../host/store.ts';
 import { newSalt } from './arguments.ts';
+import { exitCodeOf } from './exit-code.ts';
 import { measureOnce, type OneRun, type RunEnd } from './one-run.ts';
 import { readReport } from './read-report.ts';
 import type { EarlierWork } from './resume.ts';
-import { exitCodeOf } from './sweep-run.ts';
 import { type Telling, tellRuns } from './telling.ts';
 import { runTurns, type Turn } from './turns.ts';
 

@@ -2,16 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { DEFINITIONS } from '../core/definitions.ts';
-import { sum } from '../core/distribution.ts';
-import {
-  BenchError,
-  EXIT,
-  type ExitCode,
-  errorLines,
-  errorText,
-  usageError,
-  worstExit,
-} from '../core/errors.ts';
+import { BenchError, EXIT, type ExitCode, errorLines, errorText, usageError } from '../core/errors.ts';
 import { loadText } from '../core/load.ts';
 import type { LevelReport, PromptFacts, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
@@ -22,6 +13,7 @@ import { HTML_FILE, htmlExport } from '../exporters/html/export.ts';
 import { EXPORTERS } from '../exporters/index.ts';
 import type { RunStore } from '../host/store.ts';
 import { Connection } from './connect.ts';
+import { exitCodeOf } from './exit-code.ts';
 import { Interrupt } from './interrupt.ts';
 import { skippedLevel } from './level.ts';
 import { type LevelRunner, LocalRunner, type RunnerTools } from './level-runner.ts';
@@ -285,32 +277,6 @@ function estimateNote({ template }: PromptFacts): string {
       ? 'its template is unknown'
       : `its template adds ${template.tokens} tokens by its own count`;
   return `no --tokenizer given: lengths are estimates until the server's usage proves each (${share})`;
-}
-
-/** The exit code that a finished run earned, by the table of core/errors; `causes` are those of its end. */
-export function exitCodeOf(report: Report, causes: readonly (ExitCode | null)[]): ExitCode {
-  const codes = causes.filter((code) => code !== null);
-  const sent = sum(report.levels.map((level) => level.requests.sent));
-  const failed = sum(report.levels.map((level) => level.requests.failed));
-  if (sent > 0 && failed === sent) codes.push(EXIT.target);
-  if (report.levels.some((level) => level.failureRatio > report.spec.maxFailureRatio))
-    codes.push(EXIT.verdict);
-  if (
-    report.spec.requireExact &&
-    report.levels.some(
-      (level) =>
-        level.islProof.deviations +
-          level.oslProof.deviations +
-          level.islProof.unknown +
-          level.oslProof.unknown >
-        0,
-    )
-  ) {
-    codes.push(EXIT.verdict);
-  }
-  if (report.spec.requireValid && report.levels.some((level) => level.validity.verdict !== 'valid'))
-    codes.push(EXIT.invalid);
-  return worstExit(codes);
 }
 
 /** Both results; when one fails the other is waited for, so that no child or socket outlives the error. */

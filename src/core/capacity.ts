@@ -1,5 +1,5 @@
 import type { Validity } from './audit-facts.ts';
-import type { Lag } from './report.ts';
+import type { Lag } from './lag.ts';
 
 type LagVerdict = Lag['verdict'];
 

@@ -1,7 +1,15 @@
 import { least, sum } from './distribution.ts';
 import type { RequestRecord } from './record.ts';
-import type { Lag } from './report.ts';
 import { studentQuantile } from './student-t.ts';
+
+/** How much later requests ended, from the instant the schedule said, per time that they were due later: 0 is steady. */
+export interface Lag {
+  readonly ratio: number;
+  /** Two-sided 95 % bounds. */
+  readonly low: number;
+  readonly high: number;
+  readonly verdict: 'kept-up' | 'fell-behind' | 'unclear';
+}
 
 /** The line is laid through the means of so many groups of requests, since neighbours in a queue wait for the same. */
 const BLOCKS = 8;

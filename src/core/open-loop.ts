@@ -1,7 +1,24 @@
 import { exactStats, greatest, least } from './distribution.ts';
+import type { Lag } from './lag.ts';
 import { lagOf } from './lag.ts';
 import type { RequestRecord } from './record.ts';
-import type { OpenLoop } from './report.ts';
+import type { Stats } from './stats.ts';
+
+/** What an open loop tells beside the latencies from send. */
+export interface OpenLoop {
+  /** Arrivals per second as the schedule had them, between its first and its last; null where all were due at once. */
+  readonly dueRatePerS: number | null;
+  /** From the instant that the schedule said to the first chunk with output, and to the last. */
+  readonly ttftFromDueMs: Stats;
+  readonly e2eFromDueMs: Stats;
+  /** Most measured requests in flight at once, and how many might be. */
+  readonly maxInFlight: number;
+  readonly slots: number;
+  /** Requests that found no slot free when they were due, and the longest that one waited for it. */
+  readonly held: { readonly count: number; readonly maxMs: number | null };
+  /** Whether the server took as much as came; null where the level is too short to tell. */
+  readonly lag: Lag | null;
+}
 
 /**
  * What an open loop tells beside the latencies from send: those from the instant that the schedule said, which hold what a

@@ -1,9 +1,11 @@
 import type { Audit, Validity } from './audit-facts.ts';
+import type { OpenLoop } from './open-loop.ts';
 import type { FailureClass } from './record.ts';
 import type { ServerSide } from './server-side.ts';
 import type { Goodput } from './slo.ts';
 import type { PromptSpec, RunSpec } from './spec.ts';
 import type { Stats } from './stats.ts';
+import type { TurnReport } from './turn-stats.ts';
 
 /** Version of the report's shape; raised when a field changes its meaning or goes away. */
 export const REPORT_SCHEMA = 1;
@@ -43,44 +45,6 @@ export interface LengthProof {
   readonly deviations: number;
   /** Good requests whose length nobody counted. */
   readonly unknown: number;
-}
-
-/** One turn of all conversations of a level. */
-export interface TurnReport {
-  /** From 1. */
-  readonly turn: number;
-  readonly sent: number;
-  readonly good: number;
-  readonly ttftMs: Stats;
-  /** Prompt tokens by the server's count, the conversation so far included; null when it did not count. */
-  readonly meanPromptTokens: number | null;
-  /** Share of them that the server took from its cache; null when it did not say. */
-  readonly cachedRatio: number | null;
-}
-
-/** How much later requests ended, from the instant the schedule said, per time that they were due later: 0 is steady. */
-export interface Lag {
-  readonly ratio: number;
-  /** Two-sided 95 % bounds. */
-  readonly low: number;
-  readonly high: number;
-  readonly verdict: 'kept-up' | 'fell-behind' | 'unclear';
-}
-
-/** What an open loop tells beside the latencies from send. */
-export interface OpenLoop {
-  /** Arrivals per second as the schedule had them, between its first and its last; null where all were due at once. */
-  readonly dueRatePerS: number | null;
-  /** From the instant that the schedule said to the first chunk with output, and to the last. */
-  readonly ttftFromDueMs: Stats;
-  readonly e2eFromDueMs: Stats;
-  /** Most measured requests in flight at once, and how many might be. */
-  readonly maxInFlight: number;
-  readonly slots: number;
-  /** Requests that found no slot free when they were due, and the longest that one waited for it. */
-  readonly held: { readonly count: number; readonly maxMs: number | null };
-  /** Whether the server took as much as came; null where the level is too short to tell. */
-  readonly lag: Lag | null;
 }
 
 /** One of several load generators that sent a level together. */

@@ -63,12 +63,15 @@ function capText({ points }: RunSpec): string | null {
 
 /** What prompts say and how their lengths scatter, as far as numbers hang on it: `words`, `words, ISL normal:500`. */
 export function promptText({ prompts, spec }: Report): string {
-  const { file, prefix, islSpread, oslSpread, text } = prompts;
+  const { file, prefix, turns, islSpread, oslSpread, text } = prompts;
   return [
     ...(file === undefined || spec.dataset === 'trace' ? [text] : []),
     ...(prefix === undefined
       ? []
       : [`${prefix.groups} prefixes of ${prefix.tokens} tokens`, `zipf ${prefix.zipf}`]),
+    ...(turns === undefined
+      ? []
+      : [`${turns.count} turns of ${turns.isl} tokens`, `${turns.thinkMs} ms between`]),
     ...(file === undefined ? [] : [`${spec.dataset} ${file.hash.slice(0, 12)}`, file.order]),
     ...(islSpread === undefined ? [] : [`ISL ${islSpread.kind}:${islSpread.tokens}`]),
     ...(oslSpread === undefined ? [] : [`OSL ${oslSpread.kind}:${oslSpread.tokens}`]),

@@ -1,7 +1,20 @@
 import { exactStats, sum } from './distribution.ts';
 import { ttftOf } from './latencies.ts';
 import type { RequestRecord } from './record.ts';
-import type { TurnReport } from './report.ts';
+import type { Stats } from './stats.ts';
+
+/** One turn of all conversations of a level. */
+export interface TurnReport {
+  /** From 1. */
+  readonly turn: number;
+  readonly sent: number;
+  readonly good: number;
+  readonly ttftMs: Stats;
+  /** Prompt tokens by the server's count, the conversation so far included; null when it did not count. */
+  readonly meanPromptTokens: number | null;
+  /** Share of them that the server took from its cache; null when it did not say. */
+  readonly cachedRatio: number | null;
+}
 
 /** The good requests of conversations by their turn; `measured` are measured records that have one. */
 export function turnsOf(measured: readonly RequestRecord[]): TurnReport[] {

@@ -5,6 +5,7 @@ import type { DatasetFile } from '../core/spec.ts';
 import { parseTrace } from '../core/trace.ts';
 import { readDatasetText } from './dataset-file.ts';
 import { openJsonlPrompts, parseJsonl } from './jsonl.ts';
+import { openMultiTurnPrompts } from './multi-turn.ts';
 import { openPrefixPrompts } from './prefix.ts';
 import {
   checkMaker,
@@ -28,7 +29,7 @@ import { openTracePrompts } from './trace.ts';
 /** A way to make prompts. */
 export interface DatasetKind extends Kind {
   /** What it needs and takes beside the lengths. */
-  readonly needs: 'nothing' | 'prefix' | 'file';
+  readonly needs: 'nothing' | 'prefix' | 'turns' | 'file';
   /** Reads all of its file as far as that can be done without a tokenizer. Exit 2 with file, line and value. */
   check?(file: Pick<DatasetFile, 'path' | 'osl'>): void;
   /** The maker of prompts, or the probes that must be sent before it can be made. */
@@ -47,6 +48,12 @@ export const DATASETS: readonly DatasetKind[] = [
     about: 'the same behind prefixes that prompts share (--prefix-tokens)',
     needs: 'prefix',
     open: openPrefixPrompts,
+  },
+  {
+    name: 'multi-turn',
+    about: 'conversations of --turns turns, each with the answers so far',
+    needs: 'turns',
+    open: openMultiTurnPrompts,
   },
   {
     name: 'sharegpt',

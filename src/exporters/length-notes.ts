@@ -21,7 +21,7 @@ export function lengthNotes(report: Report): Note[] {
   return [
     ...known.filter(({ proof }) => proof.deviations > 0).map((side) => deviation(report, side)),
     ...known.filter(({ proof }) => proof.unknown > 0).map((side) => unknown(report, side)),
-    ...unasked(known),
+    ...unasked(report, known),
     ...kept(report, known),
   ];
 }
@@ -41,17 +41,22 @@ function unknown(report: Report, { things, level, proof }: Side): Note {
 }
 
 /** Given texts that nobody counted before they were sent: what the server counts is their length, and no proof of it. */
-function unasked(sides: readonly Side[]): Note[] {
+function unasked({ prompts }: Report, sides: readonly Side[]): Note[] {
   const some = sides.filter(({ proof }) => (proof.unasked ?? 0) > 0);
   if (some.length === 0) return [];
   const count = some.reduce((sum, { proof }) => sum + proof.unasked!, 0);
-  const text = `${grouped(count)} prompts are as long as the server says: nobody here could count them beforehand, which needs the model's --tokenizer`;
+  const why =
+    prompts.turns === undefined
+      ? "nobody here could count them beforehand, which needs the model's --tokenizer"
+      : 'they hold its own answers';
+  const text = `${grouped(count)} prompts are as long as the server says: ${why}`;
   return [{ topic: 'lengths', text, loud: false }];
 }
 
 /** How lengths that differ lie about the nominal one. */
 function scatter({ prompts }: Report, { short, asked }: Side): string {
   const spread = short === 'ISL' ? prompts.islSpread : prompts.oslSpread;
+  if (prompts.turns !== undefined && short === 'ISL') return `${grouped(asked)} of a first turn`;
   if (prompts.rows !== undefined) return 'of each row of the dataset';
   if (spread === undefined) return `up to ${grouped(asked)}`;
   return `around ${grouped(asked)} (${spread.kind}:${spread.tokens})`;

@@ -162,7 +162,9 @@ function cacheNotes(report: Report): Note[] {
     inputTokens === 0 ? 0 : (cachedTokens ?? 0) / inputTokens;
   // What prompts share on purpose is there to be cached.
   const isExpected = (level: LevelReport): boolean =>
-    share(level) <= CACHED_RATIO + (report.prompts.sharedRatio ?? 0);
+    level.turns === undefined
+      ? share(level) <= CACHED_RATIO + (report.prompts.sharedRatio ?? 0)
+      : (level.turns[0]?.cachedRatio ?? 0) <= CACHED_RATIO;
   const warm = sentences(
     report,
     (level) =>

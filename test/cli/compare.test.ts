@@ -35,11 +35,16 @@ function begun(dir: string, utc: string): void {
   writeFileSync(file, JSON.stringify({ ...report, origin: { ...report.origin, utc } }));
 }
 
+/** Another run than the sample. */
+const OTHER = side([1]);
 const NOISE = [1, 1.01, 0.99, 1.005];
 
 it('says of folders of repeats what changed, exit 1 when something is worse', async () => {
   const base = side(NOISE);
-  const slower = side(NOISE.map((factor) => factor * 1.2));
+  const slower = side(
+    NOISE.map((factor) => factor * 1.2),
+    1,
+  );
   const ended = await bench(['compare', base, slower, '--metric', 'ttftMs.p50']);
   expect(ended).toMatchObject({ code: 1, stderr: '' });
   expect(ended.stdout).toMatch(/all levels +ttftMs\.p50 .*\+20\.0 %.* worse/);
@@ -53,16 +58,23 @@ it('says of folders of repeats what changed, exit 1 when something is worse', as
 });
 
 it('takes single runs as repeats, and cannot tell from one a side', async () => {
-  const one = await bench(['compare', SAMPLE, path.join(SAMPLE, 'report.json')]);
+  const one = await bench([
+    'compare',
+    SAMPLE,
+    path.join(side([1]), 'r0', 'report.json'),
+    '--metric',
+    'e2eMs.p50',
+  ]);
   expect(one.code).toBe(0);
   expect(one.stdout).toContain('at least 4 repeats a side are needed, or a baseline of 8 runs');
   expect(one.stdout).not.toMatch(/ (worse|better|same)$/m);
   const folder = makeFolder();
-  for (const name of ['a', 'b', 'c', 'd']) cpSync(side([1]), path.join(folder, name), { recursive: true });
-  const four = ['a', 'b', 'c', 'd'].map((name) => path.join(folder, name, 'r0'));
-  for (const [nth, dir] of four.entries()) begun(dir, `2026-06-01T00:0${nth}:00.000Z`);
-  const more = four.slice(1).flatMap((dir) => ['--base', dir, '--cand', dir]);
-  const many = await bench(['compare', four[0]!, four[0]!, ...more, '--metric', 'e2eMs.p50']);
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+  for (const name of names) cpSync(side([1]), path.join(folder, name), { recursive: true });
+  const eight = names.map((name) => path.join(folder, name, 'r0'));
+  for (const [nth, dir] of eight.entries()) begun(dir, `2026-06-01T00:0${nth}:00.000Z`);
+  const more = eight.slice(2).flatMap((dir, nth) => [nth % 2 === 0 ? '--base' : '--cand', dir]);
+  const many = await bench(['compare', eight[0]!, eight[1]!, ...more, '--metric', 'e2eMs.p50']);
   expect(many.code).toBe(0);
   expect(many.stdout).toMatch(/all levels +e2eMs\.p50 .* same$/m);
 });
@@ -102,12 +114,13 @@ it('makes no page of a baseline’s file, which holds no distributions', async (
 it.each([
   [[SAMPLE, 'nowhere'], 'cannot read nowhere'],
   [[SAMPLE, NO_RUN], 'src holds no run'],
-  [[SAMPLE, SAMPLE, '--base', SAMPLE], 'is twice in the baseline'],
+  [[SAMPLE, OTHER, '--base', SAMPLE], 'is twice in the baseline'],
+  [[SAMPLE, SAMPLE], 'is on two sides: sample (1) and sample (2)'],
   [[SAMPLE], 'Not enough non-option arguments'],
-  [[SAMPLE, SAMPLE, SAMPLE], 'is in two candidates: sample (2) and sample (3)'],
+  [[SAMPLE, OTHER, SAMPLE], 'is on two sides: '],
   [[SAMPLE, SAMPLE, SAMPLE, '--cand', SAMPLE], '--cand: there are 2 candidates'],
-  [[SAMPLE, SAMPLE, '--metric', 'ttft'], '"ttft" has no better and no worse'],
-  [[SAMPLE, SAMPLE, '--margin', 'much'], '--margin: "much" is no share'],
+  [[SAMPLE, OTHER, '--metric', 'ttft'], '"ttft" has no better and no worse'],
+  [[SAMPLE, OTHER, '--margin', 'much'], '--margin: "much" is no share'],
 ])('%j is refused', async (args, word) => {
   const ended = await benchHere(['compare', ...args]);
   expect(ended).toMatchObject({ code: 2, stdout: '' });

@@ -19,7 +19,7 @@ describe('the table of datasets in the README', () => {
   it('has all of them, and no other', () => {
     const readme = readFileSync(path.join(SAMPLES, '../README.md'), 'utf8');
     const [table] = readme.split('| `--dataset` |')[1]!.split('\n\n');
-    expect([...table!.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name)).toEqual(
+    expect([...table!.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, name]) => name)).toEqual(
       DATASETS.map(({ name }) => name),
     );
   });

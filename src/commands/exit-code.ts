@@ -1,0 +1,29 @@
+import { sum } from '../core/distribution.ts';
+import { EXIT, type ExitCode, worstExit } from '../core/errors.ts';
+import type { Report } from '../core/report.ts';
+
+/** The exit code that a finished run earned, by the table of core/errors; `causes` are those of its end. */
+export function exitCodeOf(report: Report, causes: readonly (ExitCode | null)[]): ExitCode {
+  const codes = causes.filter((code) => code !== null);
+  const sent = sum(report.levels.map((level) => level.requests.sent));
+  const failed = sum(report.levels.map((level) => level.requests.failed));
+  if (sent > 0 && failed === sent) codes.push(EXIT.target);
+  if (report.levels.some((level) => level.failureRatio > report.spec.maxFailureRatio))
+    codes.push(EXIT.verdict);
+  if (
+    report.spec.requireExact &&
+    report.levels.some(
+      (level) =>
+        level.islProof.deviations +
+          level.oslProof.deviations +
+          level.islProof.unknown +
+          level.oslProof.unknown >
+        0,
+    )
+  ) {
+    codes.push(EXIT.verdict);
+  }
+  if (report.spec.requireValid && report.levels.some((level) => level.validity.verdict !== 'valid'))
+    codes.push(EXIT.invalid);
+  return worstExit(codes);
+}
