@@ -40,6 +40,26 @@ describe('bench capacity', () => {
     }
   });
 
+  it('takes a rate for missed that the server does not keep up with, though each request that it takes is fast', async () => {
+    // Room in the cache for 4 requests of 70 tokens, and 0.2 s for each: 20 a second.
+    const { url } = await startServer(
+      '--kv-tokens 280 --base-ttft 10ms --prefill-tokens-per-s 10000000 --step 10ms --step-per-stream 0ms',
+    );
+    const ended = await benchHere([
+      ...['capacity', '--url', url, '--isl', '50', '--osl', '20', '--pause', '0s', '--calibrate', 'never'],
+      ...['--slo', 'tpot=500ms', '--attain', '80%', '--arrival', 'constant', '--duration', '3s'],
+      ...['--from', '10', '--to', '80', '--precision', '90%', '--out', newOut(), '--json'],
+    ]);
+    expect(ended.code).toBe(0);
+    const { found, probes } = JSON.parse(ended.stdout) as Answer;
+    // Every request met its limit, whatever came.
+    for (const { met, sent } of probes) expect(met).toBe(sent);
+    expect(found.misses).toMatchObject({ lag: 'fell-behind' });
+    expect(found.meets!.load).toBeLessThanOrEqual(20);
+    expect(found.misses!.load).toBeGreaterThan(10);
+    expect(found.misses!.load).toBeLessThanOrEqual(40);
+  });
+
   it('says when the answer lies outside of the range', async () => {
     const { url } = await startServer(SERVER);
     const args = ['capacity', '--url', url, ...SHAPE];

@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type RequestRecord, recordFromJson } from '../../src/core/record.ts';
 import type { LevelReport, Report } from '../../src/core/report.ts';
@@ -23,6 +24,11 @@ const CANARY = { text: 'Tell me a story as if we were playing dungeons and drago
 /** Requests with one output token each, by which the server's chat template is measured. */
 const CALIBRATION_PROBES = 2;
 
+const CHROMIUM = process.env['BENCH_CHROMIUM'] ?? '/usr/bin/chromium';
+const noBrowser = notRun(
+  'the page of a real run in a browser',
+  existsSync(CHROMIUM) ? null : `no Chromium at ${CHROMIUM} (apt-get install chromium, or BENCH_CHROMIUM)`,
+);
 const missing = notRun('sweeps against a real Dynamo', dynamoMissing());
 
 /** What the frontend says that it has served so far. */
@@ -63,6 +69,27 @@ describe.skipIf(missing !== null)('bench sweep against a real Dynamo', () => {
       inputTokens: total(records, (record) => record.isl.counted!) + canaryPromptTokens,
       outputTokens: total(records, (record) => record.osl.counted!) + CANARY.tokens,
     });
+  });
+
+  it.skipIf(noBrowser !== null)('makes a page of it that opens without a word or a request', async () => {
+    const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+    try {
+      const page = await browser.newPage({ viewport: { width: 1_280, height: 900 } });
+      const complaints: string[] = [];
+      page.on('console', (message) => complaints.push(`console: ${message.text()}`));
+      page.on('pageerror', (error) => complaints.push(`error: ${error.message}`));
+      page.on('request', (request) => {
+        if (!/^(file:|data:)/.test(request.url())) complaints.push(`request: ${request.url()}`);
+      });
+      await page.goto(pathToFileURL(path.join(work, 'tokenizer', 'report.html')).href);
+      const text = await page.locator('body').innerText();
+      expect(complaints).toEqual([]);
+      expect(text).toContain('dynamo');
+      expect(text).toContain("The server's side");
+      expect(await page.locator('figure svg').count()).toBeGreaterThan(10);
+    } finally {
+      await browser.close();
+    }
   });
 
   it('is as exact without a tokenizer: the server calibrates the prompts', async () => {
@@ -156,6 +183,50 @@ describe.skipIf(missing !== null)('bench sweep against a real Dynamo', () => {
         total(shared, (share) => share),
         6,
       );
+    });
+
+    it('finds what was said before in the caches of conversations, and counts their answers', async () => {
+      const out = path.join(work, 'multi-turn');
+      const talk = ['--dataset', 'multi-turn', '--turns', '3', '--turn-isl', '64', '--think-time', '300ms'];
+      const words = [
+        '--isl',
+        '640',
+        '--osl',
+        '32',
+        '--concurrency',
+        '2',
+        '--requests',
+        '12',
+        '--warmup',
+        '0',
+      ];
+      let records: RequestRecord[] = [];
+      let report: Report | null = null;
+      const found = await hits(async () => {
+        const run = await bench([
+          ...['run', '--url', stack.url, '--tokenizer', DEEPSEEK_DIR, '--require-exact', ...talk, ...words],
+          ...['--out', out],
+        ]);
+        expect(run.code, run.output).toBe(0);
+        ({ report, records } = readRun(out));
+      });
+      expect(report!.levels[0]!.turns!.map(({ good }) => good)).toEqual([4, 4, 4]);
+      for (const { conversation, turn, isl, sentAtMs } of records) {
+        const before = records.find((one) => one.conversation === conversation && one.turn === turn! - 1);
+        if (before === undefined) expect(isl).toEqual({ asked: 640, counted: 640, by: 'usage' });
+        else {
+          expect(sentAtMs - before.endAtMs).toBeGreaterThanOrEqual(300);
+          // Answers of random tokens are not always as many again when they are read.
+          expect(isl.counted!).toBeGreaterThan(before.isl.counted! + 64);
+          expect(isl).toMatchObject({ asked: null, by: 'usage' });
+        }
+      }
+      // The ten blocks of a first turn stand before each of the eight later ones.
+      const least = total(
+        records.filter(({ turn }) => turn! > 1),
+        ({ isl }) => 9 / blocks(isl.counted!),
+      );
+      expect(found).toBeGreaterThan(least);
     });
 
     it('counts given texts as the tokenizer does', async () => {
