@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { sum } from '../core/distribution.ts';
 import { BenchError, EXIT, errorText } from '../core/errors.ts';
+import type { PromptFacts } from '../core/prompt-facts.ts';
 import type { Phase, RequestRecord } from '../core/record.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
-import type { PromptFacts } from '../core/report.ts';
 import { changeRecord } from '../core/shelved-record.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
 import {

@@ -29,6 +29,11 @@ export const PROMPTS_OPTIONS = {
 export async function runPrompts(args: InferredOptionTypes<typeof PROMPTS_OPTIONS>): Promise<ExitCode> {
   // Where only prompts are looked at, nobody needs to say how long answers would be.
   const isMade = findDataset(args.dataset)!.needs !== 'file';
+  if (isMade && args.isl === undefined)
+    throw usageError(
+      '--isl: the length of the prompts is missing',
+      'say --isl 4000; see bench prompts --help',
+    );
   const asked = { ...args, osl: args.osl ?? (isMade || args.dataset === 'jsonl' ? 1 : undefined) };
   const [shape] = parseAskedShapes(asked);
   if (!Number.isSafeInteger(args.count) || args.count < 1)

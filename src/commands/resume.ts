@@ -59,7 +59,7 @@ export function refuseBesideResume(argv: readonly string[]): void {
 export function asEarlier(spec: RunSpec, args: MeasureArgs): Pick<MeasureArgs, 'url' | 'isl' | 'osl'> {
   const [first] = spec.points;
   const asDefault = args.url.length === 1 && args.url[0] === TARGET_OPTIONS.url.default[0];
-  return { url: asDefault ? [...spec.urls] : args.url, isl: first!.isl, osl: first!.osl };
+  return { url: asDefault ? [...spec.urls] : args.url, isl: Math.max(1, first!.isl), osl: first!.osl };
 }
 
 /** An incomplete run that is gone on with. */

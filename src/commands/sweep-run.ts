@@ -4,7 +4,8 @@ import path from 'node:path';
 import { DEFINITIONS } from '../core/definitions.ts';
 import { BenchError, EXIT, type ExitCode, errorLines, errorText, usageError } from '../core/errors.ts';
 import { loadText } from '../core/load.ts';
-import type { LevelReport, PromptFacts, Report, TargetFacts } from '../core/report.ts';
+import type { PromptFacts } from '../core/prompt-facts.ts';
+import type { LevelReport, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
 import { publicSpec } from '../core/secrets.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
@@ -13,6 +14,7 @@ import { HTML_FILE, htmlExport } from '../exporters/html/export.ts';
 import { EXPORTERS } from '../exporters/index.ts';
 import type { RunStore } from '../host/store.ts';
 import { Connection } from './connect.ts';
+import { withLengths } from './dataset-lengths.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { Interrupt } from './interrupt.ts';
 import { skippedLevel } from './level.ts';
@@ -136,18 +138,6 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
     todo: points,
     draft,
     newWatch: () => new ServerWatch(newWitness(), sources, job.clock),
-  };
-}
-
-/** The spec with the mean lengths of its dataset, once that was read. */
-function withLengths(spec: RunSpec, { rows }: PromptFacts): RunSpec {
-  if (rows === undefined) return spec;
-  const { isl, osl } = rows;
-  return {
-    ...spec,
-    points: spec.points.map((point) =>
-      point.lengths === undefined ? point : { ...point, isl: isl ?? 0, osl },
-    ),
   };
 }
 

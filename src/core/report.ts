@@ -1,9 +1,10 @@
 import type { Audit, Validity } from './audit-facts.ts';
 import type { OpenLoop } from './open-loop.ts';
+import type { PromptFacts } from './prompt-facts.ts';
 import type { FailureClass } from './record.ts';
 import type { ServerSide } from './server-side.ts';
 import type { Goodput } from './slo.ts';
-import type { PromptSpec, RunSpec } from './spec.ts';
+import type { RunSpec } from './spec.ts';
 import type { Stats } from './stats.ts';
 import type { TurnReport } from './turn-stats.ts';
 
@@ -161,49 +162,6 @@ export const HISTOGRAM_NAMES = [
   'requestTokensPerS',
 ] as const;
 export type HistogramName = (typeof HISTOGRAM_NAMES)[number];
-
-/** What was found in the file of a dataset. */
-export interface RowFacts {
-  /** Rows that prompts are taken from. */
-  readonly count: number;
-  /** Mean input length of these rows; null where nobody here can count it. */
-  readonly isl: number | null;
-  readonly osl: number;
-  /** Rows that were looked at and left out, by the reason. */
-  readonly leftOut: Readonly<Record<string, number>>;
-}
-
-/** How the prompts of the run were made and how far their lengths can be trusted. */
-export interface PromptFacts extends PromptSpec {
-  readonly tokenizerName: string;
-  /** sha256 of tokenizer.json. */
-  readonly tokenizerHash: string;
-  /**
-   * `words`: exact by construction; `adjust`: encoded and corrected; `sglang`: nominal, as sglang makes them; `given`:
-   * texts of a file, unchanged.
-   */
-  readonly method: 'words' | 'adjust' | 'sglang' | 'given';
-  /** Words that encode to one token of their own; 0 with `adjust`. */
-  readonly wordCount: number;
-  readonly template: {
-    readonly source: string;
-    readonly hash: string | null;
-    /** Tokens that the template adds; null when unknown. */
-    readonly tokens: number | null;
-    readonly by: 'computed' | 'calibrated' | 'unknown';
-  };
-  /** Prompts encoded and found exact before the run. */
-  readonly checked: number;
-  /** Only of a dataset that is a file. */
-  readonly rows?: RowFacts;
-  /**
-   * Share of the measured prompts' tokens that earlier prompts of the run began with, by their construction: what a
-   * prefix cache that was empty and forgets nothing can serve. Only where prompts share text on purpose.
-   */
-  readonly sharedRatio?: number;
-  /** The local tokenizer is not the model's: lengths are estimates until the server's count proves them. */
-  readonly estimates: boolean;
-}
 
 /** Where and with what the run was made. */
 export interface Provenance {

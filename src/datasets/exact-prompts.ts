@@ -1,6 +1,6 @@
+import type { PromptFacts } from '../core/prompt-facts.ts';
 import { Random } from '../core/random.ts';
 import type { Phase } from '../core/record.ts';
-import type { PromptFacts } from '../core/report.ts';
 import type { PointSpec } from '../core/spec.ts';
 import { adjustedTextMaker } from './adjusted-text.ts';
 import { type ChatTemplate, loadChatTemplate } from './chat-template.ts';

@@ -1,5 +1,5 @@
 import { usageError } from '../core/errors.ts';
-import type { PromptFacts, RowFacts } from '../core/report.ts';
+import type { PromptFacts, RowFacts } from '../core/prompt-facts.ts';
 import { loadChatTemplate } from './chat-template.ts';
 import { checkUnchanged, meanTokens, rowNumbers, rowsWanted } from './dataset-file.ts';
 import { makeProbes } from './exact-prompts.ts';

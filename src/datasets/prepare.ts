@@ -1,5 +1,5 @@
+import type { PromptFacts } from '../core/prompt-facts.ts';
 import type { Phase } from '../core/record.ts';
-import type { PromptFacts } from '../core/report.ts';
 import type { PointSpec, Prompt, PromptSpec, Salting } from '../core/spec.ts';
 
 /** A point of the sweep and how many prompts of each phase to make for it. */

@@ -1,5 +1,5 @@
 import { BenchError, EXIT, errorText, usageError } from '../core/errors.ts';
-import type { PromptFacts } from '../core/report.ts';
+import type { PromptFacts } from '../core/prompt-facts.ts';
 import { pythonShuffled, SglangDraws } from '../core/sglang-draws.ts';
 import type { SglangPromptSpec } from '../core/spec.ts';
 import { readJsonList } from './json-array.ts';

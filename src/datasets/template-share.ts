@@ -1,4 +1,4 @@
-import type { PromptFacts } from '../core/report.ts';
+import type { PromptFacts } from '../core/prompt-facts.ts';
 import type { ChatTemplate } from './chat-template.ts';
 import type { PrepareJob } from './prepare.ts';
 import { spread, type TextParts } from './text-maker.ts';

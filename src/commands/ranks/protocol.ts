@@ -1,7 +1,8 @@
 import type { Audit } from '../../core/audit-facts.ts';
 import type { ExitCode } from '../../core/errors.ts';
+import type { PromptFacts } from '../../core/prompt-facts.ts';
 import type { Phase } from '../../core/record.ts';
-import type { LevelReport, PromptFacts } from '../../core/report.ts';
+import type { LevelReport } from '../../core/report.ts';
 import type { RunSpec } from '../../core/spec.ts';
 import type { OptionalField } from '../../endpoints/dialect.ts';
 

@@ -4,7 +4,7 @@ import { type ClockOffset, type ClockSample, estimateOffset } from '../../core/c
 import { sum } from '../../core/distribution.ts';
 import { BenchError, EXIT } from '../../core/errors.ts';
 import { splitPoint } from '../../core/load-share.ts';
-import type { PromptFacts } from '../../core/report.ts';
+import type { PromptFacts } from '../../core/prompt-facts.ts';
 import type { PointSpec } from '../../core/spec.ts';
 import { ChunkShelf } from '../../host/chunk-shelf.ts';
 import { utcNowMs } from '../../host/clock.ts';
