@@ -176,7 +176,7 @@ describe('prompts of random words', () => {
   it('names the datasets when it is asked for another', async () => {
     await expect(run({ dataset: 'squad' })).rejects.toMatchObject({
       exitCode: 2,
-      hint: 'known: random, prefix, sharegpt, jsonl, trace',
+      hint: 'known: random, prefix, multi-turn, sharegpt, jsonl, trace',
     });
   });
 });
