@@ -18,7 +18,14 @@ import { thenClose } from './then-close.ts';
 import { runTurns, type Turn } from './turns.ts';
 import type { AddVerb } from './verb.ts';
 
-const { requests: _requests, rate: _rate, arrival, ...LOAD } = LOAD_OPTIONS;
+const {
+  requests: _requests,
+  rate: _rate,
+  'rate-from': _from,
+  slowdown: _slowdown,
+  arrival,
+  ...LOAD
+} = LOAD_OPTIONS;
 const {
   'dry-run': _dry,
   export: _export,
@@ -53,7 +60,8 @@ const CAPACITY_OPTIONS = {
   },
   duration: {
     ...LOAD.duration,
-    describe: 'open loop: how long each rate is sent [default: 60s, and as many as prove the share]',
+    describe:
+      'open loop: how long each rate is sent at least; longer where fewer requests than prove the share would come [default: 60s]',
   },
   from: { group: arrival.group, type: 'number', default: 1, describe: 'lowest level tried' },
   to: { group: arrival.group, type: 'number', default: 1_024, describe: 'highest level tried' },
@@ -173,6 +181,8 @@ function orderOf(args: CapacityArgs, range: SearchRange, load: number): LiveOrde
     ...args,
     concurrency: range.over === 'concurrency' ? String(load) : undefined,
     rate: range.over === 'rate' ? String(load) : undefined,
+    'rate-from': undefined,
+    slowdown: undefined,
     requests: Math.max(wanted, leastRequests(range.targetRatio)),
     duration: undefined,
     shape: undefined,

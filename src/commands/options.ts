@@ -12,8 +12,12 @@ const STACK = 'Stack under test:';
 
 /** What is asked. */
 export const PROMPT_OPTIONS = {
-  isl: { group: PROMPTS, type: 'number', describe: 'input length in tokens' },
-  osl: { group: PROMPTS, type: 'number', describe: 'output length in tokens' },
+  isl: {
+    group: PROMPTS,
+    type: 'number',
+    describe: 'input length in tokens; needed unless --shape or the dataset says it',
+  },
+  osl: { group: PROMPTS, type: 'number', describe: 'output length in tokens; needed as --isl is' },
   shape: {
     group: PROMPTS,
     type: 'string',
@@ -58,7 +62,8 @@ export const LOAD_OPTIONS = {
   duration: {
     group: LOAD,
     type: 'string',
-    describe: 'send for this long at each point instead of a number of requests',
+    describe:
+      'send for so long at each point, as in 90s or 5m, instead of a number of requests [default: with --rate 60s]',
   },
   warmup: {
     group: LOAD,

@@ -22,7 +22,7 @@ import { holdLifeline, sendFrom, sentHeaders } from './stack/load-on.ts';
 import type { StackSession } from './stack/session.ts';
 import { type Telling, tellRun } from './telling.ts';
 import { thenClose } from './then-close.ts';
-import { refuseRunFolder } from './turns.ts';
+import { refuseRepeatsFolder, refuseRunFolder } from './turns.ts';
 
 /** `bench sweep` and `bench run`: from argv to results on disk and on stdout. */
 export async function runMeasure(
@@ -96,6 +96,7 @@ async function measure(
   const clock = startClock(only?.origin);
   const directory =
     args.resume ?? args.out ?? path.join('results', `${fileStamp(clock.origin.utc)}-${first.name}`);
+  if (repeats === 1 && earlier === null) refuseRepeatsFolder(directory);
   if (repeats > 1 && earlier === null)
     refuseRunFolder(
       directory,
@@ -160,7 +161,7 @@ function refuseMixedTargets(args: MeasureArgs, argv: readonly string[]): void {
     ...(args.stack === undefined ? [] : ['--stack']),
     ...(args['stack-run'] === undefined ? [] : ['--stack-run']),
   ];
-  if (given.length > 1 && given.some((name) => name.startsWith('--stack')))
+  if (given.length > 1)
     throw usageError(`${given.join(' and ')}: each names what is measured`, 'give one of them');
   if (args.keep && args.stack === undefined)
     throw usageError('--keep: there is no stack that would be torn down', 'give --stack FILE');

@@ -80,3 +80,13 @@ export function refuseRunFolder(directory: string, names: readonly string[]): vo
       'choose another folder, or go on with it: bench sweep --resume DIR',
     );
 }
+
+/** Refuses a folder for one run that holds several (exit 2): a run beside them would hide them. */
+export function refuseRepeatsFolder(directory: string): void {
+  const taken = ['1', 'a/1', 'b/1'].find((name) => existsSync(path.join(directory, name, RECORDS_FILE)));
+  if (taken !== undefined)
+    throw usageError(
+      `--out: ${directory} holds runs already, as in ${path.join(directory, taken)}`,
+      'choose another folder',
+    );
+}

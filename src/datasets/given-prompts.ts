@@ -133,7 +133,11 @@ function reasons(leftOut: RowFacts['leftOut']): string {
 
 function leftOutWarnings(leftOut: RowFacts['leftOut']): string[] {
   const total = Object.values(leftOut).reduce((sum, count) => sum + count, 0);
-  return total === 0 ? [] : [`${total} rows of the dataset were left out${reasons(leftOut)}`];
+  return total === 0
+    ? []
+    : [
+        `${total === 1 ? '1 row of the dataset was' : `${total} rows of the dataset were`} left out${reasons(leftOut)}`,
+      ];
 }
 
 function repeatWarnings({ run, points }: PrepareJob, count: number, wanted: number): string[] {

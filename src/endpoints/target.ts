@@ -22,6 +22,8 @@ export function parseTarget(text: string, flag = '--url'): Target {
       authority: 'localhost',
     };
   }
+  if (/^https?:\/(?!\/)/i.test(trimmed))
+    throw usageError(`${flag}: "${text}" is not a URL`, 'write it as http://host:port');
   const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `http://${trimmed}`;
   let url: URL;
   try {

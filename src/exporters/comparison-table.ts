@@ -31,7 +31,7 @@ export function renderComparison(comparison: Comparison, style: PageStyle): stri
     ...[...new Set(shown.flatMap(({ reason }) => reason ?? []))].flatMap((why) => hang('cannot tell', why)),
     ...hang(
       'levels',
-      `${moved.length === 0 ? 'none' : grouped(moved.length)} of ${grouped(perLevel.length)} single changes stand out; all are in --format json`,
+      `${moved.length === 0 ? 'none' : grouped(moved.length)} of ${grouped(perLevel.length)} single changes stand out; all are in the JSON`,
     ),
     ...(table.dropped.length === 0
       ? []

@@ -49,7 +49,7 @@ export function renderManyComparison(compared: ManyComparison, style: PageStyle)
     ...reasonTexts(compared, ({ level }) => level === null).flatMap((why) => hang('cannot tell', why)),
     ...hang(
       'levels',
-      `${moved.length === 0 ? 'none' : grouped(moved.length)} of ${grouped(perLevel.length)} single changes stand out; all are in --format json and on the page of --html`,
+      `${moved.length === 0 ? 'none' : grouped(moved.length)} of ${grouped(perLevel.length)} single changes stand out; all are in the JSON and on the page of --html`,
     ),
     ...(table.dropped.length === 0
       ? []

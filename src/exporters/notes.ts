@@ -163,7 +163,7 @@ function cacheNotes(report: Report): Note[] {
   // What prompts share on purpose is there to be cached.
   const isExpected = (level: LevelReport): boolean =>
     level.turns === undefined
-      ? share(level) <= CACHED_RATIO + (report.prompts.sharedRatio ?? 0)
+      ? share(level) <= CACHED_RATIO + sharedRatio(report, level)
       : (level.turns[0]?.cachedRatio ?? 0) <= CACHED_RATIO;
   const warm = sentences(
     report,
@@ -185,6 +185,11 @@ function cacheNotes(report: Report): Note[] {
     ...warm.map((text) => ({ topic: 'cache', text, loud: true })),
     ...cold.map((text) => ({ topic: 'cache', text, loud: false })),
   ];
+}
+
+/** The largest share of a level's input that was there to be cached: by the second level all prefixes are. */
+function sharedRatio({ prompts }: Report, { isl }: LevelReport): number {
+  return Math.max(prompts.sharedRatio ?? 0, prompts.prefix === undefined ? 0 : prompts.prefix.tokens / isl);
 }
 
 function textNotes(report: Report): Note[] {

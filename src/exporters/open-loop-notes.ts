@@ -38,7 +38,7 @@ export function openLoopNotes(
   const rates = tell(({ open }) =>
     open === undefined
       ? null
-      : `${open.dueRatePerS === null ? 'all at once' : `${figure(open.dueRatePerS)} a second`}, at most ${grouped(open.maxInFlight)} in flight`,
+      : `${open.dueRatePerS === null ? 'all were due at once' : `${figure(open.dueRatePerS)} were due a second`}, at most ${grouped(open.maxInFlight)} in flight`,
   );
   return [
     ...[...behind, ...held, ...late].map((text) => ({ topic: 'arrivals', text, loud: true })),

@@ -34,7 +34,7 @@ export function serverNotes(report: Report): Note[] {
   };
   const many = watched.length > MOST_LEVELS;
   const see = 'see server.* in summary.csv, and report.html';
-  const gauges = told(gaugeWords);
+  const gauges = told((server) => unmet(server) ?? gaugeWords(server));
   const parts = told(({ waterfall }) => (waterfall.reason === null ? partWords(waterfall) : ''));
   const reasons = told(({ waterfall }) => harmless(waterfall.reason ?? ''));
   return [
@@ -43,6 +43,14 @@ export function serverNotes(report: Report): Note[] {
     ...(parts.length === 0 || many ? [] : [{ topic: 'TTFT', text: parts.join('; '), loud: false }]),
     ...reasons.map((text) => ({ topic: 'TTFT', text: `not taken apart: ${text}`, loud: false })),
   ];
+}
+
+/** Where every look came between requests, its zeros say nothing. */
+function unmet(server: ServerSide): string | null {
+  const gauges = LAYERS.flatMap((layer) => server[layer]?.running ?? []);
+  if (gauges.length === 0 || gauges.some(({ max }) => max > 0)) return null;
+  const looks = Math.max(...server.sources.map(({ samples }) => samples));
+  return `no request was met in ${grouped(looks)} looks, one a second: requests are shorter`;
 }
 
 /** `engine running 7.9 (most 8), waiting 0, KV cache most 2.1 %` */

@@ -66,7 +66,7 @@ function headLines(report: Report, style: PageStyle): string[] {
   const facts = [
     ...(hasShapes(report) || report.levels.length === 0 ? [] : askedLengths(report)),
     ...(spec.prompts.rangeRatio === 1 ? [] : [`lengths from ${spec.prompts.rangeRatio} of it up`]),
-    spec.arrival === 'closed' ? 'closed loop' : `${spec.arrival} arrivals`,
+    spec.arrival === 'closed' ? 'closed loop' : arrivalWords(spec),
     ...(spec.gpus === null ? [] : [`${grouped(spec.gpus)} ${spec.gpus === 1 ? 'GPU' : 'GPUs'}`]),
     `${report.origin.utc.slice(0, 16).replace('T', ' ')} UTC`,
     ...(Number.isNaN(tookMs) ? [] : [formatDuration(tookMs)]),
@@ -104,4 +104,18 @@ function noteLines(notes: readonly Note[], style: PageStyle): string[] {
       return loud ? paint(style, 'yellow', head + line) : paint(style, 'dim', head) + line;
     });
   });
+}
+
+/** `gamma arrivals (burstiness 0.3)`, `ramp arrivals from 1 a second`. */
+function arrivalWords({ arrival, arrivalShape = {} }: Report['spec']): string {
+  const { burstiness, fromPerS, slowdown = 1 } = arrivalShape;
+  const shape =
+    burstiness !== undefined
+      ? ` (burstiness ${burstiness})`
+      : fromPerS !== undefined
+        ? ` from ${fromPerS} a second`
+        : slowdown === 1
+          ? ''
+          : `, ${slowdown} times as far apart`;
+  return `${arrival} arrivals${shape}`;
 }

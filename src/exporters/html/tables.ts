@@ -51,7 +51,9 @@ export function levelsTable(report: Report): string {
       of('E2E p50', ({ e2eMs }) => number(e2eMs.p50)),
       of('E2E p99', (level) => `${thin('p99', level)}${number(level.e2eMs.p99)}`),
       of('output tok/s', ({ outputTokensPerS }) => number(outputTokensPerS)),
-      of('tok/s per GPU', ({ outputTokensPerSPerGpu }) => number(outputTokensPerSPerGpu)),
+      ...(levels.some(({ outputTokensPerSPerGpu }) => outputTokensPerSPerGpu !== null)
+        ? [of('tok/s per GPU', ({ outputTokensPerSPerGpu }) => number(outputTokensPerSPerGpu))]
+        : []),
       of('tok/s per user p50', ({ tokensPerSPerUser }) => number(tokensPerSPerUser.p50)),
       ...(levels.some(({ goodput }) => goodput !== undefined)
         ? [
