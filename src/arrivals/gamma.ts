@@ -1,5 +1,6 @@
 import type { ArrivalKind } from '../core/arrival.ts';
-import { arrivalRandom, gammaDraw } from './draws.ts';
+import { gammaDraw } from '../core/draws.ts';
+import { arrivalRandom } from './arrival-random.ts';
 
 /**
  * Gamma gaps with the mean 1 ÷ rate; their shape is the burstiness, in vLLM's sense: 1 is Poisson, less comes in bursts, more is

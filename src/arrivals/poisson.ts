@@ -1,5 +1,6 @@
 import type { ArrivalKind } from '../core/arrival.ts';
-import { arrivalRandom, unitGap } from './draws.ts';
+import { unitGap } from '../core/draws.ts';
+import { arrivalRandom } from './arrival-random.ts';
 
 /** Independent users: exponential gaps with the mean 1 ÷ rate, also before the first request. */
 export const poisson: ArrivalKind = {

@@ -1,5 +1,6 @@
 import type { ArrivalKind, ArrivalOrder } from '../core/arrival.ts';
-import { arrivalRandom, unitGap } from './draws.ts';
+import { unitGap } from '../core/draws.ts';
+import { arrivalRandom } from './arrival-random.ts';
 
 /** How long the rate rises, in ms: as long as the point lasts, which a number of requests says by the mean rate. */
 function riseMs({ point, arrival }: ArrivalOrder): number {

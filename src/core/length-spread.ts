@@ -1,3 +1,4 @@
+import { normal } from './draws.ts';
 import { usageError } from './errors.ts';
 import type { Random } from './random.ts';
 import type { Spread } from './spec.ts';
@@ -28,7 +29,7 @@ export function drawSpread(nominal: number, spread: Spread, least: number, rando
     return random.integer(low, Math.max(low, Math.floor(nominal + spread.tokens)));
   }
   for (let draw = 0; draw < MOST_DRAWS; draw++) {
-    const length = Math.round(nominal + spread.tokens * standardNormal(random));
+    const length = Math.round(nominal + spread.tokens * normal(random));
     if (length >= least) return length;
   }
   return least;
@@ -41,12 +42,6 @@ export function ratioBelow(nominal: number, spread: Spread, least: number): numb
     return Math.max(0, least - low) / (Math.floor(nominal + spread.tokens) - low + 1);
   }
   return normalBelow((least - 0.5 - nominal) / spread.tokens);
-}
-
-/** Box and Muller, 1958. */
-function standardNormal(random: Random): number {
-  const radius = Math.sqrt(-2 * Math.log(1 - random.float()));
-  return radius * Math.cos(2 * Math.PI * random.float());
 }
 
 /** Φ by Abramowitz and Stegun 26.2.17, error below 7.5e-8. */
