@@ -1,4 +1,5 @@
-import { errorText, usageError } from './errors.ts';
+import { usageError } from './errors.ts';
+import { jsonRow, shownValue } from './json-row.ts';
 
 /** Tokens of one block of `TraceRow.hashIds`. */
 export const TRACE_BLOCK_TOKENS = 512;
@@ -45,19 +46,11 @@ export function parseTrace(text: string, file: string): TraceRow[] {
 }
 
 function parseRow(line: string, where: string): TraceRow {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch (error) {
-    throw usageError(`${where}: not JSON (${errorText(error)})`, `write a row as ${EXAMPLE}`);
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw usageError(`${where}: ${shown(value)} is no JSON object`, `write a row as ${EXAMPLE}`);
-  const row = value as Readonly<Record<string, unknown>>;
+  const row = jsonRow(line, where, EXAMPLE);
   const timestampMs = row['timestamp'];
   if (typeof timestampMs !== 'number' || !(timestampMs >= 0))
     throw usageError(
-      `${where}: timestamp ${shown(timestampMs)} is no number of milliseconds from 0 on`,
+      `${where}: timestamp ${shownValue(timestampMs)} is no number of milliseconds from 0 on`,
       `write a row as ${EXAMPLE}`,
     );
   const isl = lengthOf(row, 'input_length', where);
@@ -73,7 +66,7 @@ function lengthOf(row: Readonly<Record<string, unknown>>, key: string, where: st
   const value = row[key];
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > MOST_TOKENS)
     throw usageError(
-      `${where}: ${key} ${shown(value)} is no whole number of tokens from 1 to ${MOST_TOKENS}`,
+      `${where}: ${key} ${shownValue(value)} is no whole number of tokens from 1 to ${MOST_TOKENS}`,
       'correct the row or leave it out',
     );
   return value;
@@ -84,7 +77,7 @@ function hashIdsOf(row: Readonly<Record<string, unknown>>, isl: number, where: s
   const bad = Array.isArray(ids) ? ids.find((id: unknown) => !Number.isSafeInteger(id)) : ids;
   if (!Array.isArray(ids) || bad !== undefined)
     throw usageError(
-      `${where}: hash_ids ${shown(bad)} is no ${Array.isArray(ids) ? 'whole number' : 'list of whole numbers'}`,
+      `${where}: hash_ids ${shownValue(bad)} is no ${Array.isArray(ids) ? 'whole number' : 'list of whole numbers'}`,
       `write a row as ${EXAMPLE}`,
     );
   const blocks = Math.ceil(isl / TRACE_BLOCK_TOKENS);
@@ -94,8 +87,4 @@ function hashIdsOf(row: Readonly<Record<string, unknown>>, isl: number, where: s
       'the trace counts in blocks of another size, or the row is wrong: convert it to blocks of 512',
     );
   return ids as number[];
-}
-
-function shown(value: unknown): string {
-  return value === undefined ? '(missing)' : JSON.stringify(value).slice(0, 60);
 }

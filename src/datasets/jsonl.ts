@@ -1,4 +1,5 @@
-import { errorText, usageError } from '../core/errors.ts';
+import { usageError } from '../core/errors.ts';
+import { jsonRow, shownValue } from '../core/json-row.ts';
 import { readDatasetText, rowOrder } from './dataset-file.ts';
 import { type GivenRow, type GivenRows, openGivenPrompts } from './given-prompts.ts';
 import type { PrepareJob } from './prepare.ts';
@@ -33,15 +34,7 @@ export function parseJsonl(text: string, file: string, osl: number | null): Give
 }
 
 function parseRow(line: string, where: string, osl: number | null): GivenRow {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch (error) {
-    throw usageError(`${where}: not JSON (${errorText(error)})`, `write a row as ${EXAMPLE}`);
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw usageError(`${where}: ${shown(value)} is no JSON object`, `write a row as ${EXAMPLE}`);
-  const row = value as Readonly<Record<string, unknown>>;
+  const row = jsonRow(line, where, EXAMPLE);
   const own = OSL_KEYS.find((key) => row[key] !== undefined && row[key] !== null);
   if (own === undefined && osl === null)
     throw usageError(
@@ -69,7 +62,7 @@ function textOf(row: Readonly<Record<string, unknown>>, where: string): string {
       `give it as "prompt", "text" or "messages", as in ${EXAMPLE}`,
     );
   if (typeof text !== 'string' || text.trim() === '')
-    throw usageError(`${where}: ${key} ${shown(text)} is no text`, `write a row as ${EXAMPLE}`);
+    throw usageError(`${where}: ${key} ${shownValue(text)} is no text`, `write a row as ${EXAMPLE}`);
   return text;
 }
 
@@ -80,7 +73,7 @@ function onlyUserMessage(messages: unknown, where: string): unknown {
   const [first] = list;
   if (list.length !== 1 || first?.role !== 'user')
     throw usageError(
-      `${where}: messages ${shown(messages)} is not one user message`,
+      `${where}: messages ${shownValue(messages)} is not one user message`,
       'a prompt is one message of the user: leave conversations and system messages out',
     );
   return first.content;
@@ -89,12 +82,8 @@ function onlyUserMessage(messages: unknown, where: string): unknown {
 function lengthOf(value: unknown, key: string, where: string): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > MOST_TOKENS)
     throw usageError(
-      `${where}: ${key} ${shown(value)} is no whole number of tokens from 1 to ${MOST_TOKENS}`,
+      `${where}: ${key} ${shownValue(value)} is no whole number of tokens from 1 to ${MOST_TOKENS}`,
       'correct the row or leave it out',
     );
   return value;
-}
-
-function shown(value: unknown): string {
-  return JSON.stringify(value).slice(0, 60);
 }
