@@ -38,6 +38,9 @@ function linesOfRanks(out: string, ranks: number): number {
   return lines;
 }
 
+/** The longest that a process is kept from two readings of clocks in a row here. */
+const HELD_UP_MS = 10;
+
 describe('several load generators', () => {
   it('share each level, and their records are one run', async () => {
     const out = newOut();
@@ -79,8 +82,9 @@ describe('several load generators', () => {
       );
       for (const rank of level.ranks!) {
         expect(Date.parse(rank.startedUtc!)).toBeGreaterThan(Date.parse(report.origin.utc));
-        // One host, one clock; a busy machine answers late.
-        expect(Math.abs(rank.clockOffsetMs)).toBeLessThanOrEqual(rank.clockErrorMs + 1);
+        // One host, one clock; a busy machine answers late. Each process reads the wall clock as it starts and counts on from
+        // there: one that was held up between the two readings is really off by so much.
+        expect(Math.abs(rank.clockOffsetMs)).toBeLessThanOrEqual(rank.clockErrorMs + HELD_UP_MS);
         expect(rank.audit!.rssMaxBytes).toBeGreaterThan(0);
         expect(rank.audit!.stampErrorMs!.count).toBeGreaterThan(0);
       }
