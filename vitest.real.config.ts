@@ -5,9 +5,12 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const LONG = [
   'stack-failures.test',
   'guide-script',
-  'tokenizers',
   'stack-failures-serving',
   'stack-slurm-ends',
+  'sweep-dynamo',
+  'tokenizers',
+  'bench-client',
+  'slurm-cluster',
 ];
 
 class LongestFirst extends BaseSequencer {
