@@ -76,10 +76,11 @@ export function parseAccess(args: TargetArgs): TargetAccess {
   };
 }
 
-/** argv into the one spec, checked; what it says is trusted from here on. Exit 2 on bad values. */
-export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string): RunSpec {
-  const shapes = parseAskedShapes(args);
-  const prompts: PromptSpec = {
+/** All options of the prompts. Exit 2 on bad values. */
+export function parsePrompts(
+  args: Parameters<typeof parseDataset>[0] & Pick<MeasureArgs, 'tokenizer' | 'isl-counts' | 'seed' | 'salt'>,
+): PromptSpec {
+  return {
     tokenizer: args.tokenizer ?? 'embedded',
     islCounts: args['isl-counts'] as PromptSpec['islCounts'],
     rangeRatio: inRange(args['range-ratio'], 0, 1, '--range-ratio'),
@@ -88,6 +89,12 @@ export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string)
     salt: args.salt ?? newSalt(),
     ...parseDataset(args),
   };
+}
+
+/** argv into the one spec, checked; what it says is trusted from here on. Exit 2 on bad values. */
+export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string): RunSpec {
+  const shapes = parseAskedShapes(args);
+  const prompts = parsePrompts(args);
   const { loads, ...arrival } = parseLoads(args, prompts, verb === 'run' ? '1' : DEFAULT_LEVELS);
   const points = makePoints(shapes, loads);
   const isEndless = args['hold-load'] || points.some(({ requests }) => requests === null);

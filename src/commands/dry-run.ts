@@ -1,5 +1,6 @@
 import { loadText } from '../core/load.ts';
 import { splitPoint } from '../core/load-share.ts';
+import { arrivalText } from '../core/run-facts.ts';
 import { publicSpec } from '../core/secrets.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
 import { iteratePrompts } from '../datasets/index.ts';
@@ -57,10 +58,9 @@ export async function showPlan(
 }
 
 /** How requests arrive, and how many may be in flight; nothing in a closed loop, whose points say it. */
-function arrivalLines({ arrival, arrivalShape = {}, points }: RunSpec): string[] {
-  if (arrival === 'closed') return [];
-  const shape = Object.entries(arrivalShape).map(([name, value]) => `, ${name} ${value}`);
-  return [`arrivals: ${arrival}${shape.join('')}, at most ${points[0]!.concurrency} in flight`];
+function arrivalLines(spec: RunSpec): string[] {
+  if (spec.arrival === 'closed') return [];
+  return [`arrivals: ${arrivalText(spec)}, at most ${spec.points[0]!.concurrency} in flight`];
 }
 
 function promptWords({ dataset, prompts }: RunSpec): string {

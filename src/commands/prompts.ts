@@ -1,11 +1,9 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { InferredOptionTypes, Options } from 'yargs';
 import { EXIT, type ExitCode, errorText, usageError } from '../core/errors.ts';
-import type { PromptSpec } from '../core/spec.ts';
 import { defaultCacheDir, findDataset, iteratePrompts } from '../datasets/index.ts';
-import { newSalt } from './arguments.ts';
-import { DATASET_OPTIONS, parseAskedShapes, parseDataset } from './dataset-options.ts';
-import { inRange, whole } from './number-checks.ts';
+import { parsePrompts } from './arguments.ts';
+import { DATASET_OPTIONS, parseAskedShapes } from './dataset-options.ts';
 import { PROMPT_OPTIONS } from './options.ts';
 import type { AddVerb } from './verb.ts';
 
@@ -38,15 +36,7 @@ export async function runPrompts(args: InferredOptionTypes<typeof PROMPTS_OPTION
   const [shape] = parseAskedShapes(asked);
   if (!Number.isSafeInteger(args.count) || args.count < 1)
     throw usageError(`--count: ${args.count} is no whole number from 1 on`, 'give such a number');
-  const prompts: PromptSpec = {
-    tokenizer: args.tokenizer ?? 'embedded',
-    islCounts: args['isl-counts'] as PromptSpec['islCounts'],
-    rangeRatio: inRange(args['range-ratio'], 0, 1, '--range-ratio'),
-    text: args.text as PromptSpec['text'],
-    seed: whole(args.seed, 0, '--seed'),
-    salt: args.salt ?? newSalt(),
-    ...parseDataset(asked),
-  };
+  const prompts = parsePrompts(asked);
   const point = { index: 0, concurrency: 1, ...shape!, requests: args.count, durationMs: null, warmup: 0 };
   const handle = args.out === undefined ? null : openOut(args.out);
   const job = {

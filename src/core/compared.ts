@@ -1,4 +1,4 @@
-import type { Repeat } from './repeat.ts';
+import { areOpen, type Repeat } from './repeat.ts';
 
 /** Metrics that are compared unless others are named. */
 export const COMPARED = [
@@ -25,6 +25,5 @@ export const COMPARED_OPEN = [
 
 /** What is compared of these runs unless metrics are named: `COMPARED`, or `COMPARED_OPEN` where all levels are those of open loops. */
 export function comparedOf(runs: readonly Repeat[]): readonly string[] {
-  const isOpen = runs.every(({ levels }) => levels.every(({ ratePerS }) => ratePerS !== undefined));
-  return isOpen ? COMPARED_OPEN : COMPARED;
+  return areOpen(runs) ? COMPARED_OPEN : COMPARED;
 }

@@ -72,7 +72,8 @@ export async function drive(
   let drain: Promise<void> | null = null;
   /** Ends the sleep of hold requests that nobody needs any more. */
   const holdEnd = new AbortController();
-  signal.addEventListener('abort', () => holdEnd.abort(), { once: true });
+  const endSleep = (): void => holdEnd.abort();
+  signal.addEventListener('abort', endSleep, { once: true });
 
   const quotaLeft = (): boolean => begun[load.phase] * turns < load.count && clock.now() < load.untilAtMs;
 
@@ -177,4 +178,6 @@ export async function drive(
   submit();
   while (tasks.size > 0) await Promise.all(tasks);
   await drain;
+  // The signal is the run's, and outlives many phases.
+  signal.removeEventListener('abort', endSleep);
 }

@@ -1,6 +1,6 @@
 import { exactStats, greatest, least } from './distribution.ts';
-import type { Lag } from './lag.ts';
-import { lagOf } from './lag.ts';
+import { type Lag, lagOf } from './lag.ts';
+import { mostAtOnce } from './most-at-once.ts';
 import type { RequestRecord } from './record.ts';
 import type { Stats } from './stats.ts';
 
@@ -34,7 +34,11 @@ export function openLoopOf(measured: readonly RequestRecord[], slots: number): O
     dueRatePerS: spanMs <= 0 ? null : ((due.length - 1) * 1_000) / spanMs,
     ttftFromDueMs: exactStats(shown.map((record) => record.firstAtMs! - record.dueAtMs)),
     e2eFromDueMs: exactStats(shown.map((record) => record.lastAtMs! - record.dueAtMs)),
-    maxInFlight: mostInFlight(measured),
+    maxInFlight: mostAtOnce(
+      measured,
+      ({ sentAtMs }) => sentAtMs,
+      ({ endAtMs }) => endAtMs,
+    ),
     slots,
     held: {
       count: held.length,
@@ -42,23 +46,6 @@ export function openLoopOf(measured: readonly RequestRecord[], slots: number): O
     },
     lag: lagOf(measured),
   };
-}
-
-function mostInFlight(records: readonly RequestRecord[]): number {
-  const steps = records
-    .flatMap(({ sentAtMs, endAtMs }) => [
-      { atMs: sentAtMs, by: 1 },
-      { atMs: endAtMs, by: -1 },
-    ])
-    // An end makes room for what is sent in the same instant.
-    .sort((a, b) => a.atMs - b.atMs || a.by - b.by);
-  let now = 0;
-  let most = 0;
-  for (const { by } of steps) {
-    now += by;
-    most = Math.max(most, now);
-  }
-  return most;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { MARGIN_RATIO } from './compare.ts';
 import { usageError } from './errors.ts';
-import { type LevelKey, type Repeat, sameLevel } from './repeat.ts';
+import { areOpen, type LevelKey, type Repeat, sameLevel } from './repeat.ts';
 
 /** What one metric must keep to. */
 export interface Rule {
@@ -37,8 +37,7 @@ export const DEFAULT_POLICY: Policy = {
 
 /** The same for runs of open loops, where the schedule says how much is done and users wait from its instants. */
 export function defaultPolicy(runs: readonly Repeat[]): Policy {
-  const isOpen = runs.every(({ levels }) => levels.every(({ ratePerS }) => ratePerS !== undefined));
-  if (!isOpen) return DEFAULT_POLICY;
+  if (!areOpen(runs)) return DEFAULT_POLICY;
   const rules = DEFAULT_POLICY.rules.map((rule) =>
     rule.metric === 'outputTokensPerS' ? { ...rule, metric: 'open.ttftFromDueMs.p50' } : rule,
   );

@@ -94,6 +94,11 @@ export function keyText(key: LevelKey): string {
   return `${key.isl}x${key.osl} ${loadText(key)}`;
 }
 
+/** Whether all levels of all runs are those of open loops. */
+export function areOpen(runs: readonly Pick<Repeat, 'levels'>[]): boolean {
+  return runs.every(({ levels }) => levels.every(({ ratePerS }) => ratePerS !== undefined));
+}
+
 export function sameLevel(a: LevelKey, b: LevelKey): boolean {
   return a.isl === b.isl && a.osl === b.osl && sameLoad(a, b);
 }

@@ -79,7 +79,7 @@ export function promptText({ prompts, spec }: Report): string {
 }
 
 /** `gamma, burstiness 0.5`: the arrivals with what shapes them. */
-function arrivalText({ arrival, arrivalShape = {} }: RunSpec): string {
+export function arrivalText({ arrival, arrivalShape = {} }: RunSpec): string {
   const { burstiness, fromPerS, tracePath, slowdown } = arrivalShape;
   return [
     arrival,

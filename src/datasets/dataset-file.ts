@@ -42,7 +42,8 @@ export function checkUnchanged({ path, hash }: DatasetFile): void {
     );
 }
 
-function reading<T>(path: string, read: () => T): T {
+/** What `read` gives; exit 2 where the file cannot be read. */
+export function reading<T>(path: string, read: () => T): T {
   try {
     return read();
   } catch (error) {

@@ -58,12 +58,14 @@ export async function openGivenPrompts(
     if (template !== null) return tokenizer.encode(template.render(text)).length;
     return share.tokens === null || share.slope !== 1 ? null : tokenizer.encode(text).length + share.tokens;
   };
-  const islOf = (text: string): number | null => {
-    if (estimates) return null;
-    return prompts.islCounts === 'content' ? tokenizer.encode(text).length : promptTokensOf(text);
-  };
-
-  const counted = rows.map(({ text, isl }) => isl ?? islOf(text));
+  // Each text is encoded once, whatever asks for its length.
+  const lengths = rows.map(({ text, isl }) => {
+    const promptTokens = promptTokensOf(text);
+    const content = prompts.islCounts === 'content';
+    const counted = estimates ? null : content ? tokenizer.encode(text).length : promptTokens;
+    return { promptTokens, counted, isl: isl ?? counted };
+  });
+  const isls = lengths.map(({ isl }) => isl);
   const numberOfRow = rowNumbers(job);
   const maker: PromptMaker = {
     facts: {
@@ -81,7 +83,7 @@ export async function openGivenPrompts(
       checked: 0,
       rows: {
         count: rows.length,
-        isl: counted.every((isl) => isl !== null) ? meanTokens(counted) : null,
+        isl: isls.every((isl) => isl !== null) ? meanTokens(isls) : null,
         osl: meanTokens(rows.map(({ osl }) => osl)),
         leftOut,
       },
@@ -92,13 +94,17 @@ export async function openGivenPrompts(
     warnings: [
       ...leftOutWarnings(leftOut),
       ...repeatWarnings(job, rows.length, wanted),
-      ...statedWarnings(rows, islOf),
+      ...statedWarnings(
+        rows,
+        lengths.map(({ counted }) => counted),
+      ),
     ],
     checksPerPoint: 0,
     make(point, phase, index): MadePrompt {
       const at = numberOfRow({ point, phase, index }) % rows.length;
       const { text, osl } = rows[at]!;
-      return { text, isl: counted[at]!, osl, promptTokens: promptTokensOf(text), excess: 0 };
+      const { isl, promptTokens } = lengths[at]!;
+      return { text, isl, osl, promptTokens, excess: 0 };
     },
     holds: () => true,
     adjusted: () => maker,
@@ -153,12 +159,12 @@ function repeatWarnings({ run, points }: PrepareJob, count: number, wanted: numb
 }
 
 /** Where the file states other lengths than the tokenizer counts. */
-function statedWarnings(rows: readonly GivenRow[], islOf: (text: string) => number | null): string[] {
-  const stated = rows.filter(({ isl }) => isl !== null);
-  const wrong = stated.filter(({ text, isl }) => (islOf(text) ?? isl) !== isl);
+function statedWarnings(rows: readonly GivenRow[], counts: readonly (number | null)[]): string[] {
+  const stated = rows.flatMap(({ isl }, at) => (isl === null ? [] : [{ isl, counted: counts[at] ?? isl }]));
+  const wrong = stated.filter(({ isl, counted }) => counted !== isl);
   return wrong.length === 0
     ? []
     : [
-        `${wrong.length} of ${stated.length} input lengths that the dataset states are not what the tokenizer counts (first: ${wrong[0]!.isl}, counted ${islOf(wrong[0]!.text)})`,
+        `${wrong.length} of ${stated.length} input lengths that the dataset states are not what the tokenizer counts (first: ${wrong[0]!.isl}, counted ${wrong[0]!.counted})`,
       ];
 }

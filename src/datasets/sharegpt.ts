@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { BenchError, errorText, usageError } from '../core/errors.ts';
-import { readDatasetText, rowOrder } from './dataset-file.ts';
+import { readDatasetText, reading, rowOrder } from './dataset-file.ts';
 import { type GivenRow, type GivenRows, openGivenPrompts } from './given-prompts.ts';
 import { readJsonList } from './json-array.ts';
 import type { PrepareJob } from './prepare.ts';
@@ -70,7 +70,7 @@ function* readLines(path: string): Generator<unknown> {
 }
 
 function firstByte(path: string): string {
-  try {
+  return reading(path, () => {
     const handle = openSync(path, 'r');
     try {
       const start = Buffer.alloc(256);
@@ -78,9 +78,7 @@ function firstByte(path: string): string {
     } finally {
       closeSync(handle);
     }
-  } catch (error) {
-    throw usageError(`--dataset-path: cannot read ${path} (${errorText(error)})`, 'name a readable file');
-  }
+  });
 }
 
 function firstExchange(entry: unknown, where: string): Exchange | null {

@@ -52,8 +52,10 @@ export class SocketWire implements Wire {
 
   spare(count: number): void {
     if (this.#options.connectionPerRequest) return;
-    const idle = this.#idle.filter((connection) => !connection.dead).length;
-    for (let ready = idle + this.#opening; ready < count; ready++) {
+    let ready = this.#opening;
+    // Called with each request, when thousands may be idle: no more are looked at than are needed.
+    for (let at = this.#idle.length - 1; at >= 0 && ready < count; at--) if (!this.#idle[at]!.dead) ready++;
+    for (; ready < count; ready++) {
       this.#opening++;
       void this.#connectIdle().then(() => this.#opening--);
     }

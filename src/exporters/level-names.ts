@@ -43,6 +43,11 @@ export function loadFile({ concurrency, ratePerS }: Load): string {
   return ratePerS === undefined ? `concurrency_${concurrency}` : `request_rate_${ratePerS}`;
 }
 
+/** The cap that a run was asked for; where it is as many as there are requests, there was none. */
+export function capOf({ concurrency, ratePerS, requests }: LevelReport): number | null {
+  return ratePerS !== undefined && concurrency >= requests.sent ? null : concurrency;
+}
+
 /** How levels are called beside others of their run: `concurrency 1, 16`, after the shape where there are several. */
 export function levelNames(report: Report, levels: readonly LevelReport[]): string {
   const byShape = groupBy(levels, shapeName);

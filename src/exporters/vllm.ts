@@ -1,9 +1,9 @@
 import { exactStats, greatest, sum } from '../core/distribution.ts';
-import type { RequestRecord } from '../core/record.ts';
+import { mostAtOnce } from '../core/most-at-once.ts';
 import type { LevelReport, Report } from '../core/report.ts';
 import type { PlainExport } from './export-kind.ts';
 import { type ExportMark, exportMark, wallTimeMs } from './export-marks.ts';
-import { loadFile } from './level-names.ts';
+import { capOf, loadFile } from './level-names.ts';
 import { metAll, type Samples, samplesOf } from './samples.ts';
 
 const STATISTICS = [
@@ -50,11 +50,6 @@ function burstinessOf({ spec: { arrival, arrivalShape } }: Report): number | nul
   return known ? (arrivalShape?.burstiness ?? 1) : null;
 }
 
-/** The cap that a run was asked for; where it is as many as there are requests, there was none. */
-function capOf({ concurrency, ratePerS, requests }: LevelReport): number | null {
-  return ratePerS !== undefined && concurrency >= requests.sent ? null : concurrency;
-}
-
 /** The keys stand in the order that vLLM writes them in: a reader of sa-bench looks at the first 512 bytes alone. */
 function resultOf(report: Report, level: LevelReport, samples: Samples): Record<string, unknown> {
   const startedAtMs = samples.sent[0]!.sentAtMs;
@@ -86,7 +81,11 @@ function resultOf(report: Report, level: LevelReport, samples: Samples): Record<
     latencies: samples.e2eMs.map(inSeconds),
     queue_times: samples.shown.map((record) => inSeconds(record.sentAtMs - record.dueAtMs)),
     max_output_tokens_per_s: greatest(level.timeline.outputTokens),
-    max_concurrent_requests: mostInFlight(samples.good),
+    max_concurrent_requests: mostAtOnce(
+      samples.good,
+      ({ sentAtMs }) => sentAtMs,
+      ({ endAtMs }) => endAtMs,
+    ),
     ...latencyKeys('ttft', samples.ttftMs),
     ...latencyKeys('tpot', samples.tpotMs),
     ...latencyKeys('itl', samples.gapsMs),
@@ -110,19 +109,6 @@ function latencyKeys(name: string, values: readonly number[]): Record<string, nu
       return [[`${statistic}_${name}_ms`, value]];
     }),
   );
-}
-
-/** Most requests in flight at one moment; one that ends when another starts is not in flight with it. */
-function mostInFlight(records: readonly RequestRecord[]): number {
-  const starts = Float64Array.from(records, (record) => record.sentAtMs).sort();
-  const ends = Float64Array.from(records, (record) => record.endAtMs).sort();
-  let ended = 0;
-  let most = 0;
-  for (const [started, atMs] of starts.entries()) {
-    while (ends[ended]! <= atMs) ended++;
-    most = Math.max(most, started + 1 - ended);
-  }
-  return most;
 }
 
 /** Milliseconds as seconds, to the microsecond that a record knows. */

@@ -1,5 +1,6 @@
 import type { LevelReport, Report } from '../../core/report.ts';
 import type { PlainExport } from '../export-kind.ts';
+import { capOf } from '../level-names.ts';
 import { samplesOf } from '../samples.ts';
 import type { SglangRun } from './layouts.ts';
 import { sglangLine } from './line.ts';
@@ -48,8 +49,7 @@ function runOf(
     backend: 'sglang-oai-chat',
     datasetName: SGLANG_NAMES[spec.dataset] ?? 'random',
     requestRate: level.ratePerS ?? Number.POSITIVE_INFINITY,
-    maxConcurrency:
-      level.ratePerS !== undefined && level.concurrency >= level.requests.sent ? null : level.concurrency,
+    maxConcurrency: capOf(level),
     sharegptOutputLen: null,
     randomInputLen: level.isl,
     randomOutputLen: level.osl,

@@ -1,4 +1,5 @@
 import { greatest, least } from '../../core/distribution.ts';
+import { mostAtOnce } from '../../core/most-at-once.ts';
 import type { SglangRow } from './rows.ts';
 
 /** What arrived and what ran in each second since the first send of a success. */
@@ -51,19 +52,12 @@ export function truePeaks(rows: readonly SglangRow[]): Pick<Peaks, 'outputPerS' 
       count(tokens, atS - fromS, row.chunkTokens?.[i] ?? share);
     }
   }
-  return { outputPerS: highest(tokens), concurrent: mostInFlight(good) };
-}
-
-function mostInFlight(good: readonly SglangRow[]): number {
-  const starts = Float64Array.from(good, (row) => row.startS).sort();
-  const ends = Float64Array.from(good, (row) => row.startS + row.latencyS).sort();
-  let most = 0;
-  let ended = 0;
-  for (let started = 1; started <= starts.length; started++) {
-    while (ends[ended]! <= starts[started - 1]!) ended++;
-    most = Math.max(most, started - ended);
-  }
-  return most;
+  const concurrent = mostAtOnce(
+    good,
+    ({ startS }) => startS,
+    ({ startS, latencyS }) => startS + latencyS,
+  );
+  return { outputPerS: highest(tokens), concurrent };
 }
 
 /** A chunk after the last second is left out: gaps may go on after the latency of a response that ended early. */
