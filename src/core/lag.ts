@@ -27,7 +27,7 @@ const KEPT_HIGH_RATIO = 0.1;
  * request last, is left out: the server fills up in it. null where less than half of the arrivals would be left, or too few.
  *
  * Of simulated queues over a minute (1, 16 and 64 servers, fixed and exponential service) at 0.8 of what they can do at most 4 in
- * 100 are told to fall behind, at 0.9 at most 13, at 1.2 at least 82, at 2 and above all.
+ * 100 are told to fall behind, at 0.9 at most 13, at 1.2 at least 78, at 2 and above all.
  */
 export function lagOf(measured: readonly RequestRecord[]): Lag | null {
   const requests = measured
