@@ -95,15 +95,20 @@ function unitOf({ over }: SearchRange): string {
 
 function answerText({ found, range, complete }: Capacity): string {
   const { meets, misses } = found;
+  const unit = unitOf(range);
+  // A level that is too short to tell misses for the search, and is told as what it is.
+  const missed =
+    misses === null
+      ? ''
+      : `${loadFigure(misses.load)} ${misses.lag === 'too-short' ? 'was too short to tell' : 'miss'}`;
   if (meets === null && misses === null) return 'nothing was measured';
   if (meets === null)
-    return `none: ${loadFigure(range.from)} ${unitOf(range)} miss already, lower levels were not tried`;
-  const at = `${loadFigure(meets.load)} ${unitOf(range)}`;
-  if (!complete)
-    return `at least ${at}${misses === null ? '' : `, and ${loadFigure(misses.load)} miss`}; the search was cut`;
-  return misses === null
-    ? `at least ${at}, the end of the range: nothing above was tried`
-    : `${at}; ${loadFigure(misses.load)} miss`;
+    return misses!.lag === 'too-short'
+      ? `not known: ${loadFigure(range.from)} ${unit} was too short to tell, lower levels were not tried`
+      : `none: ${loadFigure(range.from)} ${unit} miss already, lower levels were not tried`;
+  const at = `${loadFigure(meets.load)} ${unit}`;
+  if (!complete) return `at least ${at}${missed === '' ? '' : `, and ${missed}`}; the search was cut`;
+  return missed === '' ? `at least ${at}, the end of the range: nothing above was tried` : `${at}; ${missed}`;
 }
 
 /** How sure both sides of the answer are. */

@@ -178,6 +178,14 @@ describe('the page', () => {
     expect(text).toContain('at 2.6 the server did not keep up with what came');
   });
 
+  it('does not call a level missed that is too short to tell', () => {
+    const short: Probe = { load: 1, sent: 59, met: 59, validity: 'valid', lag: 'too-short' };
+    expect(page([short])).toContain('capacity  not known: 1 in flight was too short to tell');
+    const calm: Probe = { load: 1, sent: 59, met: 59, validity: 'valid', lag: 'kept-up' };
+    expect(page([calm, { ...short, load: 2 }])).toContain('capacity  1 in flight; 2 was too short to tell');
+    expect(page([short])).toContain('give a longer --duration');
+  });
+
   it('says when it is none, at the end of the range, or cut', () => {
     expect(page([{ load: 1, sent: 59, met: 3, validity: 'valid' }])).toContain(
       'none: 1 in flight miss already',
