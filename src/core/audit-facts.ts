@@ -76,8 +76,42 @@ export interface Audit {
   readonly calibration?: Calibration | null;
 }
 
+/** Metrics that a verdict is about, as users name them (`--require-valid=tpot`). */
+export const HEADLINE_METRICS = ['ttft', 'itl', 'tpot', 'e2e', 'throughput'] as const;
+export type HeadlineMetric = (typeof HEADLINE_METRICS)[number];
+
 export interface Validity {
+  /**
+   * `valid`: all headline metrics are. `suspect`: those in `doubtful` are not, the others are.
+   * `client-bound`: the harness could not keep up, so no metric is.
+   */
   readonly verdict: 'valid' | 'suspect' | 'client-bound';
   /** One sentence each; empty when valid. */
   readonly reasons: readonly string[];
+  /**
+   * Ids of the metrics that are not valid (`itlMs.p99`, `outputTokensPerS`). Left out by older versions, which judged
+   * a level as a whole.
+   */
+  readonly doubtful?: readonly string[];
+}
+
+/** A metric's value cannot lie outside [lower, upper], in its unit, whatever the harness did. */
+export interface ValueBound {
+  readonly lower: number;
+  readonly upper: number;
+}
+
+export const BOUNDED_STATS = ['mean', 'p50', 'p90', 'p95', 'p99'] as const;
+export type BoundedStat = (typeof BOUNDED_STATS)[number];
+export type DistributionBounds = Readonly<Record<BoundedStat, ValueBound>>;
+
+/** Bounds of a level's metrics by the arrival intervals of its events; null for a metric without a value. */
+export interface LevelBounds {
+  readonly ttftMs: DistributionBounds | null;
+  readonly itlMs: DistributionBounds | null;
+  readonly tokenItlMs: DistributionBounds | null;
+  readonly tpotMs: DistributionBounds | null;
+  readonly e2eMs: DistributionBounds | null;
+  readonly requestsPerS: ValueBound | null;
+  readonly outputTokensPerS: ValueBound | null;
 }

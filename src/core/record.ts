@@ -74,6 +74,16 @@ export interface RequestRecord {
   readonly connectMs: number | null;
   /** Integer microseconds: send to first output chunk, then gap by gap. */
   readonly chunkUs: Uint32Array;
+  /**
+   * Who stamped the arrivals: the kernel's receive path, or this process as it read. Left out by older versions, which
+   * knew only the latter.
+   */
+  readonly stampedBy?: 'kernel' | 'process';
+  /**
+   * Chunk i arrived between its instant − `chunkSlackUs[i]` and its instant, which is rounded to whole µs. null or left out:
+   * the kernel's stamps are exact, the process's have no lower end.
+   */
+  readonly chunkSlackUs?: Uint32Array | null;
   /** Tokens that each chunk of `chunkUs` carried; null when nobody could tell. */
   readonly chunkTokens: Uint32Array | null;
   /** Where `chunkTokens` came from. */
@@ -92,7 +102,7 @@ export interface RequestRecord {
  * microseconds. The chunk arrays are joined by hand: a JSON replacer would be called for each gap.
  */
 export function recordToJson(record: RequestRecord): string {
-  const { chunkUs, chunkTokens, ...rest } = record;
+  const { chunkUs, chunkSlackUs, chunkTokens, ...rest } = record;
   const head = JSON.stringify({
     ...rest,
     dueAtMs: toMicros(rest.dueAtMs),
@@ -105,7 +115,8 @@ export function recordToJson(record: RequestRecord): string {
     connectMs: rest.connectMs === null ? null : toMicros(rest.connectMs),
   });
   const tokens = chunkTokens === null ? 'null' : `[${chunkTokens.join(',')}]`;
-  return `${head.slice(0, -1)},"chunkUs":[${chunkUs.join(',')}],"chunkTokens":${tokens}}`;
+  const slack = chunkSlackUs ? `,"chunkSlackUs":[${chunkSlackUs.join(',')}]` : '';
+  return `${head.slice(0, -1)},"chunkUs":[${chunkUs.join(',')}]${slack},"chunkTokens":${tokens}}`;
 }
 
 function toMicros(ms: number): number {
@@ -114,17 +125,19 @@ function toMicros(ms: number): number {
 
 /** Reads a line of `records.ndjson` back. Throws SyntaxError on text that is no record. */
 export function recordFromJson(line: string): RequestRecord {
-  const raw = JSON.parse(line) as Omit<RequestRecord, 'chunkUs' | 'chunkTokens'> & {
+  const raw = JSON.parse(line) as Omit<RequestRecord, 'chunkUs' | 'chunkSlackUs' | 'chunkTokens'> & {
     chunkUs: number[];
+    chunkSlackUs?: number[];
     chunkTokens: number[] | null;
   };
   if (typeof raw.id !== 'number' || typeof raw.outcome !== 'string' || !Array.isArray(raw.chunkUs)) {
     throw new SyntaxError('not a request record');
   }
   return {
-    ...raw,
+    ...(raw as Omit<typeof raw, 'chunkSlackUs'>),
     lastEventAtMs: raw.lastEventAtMs ?? null,
     chunkUs: Uint32Array.from(raw.chunkUs),
+    ...(raw.chunkSlackUs === undefined ? {} : { chunkSlackUs: Uint32Array.from(raw.chunkSlackUs) }),
     chunkTokens: raw.chunkTokens === null ? null : Uint32Array.from(raw.chunkTokens),
   };
 }

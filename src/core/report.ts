@@ -1,4 +1,4 @@
-import type { Audit, Validity } from './audit-facts.ts';
+import type { Audit, LevelBounds, Validity } from './audit-facts.ts';
 import type { OpenLoop } from './open-loop.ts';
 import type { PromptFacts } from './prompt-facts.ts';
 import type { FailureClass } from './record.ts';
@@ -137,6 +137,8 @@ export interface LevelReport {
   /** What the server's own metrics told; left out where nobody looked, and by older versions. */
   readonly server?: ServerSide;
   readonly audit: Audit | null;
+  /** What the harness may have added to each metric; null where events have no arrival intervals, left out by older versions. */
+  readonly bounds?: LevelBounds | null;
   readonly validity: Validity;
   /** The load generators, where there were several; `audit` is then the worst of theirs. */
   readonly ranks?: readonly RankReport[];
