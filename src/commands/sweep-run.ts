@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { DEFINITIONS } from '../core/definitions.ts';
+import { DEFINITION_VERSIONS, DEFINITIONS } from '../core/definitions.ts';
 import { BenchError, EXIT, type ExitCode, errorLines, errorText, usageError } from '../core/errors.ts';
 import { loadText } from '../core/load.ts';
 import type { PromptFacts } from '../core/prompt-facts.ts';
@@ -232,6 +232,7 @@ class ReportDraft {
       ...(this.#job.stack ? { stack: this.#job.stack.facts() } : {}),
       warnings: [...this.warnings, ...disk],
       definitions: DEFINITIONS,
+      definitionVersions: DEFINITION_VERSIONS,
       levels,
     };
     for (const exporter of EXPORTERS) store.document(exporter.file, exporter.render(report));

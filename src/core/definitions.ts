@@ -1,8 +1,5 @@
-/**
- * What each number means, by the name it has in the report. This text is copied into every report, so
- * that a report explains itself.
- */
-export const DEFINITIONS: Readonly<Record<string, string>> = {
+/** What each number means, by the name it has in the report. */
+const TEXTS = {
   good: 'A request whose response ended properly ([DONE] or a finish reason), without an error and with at least one output token; only good requests enter latencies, rates and length proofs.',
   isl: "Input length in tokens: the prompt_tokens that the server reports, or the local tokenizer's count where the server reports none.",
   osl: "Output length in tokens: the completion_tokens that the server reports, or the local tokenizer's count where the server reports none.",
@@ -73,4 +70,27 @@ export const DEFINITIONS: Readonly<Record<string, string>> = {
     'client-bound: the harness could not keep up, its times are its own; suspect: the error of time stamps may have been more than 5 % of the mean gap between chunks at p99, or the harness stood still or sent late, or the server counted otherwise; valid: nothing of that kind was seen.',
   percentiles:
     "Percentiles of per-request numbers are exact, by linear interpolation between closest ranks (numpy's default); those of pooled gaps come from an HDR histogram (3 significant digits, in µs). A percentile is marked thin when fewer samples than MLPerf's early-stopping table asks stand behind it (p90: 64, p95: 130, p99: 662, p99.9: 6,636).",
-};
+} as const satisfies Readonly<Record<string, string>>;
+
+/**
+ * Versions above 1. Raise one only when the meaning of a number changes, so that old and new values cannot be compared;
+ * never for wording.
+ */
+const RAISED: Readonly<Partial<Record<keyof typeof TEXTS, number>>> = {};
+
+/** The text of each term, copied into every report, so that a report explains itself. */
+export const DEFINITIONS: Readonly<Record<string, string>> = TEXTS;
+
+/** The version of each term. Runs are comparable when every term that `isCompared` has the same version in all of them. */
+export const DEFINITION_VERSIONS: Readonly<Record<string, number>> = Object.fromEntries(
+  Object.keys(TEXTS).map((term) => [term, RAISED[term as keyof typeof TEXTS] ?? 1]),
+);
+
+/** Terms that define no compared number. */
+const NOT_COMPARED =
+  /^(audit\.|server(\.|$)|(validity|tokensPerChunk|achievedConcurrency|wastedOutputTokens|cachedTokens)$)/;
+
+/** Whether a term defines a compared number. A term that this version of bench does not know counts as one that does. */
+export function isCompared(term: string): boolean {
+  return !NOT_COMPARED.test(term);
+}

@@ -1,3 +1,4 @@
+import { isCompared } from './definitions.ts';
 import { loadText } from './load.ts';
 import type { Repeat } from './repeat.ts';
 
@@ -63,14 +64,20 @@ export function obstaclesTo(base: readonly Repeat[], cand: readonly Repeat[]): s
     ...kinds('shapes', (run) =>
       run.levels.map((level) => `${level.isl}x${level.osl}@${loadText(level)}`).join(' '),
     ),
-    ...differentDefinitions(all).map((term) => `the definition of ${term}`),
+    ...differentDefinitions(all),
   ];
 }
 
-/** Terms that the runs define in different words; one that some do not know yet changes nothing about the others. */
+/** Terms of compared numbers that have several versions; one that some runs do not have changes nothing about the others. */
 function differentDefinitions(runs: readonly Repeat[]): string[] {
   const terms = new Set(runs.flatMap(({ definitions }) => Object.keys(definitions)));
-  return [...terms].filter(
-    (term) => new Set(runs.flatMap(({ definitions }) => definitions[term] ?? [])).size > 1,
-  );
+  return [...terms].filter(isCompared).flatMap((term) => {
+    const versions = new Set(runs.flatMap((run) => versionOf(run, term) ?? []));
+    return versions.size > 1 ? [`definition of ${term}: version ${[...versions].join(' and ')}`] : [];
+  });
+}
+
+/** Older versions of bench wrote none: all of their terms are of version 1. */
+function versionOf({ definitions, definitionVersions }: Repeat, term: string): number | null {
+  return Object.hasOwn(definitions, term) ? (definitionVersions?.[term] ?? 1) : null;
 }

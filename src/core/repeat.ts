@@ -39,6 +39,8 @@ export interface Repeat {
   readonly text: string;
   readonly islCounts: string;
   readonly definitions: Readonly<Record<string, string>>;
+  /** By term; left out by older versions, where all are 1. */
+  readonly definitionVersions?: Readonly<Record<string, number>>;
   readonly facts: Facts;
   readonly levels: readonly RepeatLevel[];
 }
@@ -52,6 +54,7 @@ export function repeatOf(report: Report): Repeat {
     text: promptText(report),
     islCounts: report.prompts.islCounts,
     definitions: report.definitions,
+    ...(report.definitionVersions === undefined ? {} : { definitionVersions: report.definitionVersions }),
     facts: factsOf(report),
     levels: [...report.levels.map(levelOf), ...missingLevels(report)],
   };

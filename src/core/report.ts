@@ -248,5 +248,7 @@ export interface Report {
   readonly stack?: StackFacts | null;
   readonly warnings: readonly string[];
   readonly definitions: Readonly<Record<string, string>>;
+  /** A whole number by term, raised when its meaning changes; left out by older versions, where all are 1. */
+  readonly definitionVersions?: Readonly<Record<string, number>>;
   readonly levels: readonly LevelReport[];
 }

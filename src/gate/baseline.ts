@@ -14,6 +14,9 @@ import {
 } from '../core/repeat.ts';
 import { HISTOGRAM_NAMES, type HistogramName, type Report } from '../core/report.ts';
 
+/** What all runs of a baseline have in common. */
+type Meaning = Pick<Repeat, 'text' | 'islCounts' | 'definitions' | 'definitionVersions'>;
+
 const KIND = 'bench baseline';
 /** Digits of a value that are kept: far finer than any two runs agree. */
 const DIGITS = 7;
@@ -28,8 +31,10 @@ export interface Baseline {
   readonly text: string;
   readonly islCounts: string;
   readonly definitions: Readonly<Record<string, string>>;
+  /** By term; left out by older versions, where all are 1. */
+  readonly definitionVersions?: Readonly<Record<string, number>>;
   /** All runs of it, oldest first. */
-  readonly runs: readonly Omit<Repeat, 'text' | 'islCounts' | 'definitions'>[];
+  readonly runs: readonly Omit<Repeat, keyof Meaning>[];
   /** Of each level, over all runs: HDR histograms as in report.json. */
   readonly histograms: readonly (LevelKey & Readonly<Record<HistogramName, string>>)[];
 }
@@ -65,6 +70,7 @@ const baselineSchema = z.object({
   text: z.string(),
   islCounts: z.string(),
   definitions: z.record(z.string(), z.string()),
+  definitionVersions: z.record(z.string(), z.number().int().min(1)).exactOptional(),
   runs: z
     .array(
       z.object({
@@ -109,8 +115,9 @@ export function parseBaseline(document: unknown, source: string): Baseline {
 
 /** The runs of a baseline's document. Throws as `parseBaseline`. */
 export function runsOf(document: unknown, source: string): Repeat[] {
-  const { text, islCounts, definitions, runs } = parseBaseline(document, source);
-  return runs.map((run) => ({ ...run, text, islCounts, definitions }));
+  const baseline = parseBaseline(document, source);
+  const meaning = meaningOf([baseline]);
+  return baseline.runs.map((run) => ({ ...run, ...meaning }));
 }
 
 /**
@@ -134,15 +141,12 @@ export function makeBaseline(
       `runs of one baseline must be alike: ${obstacles.join('; ')}`,
       'give runs of one kind, and leave --add out to begin anew',
     );
-  const { text, islCounts, definitions } = all[0]!;
   return {
     kind: KIND,
     schema: 1,
     updatedUtc: made.utc,
     bench: made.bench,
-    text,
-    islCounts,
-    definitions,
+    ...meaningOf(all),
     runs: all.map(({ set, utc, status, facts, levels }) => ({
       set,
       utc,
@@ -154,6 +158,18 @@ export function makeBaseline(
       ...keyOf(key),
       ...mergedAt(key, reports, earlier),
     })),
+  };
+}
+
+/** What runs that are alike have in common: the terms of all, in the words of the latest that has them. */
+function meaningOf(runs: readonly Meaning[]): Meaning {
+  const { text, islCounts } = runs[0]!;
+  const versions = runs.flatMap(({ definitionVersions: own }) => (own === undefined ? [] : [own]));
+  return {
+    text,
+    islCounts,
+    definitions: Object.assign({}, ...runs.map(({ definitions }) => definitions)),
+    ...(versions.length === 0 ? {} : { definitionVersions: Object.assign({}, ...versions) }),
   };
 }
 

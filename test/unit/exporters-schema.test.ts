@@ -103,6 +103,12 @@ describe('report.schema.json', () => {
       expect(validate(withAudit(wrong))).toBe(false);
   });
 
+  it('accepts versions of definitions, whole numbers from 1', () => {
+    expect(validate(makeReport({ definitionVersions: { ttftMs: 1, itlMs: 2 } }))).toBe(true);
+    for (const version of [0, 1.5, '1', null])
+      expect(validate({ ...makeReport(), definitionVersions: { ttftMs: version } })).toBe(false);
+  });
+
   it('accepts the server’s side in full, and refuses what is not of it', () => {
     const withServer = (server: unknown) =>
       makeReport({ levels: [{ ...makeThinLevel(), server: server as ServerSide }] });
