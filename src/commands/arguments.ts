@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { HEADLINE_METRICS } from '../core/audit-facts.ts';
 import { errorText, usageError } from '../core/errors.ts';
 import type { SloName, SlosMs } from '../core/slo.ts';
-import type { CalibrateWhen, PromptSpec, RunSpec, TimeoutSpec } from '../core/spec.ts';
+import type { PromptSpec, RunSpec, TimeoutSpec } from '../core/spec.ts';
 import { parseDurationMs } from '../core/units.ts';
 import { parseTarget } from '../endpoints/target.ts';
 import type { Target, TlsMaterial } from '../endpoints/wire.ts';
@@ -126,9 +127,8 @@ export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string)
     ...(args.slo === undefined ? {} : { slosMs: parseSlos(args.slo) }),
     tags: parseTags(args.tag),
     ...parseServerMetrics(args['server-metrics']),
-    calibrate: args.mock ? 'never' : (args.calibrate as CalibrateWhen),
     requireExact: args['require-exact'],
-    requireValid: args['require-valid'],
+    requireValid: parseRequireValid(args['require-valid']),
     maxFailureRatio: inRange(args['max-failure-ratio'], 0, 1, '--max-failure-ratio'),
   };
 }
@@ -181,6 +181,24 @@ function parseSlos(text: string): SlosMs {
     limits[name] = positiveMs(parseDurationMs(value, `--slo ${word}`), `--slo ${word}`);
   }
   return limits;
+}
+
+/** `--require-valid`, alone for all metrics; as a switch it may be given again, and the last one counts. Exit 2 on an unknown metric. */
+export function parseRequireValid(given: unknown): RunSpec['requireValid'] {
+  const words = [given ?? false].flat().map(String);
+  const last = words.at(-1)!;
+  const isSwitch = (word: string): boolean => word === 'true' || word === 'false';
+  if (words.every(isSwitch)) return last === 'true';
+  if (words.length > 1)
+    throw usageError('--require-valid: given more than once', 'write --require-valid=ttft,tpot');
+  const names = last.split(',').map((word) => word.trim());
+  const unknown = names.find((name) => !HEADLINE_METRICS.some((metric) => metric === name));
+  if (unknown !== undefined)
+    throw usageError(
+      `--require-valid: "${unknown}" is not one of ${HEADLINE_METRICS.join(', ')}`,
+      'write --require-valid=ttft,tpot, or --require-valid for all',
+    );
+  return HEADLINE_METRICS.filter((metric) => names.includes(metric));
 }
 
 function parseTags(tags: readonly string[]): Record<string, string> {

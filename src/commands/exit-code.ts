@@ -1,6 +1,8 @@
+import { HEADLINE_METRICS } from '../core/audit-facts.ts';
 import { sum } from '../core/distribution.ts';
 import { EXIT, type ExitCode, worstExit } from '../core/errors.ts';
 import type { Report } from '../core/report.ts';
+import { doubtfulHeadlines } from '../core/validity.ts';
 
 /** The exit code that a finished run earned, by the table of core/errors; `causes` are those of its end. */
 export function exitCodeOf(report: Report, causes: readonly (ExitCode | null)[]): ExitCode {
@@ -23,7 +25,11 @@ export function exitCodeOf(report: Report, causes: readonly (ExitCode | null)[])
   ) {
     codes.push(EXIT.verdict);
   }
-  if (report.spec.requireValid && report.levels.some((level) => level.validity.verdict !== 'valid'))
+  const { requireValid } = report.spec;
+  const required = typeof requireValid !== 'boolean' ? requireValid : requireValid ? HEADLINE_METRICS : [];
+  if (
+    report.levels.some(({ validity }) => doubtfulHeadlines(validity).some((name) => required.includes(name)))
+  )
     codes.push(EXIT.invalid);
   return worstExit(codes);
 }

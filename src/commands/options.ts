@@ -1,5 +1,6 @@
 import type { InferredOptionTypes, Options } from 'yargs';
 import { ARRIVALS } from '../arrivals/index.ts';
+import { HEADLINE_METRICS } from '../core/audit-facts.ts';
 import { DATASET_OPTIONS } from './dataset-options.ts';
 import { EXPORT_OPTIONS } from './exports.ts';
 import { DEFAULT_LEVELS } from './levels.ts';
@@ -172,13 +173,6 @@ export const OUTPUT_OPTIONS = {
     default: false,
     describe: 'print report.json on stdout instead of the table',
   },
-  calibrate: {
-    group: OUTPUT,
-    choices: ['auto', 'always', 'never'] as const,
-    default: 'auto',
-    describe:
-      "measure this host's own time stamps against a known server after each level; auto: after those of at least 20 s",
-  },
   'server-metrics': {
     group: OUTPUT,
     type: 'array',
@@ -195,9 +189,7 @@ export const OUTPUT_OPTIONS = {
   },
   'require-valid': {
     group: OUTPUT,
-    type: 'boolean',
-    default: false,
-    describe: 'exit 5 when the harness was the bottleneck',
+    describe: `exit 5 when a metric is not valid: all of ${HEADLINE_METRICS.join(', ')}, or =METRICS for some`,
   },
   'max-failure-ratio': {
     group: OUTPUT,

@@ -58,10 +58,15 @@ function addOptions<T extends Record<string, Options>>(
   options: T,
   args: readonly string[],
 ): Argv<InferredOptionTypes<T>> {
-  const valued = Object.keys(options).filter((name) => options[name]!.type !== 'boolean');
+  // Without a type or choices it may stand alone: yargs then makes it true.
+  const isSwitch = (name: string): boolean => {
+    const { type, choices } = options[name]!;
+    return type === 'boolean' || (type === undefined && choices === undefined);
+  };
+  const valued = Object.keys(options).filter((name) => !isSwitch(name));
   const check = (argv: Record<string, unknown>): true => {
     const twice = Object.keys(options).find(
-      (name) => options[name]!.type !== 'array' && Array.isArray(argv[name]),
+      (name) => !isSwitch(name) && options[name]!.type !== 'array' && Array.isArray(argv[name]),
     );
     if (twice !== undefined) throw usageError(`--${twice}: given more than once`, 'give it once');
     for (const name of valued) {

@@ -10,7 +10,7 @@ export const EXIT = {
   target: 3,
   /** A service of the stack under test failed. */
   launch: 4,
-  /** The harness itself was the bottleneck and `--require-valid` was given. */
+  /** A metric that `--require-valid` asks for is not valid. */
   invalid: 5,
   /** A gate was inconclusive and `--fail-inconclusive` was given. */
   inconclusive: 6,

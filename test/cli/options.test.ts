@@ -72,6 +72,19 @@ describe('what is printed', () => {
     });
   });
 
+  it.each([
+    [[], false],
+    [['--no-require-valid'], false],
+    [['--require-valid'], true],
+    [['--require-valid', '--no-require-valid'], false],
+    [['--require-valid=tpot,ttft'], ['ttft', 'tpot']],
+  ])('%j: which metrics must be valid, in the spec', async (words, asked) => {
+    const { ended, report } = await run(words);
+    expect(report.spec.requireValid).toEqual(asked);
+    // Whether they are is this machine's to say.
+    expect([0, asked === false ? 0 : 5]).toContain(ended.code);
+  });
+
   it('--dry-run: the plan and a request; nothing is sent, nothing is written', async () => {
     const quiet = await startServer();
     const cwd = makeFolder();

@@ -53,6 +53,12 @@ const CASES: readonly (readonly [name: string, args: () => string[], line: RegEx
   ['an empty URL', () => ['run', ...SHAPE, '--url', ''], /--url/, /http/],
   ['a bad URL', () => ['run', ...SHAPE, '--url', 'ftp://x'], /--url: "ftp:\/\/x"/, /http:\/\//],
   ['a password in the URL', () => ['run', ...SHAPE, '--url', 'http://u:pw@x'], /--url/, /--api-key/],
+  [
+    'an unknown metric to be valid',
+    () => [...RUN, '--require-valid=tpot,p99'],
+    /--require-valid: "p99" is not one of ttft, itl, tpot, e2e, throughput$/,
+    /--require-valid=ttft,tpot/,
+  ],
   ['a no before a value', () => [...RUN, '--no-gpus'], /--no-gpus/, /leave it out/],
   ['level zero', () => ['sweep', ...NOBODY, ...SHAPE, '--concurrency', '0'], /--concurrency: 0/, /./],
   [

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
-import type { Audit } from '../../src/core/audit-facts.ts';
+import { type Audit, HEADLINE_METRICS } from '../../src/core/audit-facts.ts';
 import { FAILURE_CLASSES } from '../../src/core/record.ts';
 import { HISTOGRAM_NAMES } from '../../src/core/report.ts';
 import type { ServerSide } from '../../src/core/server-side.ts';
@@ -107,6 +107,24 @@ describe('report.schema.json', () => {
     expect(validate(makeReport({ definitionVersions: { ttftMs: 1, itlMs: 2 } }))).toBe(true);
     for (const version of [0, 1.5, '1', null])
       expect(validate({ ...makeReport(), definitionVersions: { ttftMs: version } })).toBe(false);
+  });
+
+  it('accepts which metrics are not valid and which must be', () => {
+    const level = makeThinLevel();
+    const withDoubtful = (doubtful: unknown) => ({
+      ...makeReport(),
+      levels: [{ ...level, validity: { verdict: 'suspect', reasons: ['late'], doubtful } }],
+    });
+    for (const doubtful of [[], ['itlMs.p99', 'outputTokensPerS']])
+      expect(validate(withDoubtful(doubtful))).toBe(true);
+    for (const doubtful of [null, 'itlMs.p99', [1]]) expect(validate(withDoubtful(doubtful))).toBe(false);
+    const asked = (requireValid: unknown) => ({
+      ...makeReport(),
+      spec: { ...makeReport().spec, requireValid },
+    });
+    for (const names of [true, [...HEADLINE_METRICS], ['tpot']]) expect(validate(asked(names))).toBe(true);
+    for (const names of [[], ['latency'], ['tpot', 'tpot'], 'tpot'])
+      expect(validate(asked(names))).toBe(false);
   });
 
   it('accepts the server’s side in full, and refuses what is not of it', () => {
