@@ -1,6 +1,6 @@
 import { sum } from './distribution.ts';
 import { type Check, percentText } from './gate-check.ts';
-import type { Policy } from './policy.ts';
+import { doubtAt, type Policy } from './policy.ts';
 import { keyText, type Repeat } from './repeat.ts';
 
 /** What of the candidate's runs is looked at whatever they measured. */
@@ -34,9 +34,7 @@ export function runChecks(cand: readonly Repeat[], policy: Policy): Check[] {
       ? [`${level.failed} of ${level.sent} failed at ${keyText(level)}`]
       : [],
   );
-  const invalid = levels.flatMap(({ level }) =>
-    level.verdict === 'valid' ? [] : [`${keyText(level)} is ${level.verdict}`],
-  );
+  const doubts = levels.flatMap(({ level }) => doubtAt(level, policy) ?? []);
   const inexact = levels.flatMap(({ level }) =>
     level.inexact === 0 ? [] : [`${level.inexact} lengths at ${keyText(level)}`],
   );
@@ -55,7 +53,9 @@ export function runChecks(cand: readonly Repeat[], policy: Policy): Check[] {
       failing,
       `${failed} of ${sent} requests failed`,
     ),
-    ...(policy.requireValid ? [check('valid', 'every level valid', invalid, 'all levels are')] : []),
+    ...(policy.requireValid
+      ? [check('valid', 'every metric of the policy valid', doubts, 'all of them are')]
+      : []),
     ...(policy.requireExact
       ? [check('exact', 'every length proven to be as asked', inexact, 'all lengths are')]
       : []),

@@ -1,6 +1,7 @@
 import { MARGIN_RATIO } from './compare.ts';
 import { usageError } from './errors.ts';
-import { areOpen, type LevelKey, type Repeat, sameLevel } from './repeat.ts';
+import { areOpen, keyText, type LevelKey, type Repeat, type RepeatLevel, sameLevel } from './repeat.ts';
+import { isDoubtful } from './validity.ts';
 
 /** What one metric must keep to. */
 export interface Rule {
@@ -18,6 +19,7 @@ export interface Policy {
   readonly rules: readonly Rule[];
   /** The share of failed requests that a level may have. */
   readonly maxFailureRatio: number;
+  /** Whether each metric that a rule names must be valid at the levels of that rule. */
   readonly requireValid: boolean;
   readonly requireExact: boolean;
 }
@@ -49,6 +51,15 @@ export function agrees(key: LevelKey, part: Partial<LevelKey>): boolean {
   // In an open loop the concurrency is a limit and no load.
   if (part.concurrency !== undefined && key.ratePerS !== undefined) return false;
   return sameLevel(key, { ...key, ...part });
+}
+
+/** The metrics of a level that a policy names and that are not valid, in a sentence; null where all are. */
+export function doubtAt(level: RepeatLevel, { rules }: Policy): string | null {
+  const named = rules.flatMap((rule) =>
+    rule.level === null || agrees(level, rule.level) ? [rule.metric] : [],
+  );
+  const doubtful = [...new Set(named)].filter((metric) => isDoubtful(level, metric));
+  return doubtful.length === 0 ? null : `${keyText(level)} is ${level.verdict} in ${doubtful.join(', ')}`;
 }
 
 /** A rule names a level that is not there (exit 2). */

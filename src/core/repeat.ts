@@ -22,6 +22,8 @@ export interface RepeatLevel extends LevelKey {
   readonly good: number;
   readonly failed: number;
   readonly verdict: LevelReport['validity']['verdict'];
+  /** Ids of the metrics that are not valid; left out as in `Validity`. */
+  readonly doubtful?: readonly string[];
   /** Good requests of which a length was not what was asked, or was counted by nobody; one may count twice. */
   readonly inexact: number;
   /** By metric, in its own unit: all of JUDGED_IDS that the level has. */
@@ -82,6 +84,7 @@ function levelOf(level: LevelReport): RepeatLevel {
     good: requests.good,
     failed: requests.failed,
     verdict: validity.verdict,
+    ...(validity.doubtful === undefined ? {} : { doubtful: validity.doubtful }),
     inexact: islProof.deviations + islProof.unknown + oslProof.deviations + oslProof.unknown,
     values: Object.fromEntries(
       JUDGED_IDS.flatMap((id) => {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { mergeHistograms } from '../core/distribution.ts';
 import { errorText, usageError } from '../core/errors.ts';
-import type { Policy } from '../core/policy.ts';
+import { doubtAt, type Policy } from '../core/policy.ts';
 import { obstaclesTo } from '../core/provenance-differences.ts';
 import {
   keyOf,
@@ -55,6 +55,7 @@ const level = z.object({
   good: number,
   failed: number,
   verdict: z.enum(['valid', 'suspect', 'client-bound']),
+  doubtful: z.array(z.string()).exactOptional(),
   inexact: number,
   values: z.record(z.string(), number),
 });
@@ -183,11 +184,8 @@ function refuseUnfit(run: Repeat, policy: Policy): void {
     if (level.status !== 'complete') refuse(`${name} is ${level.status}`, 'measure it to its end');
     if (level.failed > policy.maxFailureRatio * level.sent)
       refuse(`${level.failed} of ${level.sent} requests failed at ${name}`, 'mend the server first');
-    if (policy.requireValid && level.verdict !== 'valid')
-      refuse(
-        `${name} is ${level.verdict}`,
-        'measure on a quieter host, or say require_valid: false in the policy',
-      );
+    const doubt = policy.requireValid ? doubtAt(level, policy) : null;
+    if (doubt !== null) refuse(doubt, 'measure on a quieter host, or say require_valid: false in the policy');
     if (policy.requireExact && level.inexact > 0)
       refuse(`${level.inexact} lengths at ${name} are not as asked`, 'give --tokenizer, or mend the server');
   }

@@ -1,7 +1,7 @@
 import { decodeFromCompressedBase64 } from 'hdr-histogram-js';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY } from '../../src/core/policy.ts';
-import { repeatOf } from '../../src/core/repeat.ts';
+import { keyText, repeatOf } from '../../src/core/repeat.ts';
 import type { LevelReport, Report } from '../../src/core/report.ts';
 import { type Baseline, baselineText, isBaseline, makeBaseline, runsOf } from '../../src/gate/baseline.ts';
 import { refusal } from '../fixtures/refusal.ts';
@@ -30,7 +30,8 @@ const make = (reports: Report[], earlier: Baseline | null = null, policy = DEFAU
 
 describe('a baseline', () => {
   it('gives back what a comparison needs of its runs', () => {
-    const reports = [run(1), run(2)];
+    const definitionVersions = { ttftMs: 1, e2eMs: 4 };
+    const reports = [run(1, { definitionVersions }), run(2, { definitionVersions })];
     const document: unknown = JSON.parse(baselineText(make(reports)));
     expect(isBaseline(document)).toBe(true);
     const runs = runsOf(document, 'base.json');
@@ -90,6 +91,27 @@ describe('a baseline', () => {
   it('is made of a suspect run where the policy allows that', () => {
     const suspect = run(1, {}, { validity: { verdict: 'suspect', reasons: [] } });
     expect(make([suspect], null, { ...DEFAULT_POLICY, requireValid: false }).runs).toHaveLength(1);
+  });
+
+  it('is made of a suspect run where the metrics of the policy are valid, and keeps which are not', () => {
+    const suspect = (...doubtful: string[]): Report =>
+      run(1, {}, { validity: { verdict: 'suspect', reasons: ['late'], doubtful } });
+    const key = keyText(run(1).levels[0]!);
+    const baseline = make([suspect('itlMs.p99', 'ttftMs.p99')]);
+    const [repeat] = runsOf(JSON.parse(baselineText(baseline)), 'base.json');
+    expect(repeat!.levels[0]).toMatchObject({ verdict: 'suspect', doubtful: ['itlMs.p99', 'ttftMs.p99'] });
+    expect(refusal(() => make([suspect('itlMs.p99', 'tpotMs.p50')])).message).toContain(
+      `is no baseline: ${key} is suspect in tpotMs.p50`,
+    );
+    const bound = run(1, {}, { validity: { verdict: 'client-bound', reasons: ['busy'], doubtful: [] } });
+    expect(refusal(() => make([bound])).message).toContain(
+      `${key} is client-bound in ttftMs.p50, tpotMs.p50`,
+    );
+    const level = { ...baseline.runs[0]!.levels[0]!, doubtful: 'itlMs.p99' };
+    const torn = { ...baseline, runs: [{ ...baseline.runs[0]!, levels: [level] }] };
+    expect(refusal(() => runsOf(torn, 'b.json')).message).toContain(
+      'b.json is a broken baseline: runs.0.levels.0.doubtful',
+    );
   });
 
   it('of another version is refused', () => {

@@ -8,7 +8,7 @@ export const GATE_OPTIONS = {
   },
   policy: {
     type: 'string',
-    describe: 'gate.yaml: what may change by how much [default: four metrics, 2 % each, all levels valid]',
+    describe: 'gate.yaml: what may change by how much [default: four metrics, 2 % each, all of them valid]',
   },
   anchor: {
     type: 'string',
