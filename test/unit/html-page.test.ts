@@ -139,6 +139,23 @@ describe('the page of several sides', () => {
       expect(part(page, 'levels')).toContain(`</span>${name}</span></th>`);
   });
 
+  it('marks a metric of a level that is not valid in one of the runs, and no other', () => {
+    /** How many values are marked where the last run of the candidate has these doubtful metrics. */
+    const marked = (...doubtful: string[]): number => {
+      const after = side('after', 1.3, 4);
+      const reports = after.reports.map((report, nth) => ({
+        ...report,
+        levels: report.levels.map((level) => ({
+          ...level,
+          validity: nth < 3 ? level.validity : { verdict: 'suspect' as const, reasons: ['late'], doubtful },
+        })),
+      }));
+      const page = pageOf([side('before', 1, 4), { ...after, reports }]);
+      return part(page, 'levels').split('<span class="warn">⚠</span>').length - 1;
+    };
+    expect([marked(), marked('itlMs.p99'), marked('itlMs.p99', 'ttftMs.p50')]).toEqual([0, 0, 1]);
+  });
+
   it('draws the means of several runs, and single runs as they are', () => {
     const page = pageOf([side('before', 1, 4), side('after', 1.3, 4)]);
     expect(part(page, 'trade')).toContain('the mean of its runs, which are the faint ones');

@@ -42,7 +42,7 @@ export function renderHtmlComparison(sides: readonly ComparedSide[], compared: M
       'levels',
       'Level by level',
       `${levelTables(compared, sides)}${whyOf(compared)}`,
-      '⚠ marks a level that in some run was not valid, was cut short or had failures: see below.',
+      '⚠ marks a metric that in some run was not valid, or whose level was cut short or had failures: see below.',
     ),
     section(
       'percentiles',

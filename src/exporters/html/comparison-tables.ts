@@ -2,6 +2,7 @@ import type { Change } from '../../core/compare.ts';
 import { type ChangeRow, changeRows, type ManyComparison } from '../../core/compare-many.ts';
 import { greatest, sum } from '../../core/distribution.ts';
 import type { LevelReport } from '../../core/report.ts';
+import { isDoubtful } from '../../core/validity.ts';
 import { boundsText, levelName, meanText, scopeName, signed } from '../change-words.ts';
 import { figure, grouped, percent } from '../figures.ts';
 import type { Latency } from './comparison-charts.ts';
@@ -69,11 +70,11 @@ export function overallTable(compared: ManyComparison): string {
 /** Level by level, a table for each metric. */
 export function levelTables(compared: ManyComparison, sides: readonly HtmlSide[]): string {
   const rows = changeRows(compared).filter(({ level }) => level !== null);
-  const doubtful = sides.map(
-    (side) => new Set(levelsOf(side).flatMap(({ name, runs }) => (runs.every(isSound) ? [] : [name]))),
-  );
-  const mark = ({ level }: ChangeRow, nth: number): string =>
-    doubtful[nth]!.has(levelName(level)) ? ' <span class="warn">⚠</span>' : '';
+  const levels = sides.map((side) => new Map(levelsOf(side).map(({ name, runs }) => [name, runs])));
+  const mark = ({ level, metric }: ChangeRow, nth: number): string => {
+    const runs = levels[nth]!.get(levelName(level)) ?? [];
+    return runs.every((run) => isSound(run, metric)) ? '' : ' <span class="warn">⚠</span>';
+  };
   const tables = [...new Set(rows.map(({ metric }) => metric))].map((metric) => {
     const ones = rows.filter((row) => row.metric === metric);
     const names: HtmlColumn = {
@@ -86,8 +87,8 @@ export function levelTables(compared: ManyComparison, sides: readonly HtmlSide[]
   return `<div class="tables">${tables.join('')}</div>`;
 }
 
-function isSound({ status, requests, validity }: LevelReport): boolean {
-  return status === 'complete' && requests.failed === 0 && validity.verdict === 'valid';
+function isSound({ status, requests, validity }: LevelReport, metric: string): boolean {
+  return status === 'complete' && requests.failed === 0 && !isDoubtful(validity, metric);
 }
 
 /** A column for each side; `mark` says of a row what is to be known of a side in it. */
