@@ -1,6 +1,6 @@
 // Makes the program of its sources and packages: dist/, of whose parts a command loads what it needs, or with
 // --one-file bench.mjs, which holds the data as well, for hosts that have nothing but Node. Types are checked by `npm run lint`.
-import { chmodSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -14,6 +14,9 @@ const embedded = [
   'tokenizer/first-words.txt',
   'corpus.txt',
 ];
+
+/** The prebuilt receivers, a folder per platform. */
+const receivers = 'src/endpoints/receiver/prebuilds/';
 
 /** What the program uses of undici. Its index loads fetch, caches, mocks and web sockets as well. */
 const UNDICI = `
@@ -55,7 +58,17 @@ const shared = {
 
 if (process.argv.includes('--one-file')) {
   const data = Object.fromEntries(embedded.map((file) => [file, read(`datasets/${file}`)]));
-  const define = { ...version, BENCH_EMBEDDED: JSON.stringify(data) };
+  const addons = Object.fromEntries(
+    readdirSync(new URL(receivers, root)).map((platform) => [
+      platform,
+      readFileSync(new URL(`${receivers}${platform}/receiver.node`, root)).toString('base64'),
+    ]),
+  );
+  const define = {
+    ...version,
+    BENCH_EMBEDDED: JSON.stringify(data),
+    BENCH_RECEIVERS: JSON.stringify(addons),
+  };
   await build({ ...shared, outfile: 'bench.mjs', define });
   chmodSync(new URL('bench.mjs', root), 0o755);
 } else {
@@ -68,7 +81,8 @@ if (process.argv.includes('--one-file')) {
     splitting: true,
     chunkNames: 'part-[name]-[hash]',
     // All parts lie in dist/, whatever folder their source is in.
-    define: { ...version, BENCH_DATASETS: '"../datasets/"' },
+    define: { ...version, BENCH_DATASETS: '"../datasets/"', BENCH_PREBUILDS: '"./receivers/"' },
   });
+  cpSync(new URL(receivers, root), new URL('dist/receivers/', root), { recursive: true });
   chmodSync(new URL('dist/main.js', root), 0o755);
 }

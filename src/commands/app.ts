@@ -30,9 +30,6 @@ async function startOwnVerb([verb, ...args]: readonly string[]): Promise<ExitCod
     case OWN_VERBS.promptChild:
       await (await import('./prompt-child.ts')).runPromptChild();
       return EXIT.ok;
-    case OWN_VERBS.auditProbe:
-      await (await import('../host/probe-child.ts')).runProbe(process.ppid);
-      return EXIT.ok;
     case OWN_VERBS.loadRank:
       return (await import('./ranks/rank.ts')).runRank(args).catch(tell);
     case OWN_VERBS.supervise:

@@ -1,4 +1,5 @@
 import { EXIT, type ExitCode } from '../core/errors.ts';
+import type { WireName } from '../core/spec.ts';
 import { startClock } from '../host/clock.ts';
 import { parseAccess, parseExtraBody, parseTimeouts } from './arguments.ts';
 import { Connection } from './connect.ts';
@@ -13,7 +14,7 @@ export async function runCheck(args: TargetArgs): Promise<ExitCode> {
     model: args.model ?? null,
     endpoint: args.endpoint,
     server: args.server,
-    wire: args.wire as 'socket' | 'undici',
+    wire: args.wire as WireName,
     connectionPerRequest: args['connection-per-request'],
     timeouts: parseTimeouts(args),
     extraBody: parseExtraBody(args['extra-body']),

@@ -10,9 +10,8 @@ import type { Dialect, OptionalField } from '../endpoints/dialect.ts';
 import { findDialect } from '../endpoints/index.ts';
 import { ReadMeter } from '../endpoints/read-meter.ts';
 import { recogniseServer, SERVERS, type ServerKind, UNKNOWN_SERVER_FIELDS } from '../endpoints/servers.ts';
-import { SocketWire } from '../endpoints/socket-wire.ts';
-import { UndiciWire } from '../endpoints/undici-wire.ts';
-import type { Target, Wire } from '../endpoints/wire.ts';
+import type { Target } from '../endpoints/wire.ts';
+import { chooseWires, type WireChoice } from '../endpoints/wires.ts';
 import type { TargetAccess, TargetHints } from './arguments.ts';
 import { type KnownMetrics, type MetricSource, metricSources } from './metric-sources.ts';
 import { chooseModel, isUnlisted, notStreaming } from './model-choice.ts';
@@ -78,9 +77,10 @@ export class Connection {
   readonly #secrets: readonly string[];
   readonly #hints: TargetHints;
   readonly #headers: TargetAccess['headers'];
+  readonly #wires: WireChoice;
   #sources: readonly MetricSource[] = [];
 
-  /** `signal` cancels requests outside of any measurement. */
+  /** Exit 2 where the wire that was asked for cannot be had. `signal` cancels requests outside of any measurement. */
   constructor(spec: ConnectSpec, access: TargetAccess, clock: Clock, signal: AbortSignal | null = null) {
     this.#spec = spec;
     this.#access = access;
@@ -88,6 +88,7 @@ export class Connection {
     this.#signal = signal;
     this.#hints = access.hints ?? HINTS;
     this.dialect = findDialect(spec.endpoint);
+    this.#wires = chooseWires(spec.wire, access.targets);
     // Side calls are plain GETs: they get the credentials, not the headers of a stream.
     const headers = access.headers.filter(
       ([name]) => !['content-type', 'accept'].includes(name.toLowerCase()),
@@ -121,26 +122,26 @@ export class Connection {
     /** Speaks to this target alone. */
     target?: Target;
   }): Client {
-    const { wire, connectionPerRequest, timeouts, extraBody } = this.#spec;
+    const { connectionPerRequest, timeouts, extraBody } = this.#spec;
     const targets = options.target === undefined ? this.#access.targets : [options.target];
     const meter = new ReadMeter();
-    const wires = targets.map((target): Wire => {
-      const wireOptions = {
+    const wires = targets.map((target) =>
+      this.#wires.make({
         target,
         clock: this.#clock,
         tls: this.#access.tls,
         connectTimeoutMs: timeouts.connectMs,
         connectionPerRequest,
         meter,
-      };
-      return wire === 'socket' ? new SocketWire(wireOptions) : new UndiciWire(wireOptions);
-    });
+      }),
+    );
     return new Client(wires, {
       clock: this.#clock,
       dialect: this.dialect,
       extraBody,
       headers: this.#access.headers,
       timeouts,
+      stampedBy: this.#wires.stampedBy,
       meter,
       ...options,
     });
@@ -163,7 +164,7 @@ export class Connection {
       );
     }
     const listed = models!.status === 200 ? parseModels(models!.body) : null;
-    const notes: string[] = [];
+    const notes: string[] = this.#wires.fallback === null ? [] : [this.#wires.fallback];
     const model = chooseModel(this.#spec.model, listed?.ids ?? null, url, models!.status, notes);
     const signs = {
       ownedBy: listed?.ownedBy ?? [],

@@ -4,12 +4,9 @@ import { newRequestIds } from '../core/request-ids.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
 import type { Client } from '../endpoints/client.ts';
 import { SpoolReader } from '../host/spool.ts';
-import { StampProbe } from '../host/stamp-probe.ts';
-import { calibrateAfter } from './calibrate.ts';
 import type { Canary, Connection, Identified } from './connect.ts';
 import type { Interrupt } from './interrupt.ts';
 import { measureLevel } from './level.ts';
-import { PROBE_COMMAND } from './own-verbs.ts';
 import type { Progress } from './progress.ts';
 import { chunkTokens, type PromptSupply, preparePromptsFor } from './prompt-supply.ts';
 import { requestPrefix } from './ranks/rank-files.ts';
@@ -64,7 +61,6 @@ export class LocalRunner implements LevelRunner {
   #reader: SpoolReader | null = null;
   #client: Client | null = null;
   #ids = newRequestIds('');
-  readonly #probe = new StampProbe(PROBE_COMMAND);
 
   constructor(job: SweepJob, tools: RunnerTools) {
     this.#job = job;
@@ -118,8 +114,6 @@ export class LocalRunner implements LevelRunner {
       interrupt,
       progress,
       hooks,
-      probe: this.#probe,
-      calibrate: (ended) => calibrateAfter(ended, spec, interrupt.stop),
       gate: null,
       withoutSecrets: (request) => connection.withoutSecrets(request),
       countChunkTokens: (requests, keep) =>
@@ -129,7 +123,6 @@ export class LocalRunner implements LevelRunner {
   }
 
   async close(): Promise<void> {
-    this.#probe.close();
     this.#reader?.close();
     await this.#client?.close();
   }

@@ -1,7 +1,7 @@
 import { findArrival } from '../arrivals/index.ts';
 import { type Arrival, arrivalOf } from '../core/arrival.ts';
 import { judgeLevel } from '../core/audit.ts';
-import type { Audit, Calibration } from '../core/audit-facts.ts';
+import type { Audit } from '../core/audit-facts.ts';
 import type { Clock } from '../core/clock.ts';
 import { greatest, sum } from '../core/distribution.ts';
 import { type DriveHost, drive } from '../core/drive.ts';
@@ -19,7 +19,6 @@ import { Auditor } from '../host/audit.ts';
 import { ChunkShelf } from '../host/chunk-shelf.ts';
 import { openFileLimit } from '../host/environment.ts';
 import { LoopTurns } from '../host/loop-turns.ts';
-import type { StampProbe } from '../host/stamp-probe.ts';
 import type { RunStore } from '../host/store.ts';
 import type { StopSignals } from './interrupt.ts';
 import { LevelLog } from './level-log.ts';
@@ -69,9 +68,6 @@ export interface LevelHost {
   readonly interrupt: StopSignals;
   readonly progress: Progress;
   readonly hooks: LevelHooks | null;
-  readonly probe: StampProbe | null;
-  /** What this host's client is worth under the load of a level that is over; null where that is not asked for. */
-  calibrate(level: LevelReport): Promise<Calibration | null>;
   /** null where one process sends the whole level. */
   readonly gate: LevelGate | null;
   /** The request without credentials in its words. */
@@ -121,7 +117,7 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
     await host.watch?.before();
     tallies.push(...(await client.open(readyConnections(point))));
     await host.gate?.armed();
-    const auditor = new Auditor(() => client.meter.take(), host.probe);
+    const auditor = new Auditor(() => ({ stampedBy: client.stampedBy, ...client.meter.take() }));
     auditor.start();
     await driveMeasured(point, arrival, host, log);
     measured = log.records('measured');
@@ -140,7 +136,7 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
   store.sync();
   host.hooks?.counted(log.finished.map((request, index) => ({ ...request, record: records[index]! })));
   const cut = wasCut(point, measured, interrupt);
-  const seen = await watched;
+  const audit = await watched;
   const level = summarizeLevel({
     point: point.index,
     ...loadOf(point),
@@ -153,12 +149,10 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
     connections: sumTallies(tallies),
     witness,
     sources,
-    audit: seen,
+    audit,
     validity: { verdict: 'valid', reasons: [] },
   });
-  const calibration = interrupt.stop.aborted ? null : await host.calibrate(level);
-  const audit = { ...seen, calibration };
-  return { ...level, audit, validity: judgeLevel(level, audit, witness) };
+  return { ...level, validity: judgeLevel(level, audit, witness) };
 }
 
 /** A level that was not started, and why. */
@@ -235,10 +229,12 @@ async function driveMeasured(
 
 /** `spare` idle connections are kept, so that a request of an open loop finds one however many are under way. */
 function driveHost(host: LevelHost, log: LevelLog, spare: number): DriveHost {
-  const { gate } = host;
+  const { gate, client } = host;
   const turns = new LoopTurns();
   return {
-    turn: () => turns.next(),
+    // A thread that reads meanwhile needs no room between two sends.
+    ...(client.stampedBy === 'kernel' ? {} : { turn: () => turns.next() }),
+    leadMs: client.leadMs,
     clock: host.clock,
     prompts: {
       take: (index, phase, n) => shortenWarmup(host.prompts.take(index, phase, n), phase),

@@ -48,9 +48,10 @@ export const TARGET_OPTIONS = {
   key: { group: TARGET, type: 'string', describe: "PEM file of the client certificate's key" },
   wire: {
     group: TARGET,
-    choices: ['socket', 'undici'] as const,
-    default: 'socket',
-    describe: 'what carries measured streams; undici honours the proxy variables',
+    choices: ['auto', 'kernel', 'socket', 'undici'] as const,
+    default: 'auto',
+    describe:
+      "what carries measured streams: kernel has the kernel's time stamps (Linux, TCP), socket and undici those of Node, undici honours the proxy variables; auto: kernel, else socket",
   },
   'connection-per-request': {
     group: TARGET,

@@ -7,19 +7,34 @@ export interface Spread {
   readonly max: number;
 }
 
-/** How bytes came off the sockets. */
+/** How bytes came off the sockets. Fields that may be missing are left out by older versions. */
 export interface ReadAudit {
   readonly count: number;
   readonly bytes: number;
   /** Events ÷ reads; null without a read. */
   readonly eventsPerRead: number | null;
-  /** Share of the reads that filled the buffer: more was waiting than it holds. */
+  /** Share of the reads that filled their buffer: more was waiting than it holds. */
   readonly fullRatio: number;
   /**
-   * How long bytes may have waited at most because the loop was busy with others: from the loop's last look
-   * at all sockets to the time stamp. Over a sample of the loop's turns, weighted by bytes; null without one.
+   * How long bytes waited for the reader, over all reads: read − stamp with the kernel's stamps. Without them an upper bound
+   * of it in a sample of the event loop's turns, weighted by bytes. null without one.
    */
   readonly waitMs: Spread | null;
+  /** Events that shared a read with others. */
+  readonly sharedEvents?: number;
+  /** Reads without a usable stamp of the kernel: their bytes have the reading time. */
+  readonly unstamped?: number;
+  /** Of these, reads whose segments came out of order. */
+  readonly reordered?: number;
+}
+
+/** The receiver's thread, where one reads. */
+export interface RingAudit {
+  /** Times that it waited because JavaScript did not take what it had read, and for how long. */
+  readonly stalls: number;
+  readonly stalledMs: number;
+  /** Times that the system clock was set. */
+  readonly clockSteps: number;
 }
 
 /** Pauses of the garbage collector. */
@@ -29,53 +44,33 @@ export interface GcAudit {
   readonly maxMs: number;
 }
 
-/** Bytes that lay unread in the receive queues of this process's sockets, all together, at a few looks. */
-export interface QueueAudit {
-  readonly looks: number;
-  /** Share of the looks that found any. */
-  readonly waitingRatio: number;
-  readonly meanBytes: number;
-  readonly maxBytes: number;
-}
-
-/** How late this process stamped what was written at known instants. */
+/** How far time stamps may be from the arrival, over all events. */
 export interface StampError extends Spread {
   readonly count: number;
 }
 
-/** What this host's client came to against a mock server whose writes are known, after the level. */
-export interface Calibration {
-  readonly concurrency: number;
-  /** Events per second that came, of all streams. */
-  readonly eventsPerS: number;
-  readonly durationS: number;
-  readonly stampErrorMs: StampError;
-}
-
 /** What the harness saw of itself while the level ran. Fields that may be missing are left out by older versions. */
 export interface Audit {
-  /** Due to sent, measured requests. */
+  /** Who stamped the events: the kernel as they arrived, or this process as it read them. */
+  readonly stampedBy?: 'kernel' | 'process';
+  /** Due to sent, measured requests; in a closed loop the time from a response's end to the next send (turnaround). */
   readonly sendLagMs: Stats;
   readonly eventLoopDelayMs: Spread;
   /** Share of the level that the event loop was busy. */
   readonly eventLoopUtilizationRatio: number;
   /** CPU seconds of the process per second of the level; 1 is a whole core. */
   readonly cpuRatio: number;
+  /** CPU of all other processes of this host, in cores; null where the system does not tell. */
+  readonly otherCpuRatio?: number | null;
   readonly rssMaxBytes: number;
   /** Times that the system took the processor away from this process. */
   readonly involuntarySwitches?: number;
   readonly gc?: GcAudit;
   readonly reads?: ReadAudit;
-  /** By a second process that writes the time into a pipe at random instants; null where it told nothing. */
+  /** Upper end − lower end of each event's arrival; null where events have no arrival intervals. */
   readonly stampErrorMs?: StampError | null;
-  /** How late that process itself woke, which runs on the same processors; null where it told nothing. */
-  readonly wakeMs?: StampError | null;
-  /** null where the system does not tell, or telling takes it too long. */
-  readonly receiveQueue?: QueueAudit | null;
-  /** null where none was made. */
-  readonly calibration?: Calibration | null;
+  readonly ring?: RingAudit;
 }
-
 /** Metrics that a verdict is about, as users name them (`--require-valid=tpot`). */
 export const HEADLINE_METRICS = ['ttft', 'itl', 'tpot', 'e2e', 'throughput'] as const;
 export type HeadlineMetric = (typeof HEADLINE_METRICS)[number];
@@ -93,6 +88,8 @@ export interface Validity {
    * a level as a whole.
    */
   readonly doubtful?: readonly string[];
+  /** Where the load was not quite what was asked; one sentence each. Left out where it was. */
+  readonly load?: readonly string[];
 }
 
 /** A metric's value cannot lie outside [lower, upper], in its unit, whatever the harness did. */

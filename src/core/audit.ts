@@ -1,129 +1,194 @@
-import type { Audit, QueueAudit, Validity } from './audit-facts.ts';
+import {
+  type Audit,
+  BOUNDED_STATS,
+  type BoundedStat,
+  type LevelBounds,
+  type Validity,
+  type ValueBound,
+} from './audit-facts.ts';
 import type { LevelReport, Witness } from './report.ts';
 
-/**
- * A level is good when the p99 error of its time stamps is at most 5 % of the gap between two chunks of a stream.
- * What the harness sees of itself only estimates that error. The limits come from `npm run bench:audit`, which
- * holds the verdict against a server that logs its own writes. Over eight runs of it or of parts of it, on a machine busy with
- * other things, none of 204 bad levels was called valid, and 10 of 30 good ones were not. With 0.05 for stamps and 0.07
- * for wake-ups one bad level was missed (its error was 6 % of the gap), with 0.1 for wake-ups six (up to 9 %).
- * Two later runs on quiet machines had no part in the choice: one missed one of 23 (7 %) and called 4 of 6 good ones not
- * valid, the other missed none of 26 and called one of 3 not valid.
- */
+/** By how much a metric may be off, for the harness's sake, and still be valid. */
 export const LIMITS = {
-  /** Of the mean gap: how late a second process saw our stamps at p99. Mostly 0.7 to 2 times the true error. */
-  stampErrorRatio: 0.04,
-  /**
-   * Of the mean gap: how late that process woke at p99. Beside a busy loop on the same core it hides from the
-   * stamps what kept both from waking: they alone told 0.6 ms where events were 15 ms late.
-   */
-  wakeRatio: 0.05,
-  /** Of the mean gap: how long bytes waited at most for a busy loop at p99. A bound, up to 3 times the true error. */
-  waitRatio: 0.1,
-  /** Of the mean gap: how long bytes lay unread in the mean (queued bytes ÷ bytes per second, by Little's law). */
-  queueRatio: 0.05,
-  /** At least so many looks must have found some. */
-  queueLooks: 3,
-  /** Of the mean gap: the p99 error of a calibration, which knows the truth. */
-  calibrationRatio: 0.05,
-  /** A loop busier than this leaves no room for the next burst: times are then the client's. */
+  /** Of the metric's value. */
+  ratio: 0.01,
+  /** Of a percentile of ITL. */
+  itlPercentileRatio: 0.05,
+  /** Whatever share of the value that is. */
+  ms: 0.1,
+  /** An event loop busier than this leaves no room for the next burst. */
   busyRatio: 0.9,
-  /** Share of reads that filled their buffer. A server that is not throttled by us fills none. */
+  /** Share of the level that the receiver waited because what it had read was not taken. */
+  stalledRatio: 0.01,
+  /** Without the kernel's stamps, share of reads that filled their buffer. A server that is not throttled by us fills none. */
   fullReadRatio: 0.01,
-  /** A single standstill of the process spoils the tail of a level, however long the level is. */
-  standstillMs: 250,
-  /** Send lag that no latency of interest hides behind, and its share of the median TTFT. */
-  sendLagMs: 5,
-  sendLagRatio: 0.05,
-  /** Without a probe, the delay of timers at p99, which are good to 1 ms, and its share of the mean gap. */
-  loopDelayMs: 2,
-  loopDelayRatio: 0.05,
+  /** Share of the load of a closed loop that turnaround may cost. */
+  turnaroundRatio: 0.02,
+  /** Of the mean gap between two arrivals of an open loop: how late requests may be sent at p99. */
+  lagRatio: 0.05,
+  lagMs: 1,
 } as const;
 
 /** Token counts of the server and ours may differ by this share. */
 export const WITNESS_RATIO = 0.001;
 
 /** What of a level its verdict depends on. */
-type Judged = Pick<LevelReport, 'ttftMs' | 'itlMs' | 'durationS'>;
+type Judged = Pick<
+  LevelReport,
+  | 'ttftMs'
+  | 'itlMs'
+  | 'tokenItlMs'
+  | 'tpotMs'
+  | 'e2eMs'
+  | 'requestsPerS'
+  | 'outputTokensPerS'
+  | 'durationS'
+  | 'concurrency'
+  | 'ratePerS'
+  | 'achievedConcurrency'
+  | 'requests'
+  | 'outputTokens'
+  | 'bounds'
+>;
 
-/**
- * Whether a level's numbers can be trusted, from what the harness saw of itself and what the server's own
- * counters say. `client-bound`: the harness could not keep up, its times are its own. `suspect`: something
- * was late, still or counted otherwise.
- */
-export function judgeLevel(level: Judged, audit: Audit | null, witness: Witness | null): Validity {
-  const bound = audit === null ? [] : boundReasons(audit);
-  const suspect = [...(audit === null ? [] : lateReasons(level, audit)), ...witnessReasons(witness)];
-  const verdict = bound.length > 0 ? 'client-bound' : suspect.length > 0 ? 'suspect' : 'valid';
-  return { verdict, reasons: [...bound, ...suspect] };
+const LATENCIES = [
+  ['ttftMs', 'TTFT'],
+  ['itlMs', 'ITL'],
+  ['tokenItlMs', 'token ITL'],
+  ['tpotMs', 'TPOT'],
+  ['e2eMs', 'E2E'],
+] as const;
+type Latency = (typeof LATENCIES)[number][0];
+const THROUGHPUT = ['requestsPerS', 'outputTokensPerS', 'totalTokensPerS'] as const;
+
+/** A metric that may be off by more than it should. */
+interface Doubt {
+  readonly id: string;
+  /** The metric's name, and the value in question. */
+  readonly name: string;
+  readonly value: string;
+  /** How far off it may be ÷ how far it may be. */
+  readonly excess: number;
 }
 
-function boundReasons({ eventLoopUtilizationRatio, reads }: Audit): string[] {
+/**
+ * Which metrics of a level can be trusted. `bounds` prove by how much each may be off; without them the delays of the event loop
+ * estimate it. The server's own counters speak for or against counts and rates.
+ */
+export function judgeLevel(level: Judged, audit: Audit | null, witness: Witness | null): Validity {
+  const bound = audit === null ? [] : boundReasons(audit, level.durationS);
+  const stamps = level.bounds
+    ? provenDoubts(level, level.bounds)
+    : audit === null
+      ? []
+      : estimatedDoubts(level, audit);
+  const counted = witnessReasons(witness);
+  const doubtful = [...stamps.map(({ id }) => id), ...(counted.length > 0 ? THROUGHPUT : [])];
+  const reasons = [...bound, ...(stamps.length > 0 ? [stampReason(level, stamps)] : []), ...counted];
+  const load = audit === null ? [] : loadRemarks(level, audit);
+  return {
+    verdict: bound.length > 0 ? 'client-bound' : reasons.length > 0 ? 'suspect' : 'valid',
+    reasons,
+    doubtful: [...new Set(doubtful)],
+    ...(load.length === 0 ? {} : { load }),
+  };
+}
+
+function boundReasons(
+  { stampedBy, eventLoopUtilizationRatio, reads, ring }: Audit,
+  durationS: number | null,
+): string[] {
   const reasons: string[] = [];
   if (eventLoopUtilizationRatio > LIMITS.busyRatio)
     reasons.push(`the harness's event loop was busy ${percent(eventLoopUtilizationRatio)} of the time`);
-  if (reads !== undefined && reads.fullRatio > LIMITS.fullReadRatio)
+  if (ring !== undefined && durationS !== null && ring.stalledMs > LIMITS.stalledRatio * durationS * 1_000)
+    reasons.push(
+      `the receiver waited ${millis(ring.stalledMs)} ms for the event loop to take what it had read`,
+    );
+  if (stampedBy !== 'kernel' && reads !== undefined && reads.fullRatio > LIMITS.fullReadRatio)
     reasons.push(`${percent(reads.fullRatio)} of the reads filled their buffer, so more came than was read`);
   return reasons;
 }
 
-function lateReasons(level: Judged, audit: Audit): string[] {
-  const { reads, stampErrorMs, receiveQueue, calibration, eventLoopDelayMs } = audit;
-  const reasons: string[] = [];
-  const gapMs = level.itlMs.mean ?? level.ttftMs.p50;
-  /** Adds what is told of `ms` when that is more than so much of the gap. */
-  const compare = (ms: number, ratio: number, tell: (ms: string) => string): void => {
-    if (gapMs === null || ms <= ratio * gapMs) return;
-    const share = gapMs === 0 ? '' : `, ${percent(ms / gapMs)} of the mean gap of ${millis(gapMs)} ms`;
-    reasons.push(tell(millis(ms)) + share);
-  };
-  if (stampErrorMs)
-    compare(
-      stampErrorMs.p99,
-      LIMITS.stampErrorRatio,
-      (ms) => `time stamps were ${ms} ms late at p99, as a second process saw them`,
-    );
-  else if (eventLoopDelayMs.p99 > LIMITS.loopDelayMs)
-    compare(
-      eventLoopDelayMs.p99,
-      LIMITS.loopDelayRatio,
-      (ms) => `the event loop was held up ${ms} ms at p99`,
-    );
-  if (audit.wakeMs)
-    compare(
-      audit.wakeMs.p99,
-      LIMITS.wakeRatio,
-      (ms) => `a second process on the same processors woke ${ms} ms late at p99`,
-    );
-  if (reads?.waitMs)
-    compare(
-      reads.waitMs.p99,
-      LIMITS.waitRatio,
-      (ms) => `bytes waited up to ${ms} ms at p99 while the event loop was busy`,
-    );
-  if (reads && receiveQueue && level.durationS && waitedOften(receiveQueue))
-    compare(
-      (receiveQueue.meanBytes / reads.bytes) * level.durationS * 1_000,
-      LIMITS.queueRatio,
-      (ms) => `bytes lay unread in the receive queues for ${ms} ms in the mean`,
-    );
-  if (calibration)
-    compare(
-      calibration.stampErrorMs.p99,
-      LIMITS.calibrationRatio,
-      (ms) => `this host stamped a known server under the same load ${ms} ms late at p99`,
-    );
-  const stillMs = Math.max(eventLoopDelayMs.max, stampErrorMs?.max ?? 0);
-  if (stillMs > LIMITS.standstillMs) reasons.push(`the harness stood still for ${millis(stillMs)} ms`);
-  const lagMs = audit.sendLagMs.p99 ?? 0;
-  if (lagMs > Math.max(LIMITS.sendLagMs, LIMITS.sendLagRatio * (level.ttftMs.p50 ?? 0)))
-    reasons.push(`requests were sent ${millis(lagMs)} ms late at p99`);
-  return reasons;
+function allowedMs(latency: Latency, stat: BoundedStat, value: number): number {
+  const isGap = latency === 'itlMs' || latency === 'tokenItlMs';
+  const ratio = isGap && stat !== 'mean' ? LIMITS.itlPercentileRatio : LIMITS.ratio;
+  return Math.max(LIMITS.ms, ratio * value);
 }
 
-/** A look may find an event that came that very moment; several do not by chance. */
-function waitedOften({ looks, waitingRatio }: QueueAudit): boolean {
-  return Math.round(looks * waitingRatio) >= LIMITS.queueLooks;
+/** By how much the value may be off. */
+function errorOf(value: number, { lower, upper }: ValueBound): number {
+  return Math.max(value - lower, upper - value);
+}
+
+function provenDoubts(level: Judged, bounds: LevelBounds): Doubt[] {
+  const latencies = LATENCIES.flatMap(([latency, name]) => {
+    const all = bounds[latency];
+    return BOUNDED_STATS.flatMap((stat): Doubt[] => {
+      const value = level[latency][stat];
+      if (value === null || all === null) return [];
+      return doubt(latency, name, stat, value, errorOf(value, all[stat]));
+    });
+  });
+  const rates = (['requestsPerS', 'outputTokensPerS'] as const).flatMap((id): Doubt[] => {
+    const value = level[id];
+    const bound = bounds[id];
+    const errorRatio = value === null || value === 0 || bound === null ? 0 : errorOf(value, bound) / value;
+    if (errorRatio <= LIMITS.ratio) return [];
+    return [{ id, name: 'throughput', value: `± ${percent(errorRatio)}`, excess: errorRatio / LIMITS.ratio }];
+  });
+  return [...latencies, ...rates];
+}
+
+/** What the event loop was late by, as if it had been so for each event. */
+function estimatedDoubts(level: Judged, { eventLoopDelayMs, reads }: Audit): Doubt[] {
+  const lateMs = {
+    p50: Math.max(eventLoopDelayMs.p50, reads?.waitMs?.p50 ?? 0),
+    p99: Math.max(eventLoopDelayMs.p99, reads?.waitMs?.p99 ?? 0),
+  };
+  const tokens = level.requests.good === 0 ? 1 : level.outputTokens / level.requests.good;
+  return LATENCIES.flatMap(([latency, name]) =>
+    BOUNDED_STATS.flatMap((stat): Doubt[] => {
+      const value = level[latency][stat];
+      const perRequestMs = stat === 'mean' || stat === 'p50' ? lateMs.p50 : lateMs.p99;
+      const errorMs = latency === 'tpotMs' ? perRequestMs / Math.max(1, tokens - 1) : perRequestMs;
+      return value === null ? [] : doubt(latency, name, stat, value, errorMs);
+    }),
+  );
+}
+
+function doubt(latency: Latency, name: string, stat: BoundedStat, value: number, errorMs: number): Doubt[] {
+  const excess = errorMs / allowedMs(latency, stat, value);
+  if (excess <= 1) return [];
+  return [
+    { id: `${latency}.${stat}`, name, value: `${stat} ${millis(value)} ± ${millis(errorMs)} ms`, excess },
+  ];
+}
+
+/** One sentence for all doubts of time stamps; of each metric the worst. */
+function stampReason(level: Judged, doubts: readonly Doubt[]): string {
+  const worst = [...new Set(doubts.map(({ name }) => name))].map((metric) =>
+    doubts.filter(({ name }) => name === metric).reduce((a, b) => (b.excess > a.excess ? b : a)),
+  );
+  const others = worst.length < LATENCIES.length + 1;
+  const by = level.bounds ? 'error bound of time stamps' : 'estimated error of time stamps';
+  const texts = worst.map(({ name, value }) => `${name} (${value})`).join(', ');
+  return `${by}: ${texts}${others ? '; the other metrics stand' : ''}`;
+}
+
+/** Where the load was not quite what was asked: the numbers are right for the load that was. */
+function loadRemarks(level: Judged, { sendLagMs }: Audit): string[] {
+  const { mean, p99 } = sendLagMs;
+  if (mean === null || p99 === null) return [];
+  if (level.ratePerS !== undefined) {
+    const most = Math.max(LIMITS.lagMs, (LIMITS.lagRatio * 1_000) / level.ratePerS);
+    return p99 > most ? [`requests were sent ${millis(p99)} ms late at p99`] : [];
+  }
+  const requestMs = level.e2eMs.mean;
+  if (requestMs === null || mean <= LIMITS.turnaroundRatio * (mean + requestMs)) return [];
+  return [
+    `a slot took ${millis(mean)} ms from a response to the next request in the mean, ${percent(mean / (mean + requestMs))} of its time`,
+  ];
 }
 
 function witnessReasons(witness: Witness | null): string[] {

@@ -9,7 +9,7 @@ import type { PointSpec, Prompt, PromptSource, TurnSpec } from './spec.ts';
 export interface DriveHost {
   readonly clock: Clock;
   readonly prompts: PromptSource;
-  /** Sends one request now; never rejects. */
+  /** Sends one request when it is due, or at once; never rejects. */
   send(plan: RequestPlan, prompt: Prompt): Promise<FinishedRequest>;
   /** Cancels the requests in flight that `which` picks. */
   cancel(which: (plan: RequestPlan) => boolean): void;
@@ -24,6 +24,8 @@ export interface DriveHost {
    * it that is at once. Must resolve soon after the signal aborts.
    */
   drained?(): Promise<void>;
+  /** So many ms before it is due a request may be handed to `send`, which then sends it on time; left out for 0. */
+  readonly leadMs?: number;
   /**
    * Resolves when the next request may be made ready and sent. Requests that are due together are sent one by one, with
    * room between them for what arrives; without it nothing comes between them.
@@ -56,7 +58,7 @@ export async function drive(
   host: DriveHost,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, prompts } = host;
+  const { clock, prompts, leadMs = 0 } = host;
   const { slots, offsetsMs } = load.arrival;
   const { count: turns, thinkMs } = load.turns ?? { count: 1, thinkMs: 0 };
   const limit = pLimit(slots);
@@ -115,7 +117,7 @@ export async function drive(
     const scheduledAtMs = dueAt(phase, index);
     const sleepSignal = ofLoad ? signal : holdEnd.signal;
     if (scheduledAtMs !== null) {
-      await clock.sleepUntil(scheduledAtMs, sleepSignal);
+      await clock.sleepUntil(scheduledAtMs - leadMs, sleepSignal);
       submit();
       await host.turn?.();
     }
@@ -127,7 +129,7 @@ export async function drive(
       if (before !== null) {
         dueAtMs = endedAtMs + thinkMs;
         heldMs = 0;
-        await clock.sleepUntil(dueAtMs, sleepSignal);
+        await clock.sleepUntil(dueAtMs - leadMs, sleepSignal);
         await host.turn?.();
         if (sleepSignal.aborted || clock.now() >= load.untilAtMs) break;
       }

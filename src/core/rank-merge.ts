@@ -1,12 +1,4 @@
-import type {
-  Audit,
-  Calibration,
-  GcAudit,
-  QueueAudit,
-  ReadAudit,
-  Spread,
-  StampError,
-} from './audit-facts.ts';
+import type { Audit, GcAudit, ReadAudit, RingAudit, Spread, StampError } from './audit-facts.ts';
 import { greatest, sum } from './distribution.ts';
 import type { RequestRecord } from './record.ts';
 import type { LevelReport } from './report.ts';
@@ -58,19 +50,20 @@ export function mergeAudits(audits: readonly Audit[]): Audit | null {
 }
 
 function mergeTwo(a: Audit, b: Audit): Audit {
+  const stampedBy = a.stampedBy === 'kernel' ? b.stampedBy : a.stampedBy;
   return {
+    ...field('stampedBy', stampedBy),
     sendLagMs: (b.sendLagMs.p99 ?? -1) > (a.sendLagMs.p99 ?? -1) ? b.sendLagMs : a.sendLagMs,
     eventLoopDelayMs: worstSpread(a.eventLoopDelayMs, b.eventLoopDelayMs),
     eventLoopUtilizationRatio: Math.max(a.eventLoopUtilizationRatio, b.eventLoopUtilizationRatio),
     cpuRatio: Math.max(a.cpuRatio, b.cpuRatio),
     rssMaxBytes: Math.max(a.rssMaxBytes, b.rssMaxBytes),
+    ...field('otherCpuRatio', merged(a.otherCpuRatio, b.otherCpuRatio, Math.max)),
     ...field('involuntarySwitches', merged(a.involuntarySwitches, b.involuntarySwitches, add)),
     ...field('gc', merged(a.gc, b.gc, mergePauses)),
     ...field('reads', merged(a.reads, b.reads, mergeReads)),
     ...field('stampErrorMs', merged(a.stampErrorMs, b.stampErrorMs, worstStamps)),
-    ...field('wakeMs', merged(a.wakeMs, b.wakeMs, worstStamps)),
-    ...field('receiveQueue', merged(a.receiveQueue, b.receiveQueue, mergeQueues)),
-    ...field('calibration', merged(a.calibration, b.calibration, worstCalibration)),
+    ...field('ring', merged(a.ring, b.ring, mergeRings)),
   };
 }
 
@@ -108,7 +101,19 @@ function worstStamps(a: StampError, b: StampError): StampError {
   return { count: a.count + b.count, ...worstSpread(a, b) };
 }
 
+function mergeRings(a: RingAudit, b: RingAudit): RingAudit {
+  return {
+    stalls: a.stalls + b.stalls,
+    stalledMs: Math.max(a.stalledMs, b.stalledMs),
+    clockSteps: Math.max(a.clockSteps, b.clockSteps),
+  };
+}
+
 function mergeReads(a: ReadAudit, b: ReadAudit): ReadAudit {
+  const counted = (key: 'sharedEvents' | 'unstamped' | 'reordered'): Partial<ReadAudit> => {
+    const total = merged(a[key], b[key], add);
+    return total === undefined ? {} : { [key]: total };
+  };
   const count = a.count + b.count;
   const events = (a.eventsPerRead ?? 0) * a.count + (b.eventsPerRead ?? 0) * b.count;
   return {
@@ -117,21 +122,10 @@ function mergeReads(a: ReadAudit, b: ReadAudit): ReadAudit {
     eventsPerRead: count === 0 ? null : events / count,
     fullRatio: Math.max(a.fullRatio, b.fullRatio),
     waitMs: merged(a.waitMs, b.waitMs, worstSpread) ?? null,
+    ...counted('sharedEvents'),
+    ...counted('unstamped'),
+    ...counted('reordered'),
   };
-}
-
-/** Looks were taken one for one, at about the same time. */
-function mergeQueues(a: QueueAudit, b: QueueAudit): QueueAudit {
-  return {
-    looks: a.looks + b.looks,
-    waitingRatio: Math.max(a.waitingRatio, b.waitingRatio),
-    meanBytes: a.meanBytes + b.meanBytes,
-    maxBytes: Math.max(a.maxBytes, b.maxBytes),
-  };
-}
-
-function worstCalibration(a: Calibration, b: Calibration): Calibration {
-  return b.stampErrorMs.p99 > a.stampErrorMs.p99 ? b : a;
 }
 
 /** Connections of several load generators: how many in all, their mean time weighted, the longest. */

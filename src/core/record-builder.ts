@@ -35,6 +35,11 @@ export interface FinishedRequest {
   readonly uncounted: boolean;
 }
 
+/** Less than half of the unit in which instants are kept. */
+const EXACT_MS = 0.000_5;
+/** 71 minutes: the lower end is not known. */
+const UNKNOWN_SLACK_US = 2 ** 32 - 1;
+
 const ENCODER = new TextEncoder();
 
 /**
@@ -43,6 +48,7 @@ const ENCODER = new TextEncoder();
  */
 export class RecordBuilder {
   readonly plan: RequestPlan;
+  readonly #stampedBy: 'kernel' | 'process';
   readonly #keepText: boolean;
   sentAtMs = 0;
   connectMs: number | null = null;
@@ -55,6 +61,8 @@ export class RecordBuilder {
   cachedTokens = -1;
   lastEventAtMs: number | null = null;
   #chunkAtMs: Float64Array;
+  /** In whole µs; null while all are 0. */
+  #slackUs: Uint32Array | null = null;
   #chunkEnds: Uint32Array;
   #chunkTotals: Uint32Array | null = null;
   #chunks = 0;
@@ -66,8 +74,9 @@ export class RecordBuilder {
   #failure: { class: FailureClass; detail: string } | null = null;
 
   /** `keepText` keeps all output, whoever counts. */
-  constructor(plan: RequestPlan, keepText = false) {
+  constructor(plan: RequestPlan, keepText = false, stampedBy: 'kernel' | 'process' = 'process') {
     this.plan = plan;
+    this.#stampedBy = stampedBy;
     this.#keepText = keepText;
     this.#chunkAtMs = new Float64Array(plan.osl + 2);
     this.#chunkEnds = new Uint32Array(plan.osl + 2);
@@ -82,14 +91,24 @@ export class RecordBuilder {
     return this.#failure !== null;
   }
 
-  /** An output chunk; `completionTokens` is the server's running count with it, -1 when not told. */
-  addChunk(atMs: number, text: string, completionTokens: number): void {
-    if (this.#countChunk(atMs, completionTokens)) this.#addText(text);
+  /**
+   * An output chunk that arrived at most `slackMs` before `atMs`; `completionTokens` is the server's running count with it,
+   * -1 when not told.
+   */
+  addChunk(atMs: number, text: string, completionTokens: number, slackMs = 0): void {
+    if (this.#countChunk(atMs, completionTokens, slackMs)) this.#addText(text);
   }
 
   /** As `addChunk`, of text that is bytes [start, end) of well-formed UTF-8. */
-  addChunkBytes(atMs: number, bytes: Uint8Array, start: number, end: number, completionTokens: number): void {
-    if (!this.#countChunk(atMs, completionTokens)) return;
+  addChunkBytes(
+    atMs: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    completionTokens: number,
+    slackMs = 0,
+  ): void {
+    if (!this.#countChunk(atMs, completionTokens, slackMs)) return;
     this.#makeRoom(end - start);
     const text = this.#text;
     let to = this.#textBytes;
@@ -100,10 +119,14 @@ export class RecordBuilder {
   }
 
   /** Whether the chunk's text is to be kept. */
-  #countChunk(atMs: number, completionTokens: number): boolean {
+  #countChunk(atMs: number, completionTokens: number, slackMs: number): boolean {
     const index = this.#chunks++;
     if (index === this.#chunkAtMs.length) this.#growChunks();
     this.#chunkAtMs[index] = atMs;
+    if (slackMs >= EXACT_MS && this.#stampedBy === 'kernel') {
+      this.#slackUs ??= new Uint32Array(this.#chunkAtMs.length);
+      this.#slackUs[index] = Math.min(Math.ceil(slackMs * 1_000), UNKNOWN_SLACK_US);
+    }
     if (completionTokens < 0) {
       this.#totalsComplete = false;
       return true;
@@ -156,7 +179,9 @@ export class RecordBuilder {
       lastEventAtMs: this.lastEventAtMs,
       endAtMs,
       connectMs: this.connectMs,
+      stampedBy: this.#stampedBy,
       chunkUs: gapsInUs(this.sentAtMs, times),
+      ...(this.#slackUs === null ? {} : { chunkSlackUs: this.#slackUs.slice(0, this.#chunks) }),
       chunkTokens: counted.tokens,
       chunkTokensBy: counted.by,
       isl: this.#islCount(templateShare),
@@ -225,6 +250,7 @@ export class RecordBuilder {
     const size = Math.max(16, this.#chunkAtMs.length * 2);
     this.#chunkAtMs = grow(new Float64Array(size), this.#chunkAtMs);
     this.#chunkEnds = grow(new Uint32Array(size), this.#chunkEnds);
+    if (this.#slackUs !== null) this.#slackUs = grow(new Uint32Array(size), this.#slackUs);
     if (this.#chunkTotals !== null) this.#chunkTotals = grow(new Uint32Array(size), this.#chunkTotals);
   }
 }

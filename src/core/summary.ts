@@ -1,4 +1,5 @@
 import type { Audit, Validity } from './audit-facts.ts';
+import { boundsOf } from './bounds.ts';
 import { encodeHistogram, exactStats, greatest, histogramOf, least, Pooled, sum } from './distribution.ts';
 import { e2eOf, tpotMs, ttftOf } from './latencies.ts';
 import { loadOf } from './load.ts';
@@ -72,7 +73,7 @@ export function summarizeLevel(input: LevelInput): LevelReport {
     if (chunkTokens !== null) addTokenGaps(record, tokenGaps);
   }
 
-  return {
+  const level: LevelReport = {
     point: input.point,
     ...loadOf(input),
     isl: input.isl,
@@ -143,6 +144,7 @@ export function summarizeLevel(input: LevelInput): LevelReport {
       requestTokensPerS: encodeHistogram(histogramOf(requestTokensPerS, 1_000)),
     },
   };
+  return { ...level, bounds: boundsOf(shown, level) };
 }
 
 function serverOf(

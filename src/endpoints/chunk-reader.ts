@@ -31,6 +31,8 @@ export class ChunkReader {
   readonly #sse: SseReader;
   readonly #shared: SharedShape;
   #template: ChunkTemplate | null;
+  /** Whether the event that is being reported ends where the fed bytes end. */
+  atEnd = false;
   #started = false;
   #lessons = LESSONS;
   #matches = 0;
@@ -54,6 +56,7 @@ export class ChunkReader {
           if (!this.#started) this.#sse.pass();
           this.#started = true;
           this.#matches++;
+          this.atEnd = next === end;
           this.#events.chunk(template, buffer);
           at = next;
           continue;
@@ -61,6 +64,8 @@ export class ChunkReader {
       }
       const stop = template === null && this.#lessons === 0 ? end : endOfEvent(buffer, at, end);
       this.#started = true;
+      // All that is left may hold several events, none of which is known to be the last.
+      this.atEnd = stop === end && template !== null;
       this.#sse.feed(buffer, at, stop);
       at = stop;
     }

@@ -36,6 +36,16 @@ export class Client {
     return this.#active.size;
   }
 
+  /** Who stamps the events of all its wires. */
+  get stampedBy(): Wire['stampedBy'] {
+    return this.#options.stampedBy;
+  }
+
+  /** So many ms before it is due a request may be sent; 0 where it is sent at once. */
+  get leadMs(): number {
+    return Math.min(...this.#wires.map((wire) => wire.leadMs));
+  }
+
   /** What all reads of its wires came to. */
   get meter(): ReadMeter {
     return this.#options.meter;
@@ -67,7 +77,7 @@ export class Client {
     return Buffer.concat([before, Buffer.from(`${turns.answer}${said}${turns.question}`, 'utf8'), question]);
   }
 
-  /** Sends one request now. Never rejects: a failure is a record like any other. */
+  /** Sends one request, when it is due or at once. Never rejects: a failure is a record like any other. */
   send(plan: RequestPlan, prompt: Prompt): Promise<FinishedRequest> {
     const lane = this.#freestLane();
     const { dialect, headers } = this.#options;
@@ -87,7 +97,7 @@ export class Client {
         headers: [...headers, ['x-request-id', plan.requestId] as const],
         body,
       };
-      exchange.cancel = this.#wires[lane]!.send(request, exchange);
+      exchange.cancel = this.#wires[lane]!.send(request, exchange, plan.dueAtMs);
     });
   }
 

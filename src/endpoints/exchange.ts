@@ -7,7 +7,7 @@ import type { ChunkTemplate } from './chunk-template.ts';
 import { type Delta, type Dialect, emptyDelta } from './dialect.ts';
 import { httpFailure } from './failures.ts';
 import type { ReadMeter } from './read-meter.ts';
-import type { ResponseSink, WireFailure } from './wire.ts';
+import type { Arrival, ResponseSink, WireFailure } from './wire.ts';
 
 /** What all requests of a client share. */
 export interface ExchangeOptions {
@@ -22,6 +22,8 @@ export interface ExchangeOptions {
   readonly onTokens?: (tokens: number) => void;
   /** Called for each output chunk with its text. */
   readonly onText?: (text: string) => void;
+  /** Who stamps the reads. */
+  readonly stampedBy: 'kernel' | 'process';
   /** Counts the events that come out of the bytes. */
   readonly meter: ReadMeter;
 }
@@ -42,6 +44,9 @@ export class Exchange implements ResponseSink, ChunkEvents {
   readonly #delta: Delta = emptyDelta();
   readonly #reader: ChunkReader;
   #atMs = 0;
+  /** Of the events of the read that is under way, and of the one that it ends with. */
+  #slackMs = 0;
+  #lastSlackMs = 0;
   #lastReadAtMs = -1;
   #errorBody: Buffer[] | null = null;
   #errorBytes = 0;
@@ -54,7 +59,7 @@ export class Exchange implements ResponseSink, ChunkEvents {
     resolve: (finished: FinishedRequest) => void,
   ) {
     this.plan = plan;
-    this.#builder = new RecordBuilder(plan, options.keepText);
+    this.#builder = new RecordBuilder(plan, options.keepText, options.stampedBy);
     this.#options = options;
     this.#resolve = resolve;
     this.#reader = new ChunkReader(options.dialect, shape, this);
@@ -78,9 +83,11 @@ export class Exchange implements ResponseSink, ChunkEvents {
     if (status !== 200 || this.#contentType.startsWith('application/json')) this.#errorBody = [];
   }
 
-  body(buffer: Buffer, start: number, end: number, atMs: number): void {
-    this.#atMs = atMs;
-    this.#lastReadAtMs = atMs;
+  body(buffer: Buffer, start: number, end: number, arrival: Arrival, last: boolean): void {
+    this.#atMs = arrival.atMs;
+    this.#slackMs = arrival.slackMs;
+    this.#lastSlackMs = last ? arrival.lastSlackMs : arrival.slackMs;
+    this.#lastReadAtMs = arrival.atMs;
     if (this.#errorBody === null) {
       this.#reader.feed(buffer, start, end);
       return;
@@ -127,8 +134,7 @@ export class Exchange implements ResponseSink, ChunkEvents {
 
   event(data: string, type: string | null): void {
     const builder = this.#builder;
-    builder.lastEventAtMs = this.#atMs;
-    this.#options.meter.events++;
+    const slackMs = this.#noteEvent();
     const delta = this.#delta;
     try {
       this.#options.dialect.read(data, delta);
@@ -154,26 +160,33 @@ export class Exchange implements ResponseSink, ChunkEvents {
     if (delta.text === '') return;
     this.#options.onTokens?.(tokens);
     this.#options.onText?.(delta.text);
-    builder.addChunk(this.#atMs, delta.text, delta.completionTokens);
+    builder.addChunk(this.#atMs, delta.text, delta.completionTokens, slackMs);
     this.#reader.learn(data, delta);
   }
 
   chunk(template: ChunkTemplate, buffer: Buffer): void {
     const builder = this.#builder;
-    const { meter, onTokens, onText } = this.#options;
-    builder.lastEventAtMs = this.#atMs;
-    meter.events++;
+    const { onTokens, onText } = this.#options;
+    const slackMs = this.#noteEvent();
     if (builder.responseId === null) builder.responseId = template.responseId(buffer);
     const tokens = this.#note(template);
     onTokens?.(tokens);
     if (template.escaped || onText !== undefined) {
       const text = template.text(buffer);
       onText?.(text);
-      builder.addChunk(this.#atMs, text, template.completionTokens);
+      builder.addChunk(this.#atMs, text, template.completionTokens, slackMs);
     } else {
       const { textStart, textEnd, completionTokens } = template;
-      builder.addChunkBytes(this.#atMs, buffer, textStart, textEnd, completionTokens);
+      builder.addChunkBytes(this.#atMs, buffer, textStart, textEnd, completionTokens, slackMs);
     }
+  }
+
+  /** Counts an event; how much earlier than its instant it may have arrived. */
+  #noteEvent(): number {
+    const slackMs = this.#reader.atEnd ? this.#lastSlackMs : this.#slackMs;
+    this.#builder.lastEventAtMs = this.#atMs;
+    this.#options.meter.event(slackMs);
+    return slackMs;
   }
 
   /** Notes what an event tells beside its text; the tokens that it stands for when it has any. */

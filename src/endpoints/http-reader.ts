@@ -2,10 +2,10 @@ import { CUT_BODY } from '../core/record.ts';
 import { framingOf, hexDigit, parseHead } from './http-head.ts';
 import type { WireFailure } from './wire.ts';
 
-/** What one response turns into. `body` lends its bytes for the call. */
+/** What one response turns into. `body` lends its bytes for the call; `last`: they are the last of what was fed. */
 export interface ResponseEvents {
   head(status: number, headers: ReadonlyMap<string, string>, atMs: number): void;
-  body(buffer: Buffer, start: number, end: number, atMs: number): void;
+  body(buffer: Buffer, start: number, end: number, atMs: number, last: boolean): void;
   end(atMs: number): void;
   fail(failure: WireFailure, atMs: number): void;
 }
@@ -78,7 +78,7 @@ export class HttpResponseReader {
       case 'done':
         return at === end || this.#broken('bytes after the end of the response', atMs);
       case 'close':
-        if (at < end) this.#events?.body(buffer, at, end, atMs);
+        if (at < end) this.#events?.body(buffer, at, end, atMs, true);
         return true;
       case 'length':
         return this.#feedLength(buffer, at, end, atMs);
@@ -182,7 +182,7 @@ export class HttpResponseReader {
     const take = Math.min(end - start, this.#remaining);
     if (take === 0) return true;
     this.#remaining -= take;
-    this.#events?.body(buffer, start, start + take, atMs);
+    this.#events?.body(buffer, start, start + take, atMs, start + take === end);
     if (this.#remaining === 0) this.#finishResponse(atMs);
     return start + take === end || this.#broken('more bytes than content-length', atMs);
   }
@@ -219,7 +219,7 @@ export class HttpResponseReader {
         buffer[next - 2] === CR &&
         buffer[next - 1] === LF;
       if (!whole) return at;
-      this.#events?.body(buffer, data, next - 2, atMs);
+      this.#events?.body(buffer, data, next - 2, atMs, next === end);
       at = next;
       // Whoever was told may have given the response up.
       if (this.#events === null) return at;
@@ -227,12 +227,17 @@ export class HttpResponseReader {
     return at;
   }
 
+  /** Whether no byte of a further chunk has come behind the data of the last. */
+  #endsInData(): boolean {
+    return this.#state.startsWith('chunk-data') || (this.#state === 'chunk-size' && this.#sizeDigits === 0);
+  }
+
   #feedChunkBytes(buffer: Buffer, start: number, end: number, atMs: number): boolean {
     let at = start;
     let dataStart = start;
     let dataEnd = start;
     const broken = (detail: string): false => {
-      if (dataEnd > dataStart) this.#events?.body(buffer, dataStart, dataEnd, atMs);
+      if (dataEnd > dataStart) this.#events?.body(buffer, dataStart, dataEnd, atMs, false);
       return this.#broken(detail, atMs);
     };
     while (at < end) {
@@ -304,7 +309,7 @@ export class HttpResponseReader {
             this.#trailerLine = 0;
             break;
           }
-          if (dataEnd > dataStart) this.#events?.body(buffer, dataStart, dataEnd, atMs);
+          if (dataEnd > dataStart) this.#events?.body(buffer, dataStart, dataEnd, atMs, false);
           this.#finishResponse(atMs);
           return at === end || this.#broken('bytes after the end of the response', atMs);
         }
@@ -312,7 +317,7 @@ export class HttpResponseReader {
           return broken('bytes after the end of the response');
       }
     }
-    if (dataEnd > dataStart) this.#events?.body(buffer, dataStart, dataEnd, atMs);
+    if (dataEnd > dataStart) this.#events?.body(buffer, dataStart, dataEnd, atMs, this.#endsInData());
     return true;
   }
 }

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
-import type { ReadAudit } from '../core/audit-facts.ts';
+import type { ReadAudit, RingAudit, StampError } from '../core/audit-facts.ts';
 import { Pooled } from '../core/distribution.ts';
+import type { Read, Receiver, ReceiverCounters } from './receiver/receiver.ts';
 
 /** Bytes that one read takes at most. */
 export const READ_BUFFER_BYTES = 256 * 1024;
@@ -16,13 +17,22 @@ const MS_BETWEEN = 10;
  */
 type Stage = 'idle' | 'ending' | 'ended' | 'looking' | 'looked' | 'watching';
 
-/**
- * Counts reads and, in a sample of them, how long their bytes may have waited for this process. `note` is called
- * at each read, right after the clock was read, and costs two additions and two comparisons.
- */
+/** Below the unit in which instants are kept. */
+const EXACT_MS = 0.000_5;
+
+/** Counts reads and events, how long bytes waited to be read, and how far stamps may be from the arrival. */
 export class ReadMeter {
-  /** Server-sent events, counted by whoever takes them out of the bytes. */
-  events = 0;
+  #events = 0;
+  #exact = 0;
+  #exactMs = 0;
+  #slack = new Pooled(1_000);
+  /** Events of the read that is under way. */
+  #ofRead = 0;
+  #shared = 0;
+  #unstamped = 0;
+  #reordered = 0;
+  #receiver: Receiver | null = null;
+  #counters: ReceiverCounters | null = null;
   #reads = 0;
   #bytes = 0;
   #full = 0;
@@ -33,30 +43,91 @@ export class ReadMeter {
   #restedMs = 0;
   #waits = new Pooled(1_000);
 
+  /** Says that a receiver reads. */
+  receivedBy(receiver: Receiver): void {
+    this.#receiver = receiver;
+    this.#counters = receiver.counters();
+  }
+
+  /** An event that arrived at most `slackMs` before its instant; Infinity where that is unknown. */
+  event(slackMs: number): void {
+    this.#events++;
+    this.#ofRead++;
+    if (slackMs < EXACT_MS) {
+      this.#exact++;
+      if (slackMs > this.#exactMs) this.#exactMs = slackMs;
+    } else if (slackMs < Number.POSITIVE_INFINITY) this.#slack.add(slackMs * 1_000);
+  }
+
+  /** A read by the receiver. */
+  arrived(read: Read): void {
+    this.#reads++;
+    this.#bytes += read.end - read.start;
+    this.#endRead();
+    if (read.full) this.#full++;
+    if (read.reordered) this.#reordered++;
+    if (read.stamped) this.#waits.add((read.readMs - read.atMs) * 1_000);
+    else this.#unstamped++;
+  }
+
+  /** A read in the event loop, right after the clock was read. Costs two additions and two comparisons. */
   note(atMs: number, bytes: number): void {
     this.#reads++;
+    this.#endRead();
     this.#bytes += bytes;
     if (bytes >= READ_BUFFER_BYTES) this.#full++;
     if (this.#stage !== 'idle' || --this.#left <= 0 || atMs >= this.#nextAtMs) this.#watch(atMs, bytes);
   }
 
   /** What was counted since the last call. */
-  take(): ReadAudit {
+  take(): { readonly reads: ReadAudit; readonly stampErrorMs: StampError | null; readonly ring?: RingAudit } {
+    this.#endRead();
     const count = this.#reads;
     const waits = this.#waits.stats();
     const audit: ReadAudit = {
       count,
       bytes: this.#bytes,
-      eventsPerRead: count === 0 ? null : this.events / count,
+      eventsPerRead: count === 0 ? null : this.#events / count,
       fullRatio: count === 0 ? 0 : this.#full / count,
       waitMs: waits.count === 0 ? null : { p50: waits.p50!, p99: waits.p99!, max: waits.max! },
+      sharedEvents: this.#shared,
+      ...(this.#receiver !== null ? { unstamped: this.#unstamped, reordered: this.#reordered } : {}),
     };
-    this.events = 0;
+    const stampErrorMs = this.#receiver === null ? null : this.#stampError();
+    this.#events = this.#shared = this.#unstamped = this.#reordered = 0;
     this.#reads = 0;
     this.#bytes = 0;
     this.#full = 0;
     this.#waits = new Pooled(1_000);
-    return audit;
+    return { reads: audit, stampErrorMs, ...this.#takeRing() };
+  }
+
+  #takeRing(): { readonly ring?: RingAudit } {
+    if (this.#receiver === null) return {};
+    const before = this.#counters!;
+    const now = this.#receiver.counters();
+    this.#counters = now;
+    return {
+      ring: {
+        stalls: now.stalls - before.stalls,
+        stalledMs: now.stalledMs - before.stalledMs,
+        clockSteps: now.clockSteps - before.clockSteps,
+      },
+    };
+  }
+
+  #endRead(): void {
+    if (this.#ofRead > 1) this.#shared += this.#ofRead;
+    this.#ofRead = 0;
+  }
+
+  #stampError(): StampError | null {
+    const slack = this.#slack;
+    slack.add(this.#exactMs * 1_000, this.#exact);
+    this.#slack = new Pooled(1_000);
+    this.#exact = this.#exactMs = 0;
+    const { count, p50, p99, max } = slack.stats();
+    return count === 0 ? null : { count, p50: p50!, p99: p99!, max: max! };
   }
 
   #watch(atMs: number, bytes: number): void {

@@ -42,6 +42,8 @@ export function targetOrigin(target: Target): string {
 
 /** Measured streams through undici: for proxies, and as the second opinion on the socket wire in tests. */
 export class UndiciWire implements Wire {
+  readonly stampedBy = 'process';
+  readonly leadMs = 0;
   readonly #options: WireOptions;
   readonly #dispatcher: Agent | EnvHttpProxyAgent;
   #tally: ConnectionTally = emptyTally();
@@ -89,7 +91,13 @@ export class UndiciWire implements Wire {
       onResponseData: (_controller, chunk) => {
         const atMs = clock.now();
         meter.note(atMs, chunk.length);
-        sink.body(chunk, 0, chunk.length, atMs);
+        sink.body(
+          chunk,
+          0,
+          chunk.length,
+          { atMs, slackMs: Number.POSITIVE_INFINITY, lastSlackMs: Number.POSITIVE_INFINITY },
+          true,
+        );
       },
       onResponseEnd: () => {
         ended = true;

@@ -15,17 +15,27 @@ export interface WireFailure {
   readonly detail: string;
 }
 
+/** When the bytes of one read arrived, in ms since the run's origin. Lent for the call. */
+export interface Arrival {
+  /** No byte arrived later; without the kernel's stamp, when they were read. */
+  readonly atMs: number;
+  /** No byte arrived more than this before `atMs`; Infinity where that is unknown. */
+  readonly slackMs: number;
+  /** The same for the last byte alone. */
+  readonly lastSlackMs: number;
+}
+
 /**
- * What a wire tells of one exchange, in this order: `sent`, `head`, `body`…, then `end` or `fail` once.
- * `atMs` is read from the clock before any byte of the event is looked at.
+ * The events of one exchange, in this order: `sent`, `head`, `body`…, then `end` or `fail` once. A request that is sent at an
+ * instant has a second `sent` with the true one.
  */
 export interface ResponseSink {
-  /** `connectMs`: time spent opening a connection for this request alone, null when one was open. */
   sent(atMs: number): void;
+  /** `connectMs`: time spent opening a connection for this request alone. */
   connected(connectMs: number): void;
   head(status: number, headers: ReadonlyMap<string, string>, atMs: number): void;
-  /** Bytes [start, end) of `buffer` are lent for the call; copy what must stay. */
-  body(buffer: Buffer, start: number, end: number, atMs: number): void;
+  /** Bytes [start, end) of `buffer` are lent for the call; copy what must stay. `last`: they are the last of the read. */
+  body(buffer: Buffer, start: number, end: number, arrival: Arrival, last: boolean): void;
   end(atMs: number): void;
   fail(failure: WireFailure, atMs: number): void;
 }
@@ -43,16 +53,23 @@ export function emptyTally(): ConnectionTally {
 }
 
 /**
- * The one place where requests meet a socket and bytes get their time. Two make it: lean sockets
- * (default) and undici (proxies, and the oracle in tests).
+ * The one place where requests meet a socket and bytes get their time. Three make it: the kernel's stamps (default on Linux),
+ * Node's sockets (where those cannot be had), and undici (proxies, and the oracle in tests).
  */
 export interface Wire {
+  /** Who stamps the bytes: see `Arrival`. */
+  readonly stampedBy: 'kernel' | 'process';
+  /** So many ms before it is due a request may be handed over; 0: it is sent at once, whenever that is. */
+  readonly leadMs: number;
   /** Opens connections until `count` fresh ones are idle. Failures are in the tally, never thrown. */
   open(count: number): Promise<ConnectionTally>;
   /** Opens connections in the background until `count` are idle or about to be; what fails is in the next tally. */
   spare(count: number): void;
-  /** Sends one request; the returned function cancels it (the sink then fails with `cancelled`). */
-  send(request: WireRequest, sink: ResponseSink): (reason: WireFailure) => void;
+  /**
+   * Sends one request, at `atMs` where that lies ahead (by at most `leadMs`), else at once. The returned function cancels it
+   * (the sink then fails with the reason).
+   */
+  send(request: WireRequest, sink: ResponseSink, atMs?: number): (reason: WireFailure) => void;
   /** Connections opened since the last call. */
   takeTally(): ConnectionTally;
   close(): Promise<void>;
@@ -89,6 +106,6 @@ export interface WireOptions {
   readonly connectTimeoutMs: number;
   /** Each request on a connection of its own, opened after `sent` (as sglang.bench_serving does). */
   readonly connectionPerRequest: boolean;
-  /** Is told of each read, right after the clock was read. */
+  /** Counts reads, and how late they were. */
   readonly meter: ReadMeter;
 }

@@ -131,25 +131,14 @@ function validityNotes(report: Report): Note[] {
     )
     .map((text) => ({ topic: 'harness', text, loud: true }));
   const watched = run.filter((level) => level.validity.verdict === 'valid' && level.audit !== null);
-  if (watched.length === 0) return [...loud, ...calibrationNotes(report)];
+  if (watched.length === 0) return loud;
   const busy = Math.max(...watched.map((level) => level.audit!.eventLoopUtilizationRatio));
   const lag = Math.max(...watched.map((level) => level.audit!.sendLagMs.p99 ?? 0));
   const where = watched.length === run.length ? '' : `${levelNames(report, watched)}: `;
   const stamps = watched.flatMap(({ audit }) => audit!.stampErrorMs?.p99 ?? []);
   const late = stamps.length === 0 ? '' : `, time stamps at most ${twoDigits(Math.max(...stamps))} ms`;
   const text = `${where}no bottleneck: event loop at most ${percent(busy)} busy, sends at most ${twoDigits(lag)} ms late at p99${late}`;
-  return [...loud, { topic: 'harness', text, loud: false }, ...calibrationNotes(report)];
-}
-
-/** What the client of this host was worth against a known server. */
-function calibrationNotes(report: Report): Note[] {
-  return levelsRun(report).flatMap((level) => {
-    const calibration = level.audit?.calibration;
-    if (!calibration) return [];
-    const { eventsPerS, stampErrorMs } = calibration;
-    const text = `${levelNames(report, [level])}: against a known server at ${grouped(eventsPerS)} events/s, this host's time stamps were ${twoDigits(stampErrorMs.p50)} ms late at p50, ${twoDigits(stampErrorMs.p99)} ms at p99`;
-    return [{ topic: 'calibrated', text, loud: false }];
-  });
+  return [...loud, { topic: 'harness', text, loud: false }];
 }
 
 /** `1.1`, `0.042`, `12`. */

@@ -5,40 +5,48 @@ import {
   performance,
 } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Audit, GcAudit, ReadAudit } from '../core/audit-facts.ts';
+import type { Audit, GcAudit, ReadAudit, RingAudit, StampError } from '../core/audit-facts.ts';
 import { exactStats } from '../core/distribution.ts';
 import type { RequestRecord } from '../core/record.ts';
-import type { StampProbe } from './stamp-probe.ts';
+import { OtherCpu } from './cpu-share.ts';
 
 /** `monitorEventLoopDelay` reports the timer's own interval too; what lies above it is the delay. */
 const RESOLUTION_MS = 5;
 const RSS_EVERY_MS = 250;
 
+/** What was seen of the reads since the last look. */
+export interface SeenReads {
+  readonly stampedBy: 'kernel' | 'process';
+  readonly reads: ReadAudit;
+  readonly stampErrorMs: StampError | null;
+  /** Left out where no receiver reads. */
+  readonly ring?: RingAudit;
+}
+
 /** Watches this process while a level runs: event loop, garbage, reads, time stamps, CPU and memory. */
 export class Auditor {
   readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-  readonly #takeReads: () => ReadAudit;
-  readonly #probe: StampProbe | null;
+  readonly #takeReads: () => SeenReads;
   readonly #gc = new GcWatch();
+  #others = new OtherCpu();
   #utilization = performance.eventLoopUtilization();
   #usage = process.resourceUsage();
   #startedMs = 0;
   #rssMaxBytes = 0;
   #timer: NodeJS.Timeout | null = null;
 
-  /** `takeReads` tells of the reads since its last call; `probe` is null where no child was started. */
-  constructor(takeReads: () => ReadAudit, probe: StampProbe | null) {
+  /** `takeReads` returns what was seen since its last call. */
+  constructor(takeReads: () => SeenReads) {
     this.#takeReads = takeReads;
-    this.#probe = probe;
   }
 
   start(): void {
     this.#takeReads();
-    this.#probe?.begin();
     this.#gc.start();
     this.#delay.reset();
     this.#delay.enable();
     this.#utilization = performance.eventLoopUtilization();
+    this.#others = new OtherCpu();
     this.#usage = process.resourceUsage();
     this.#startedMs = performance.now();
     this.#rssMaxBytes = process.memoryUsage.rss();
@@ -48,7 +56,7 @@ export class Auditor {
     this.#timer.unref();
   }
 
-  /** Stops watching at once, and tells a few ms later; `measured` are the level's measured records, for the send lag. */
+  /** Stops watching at once, and resolves a few ms later; `measured` are the level's measured records, for the send lag. */
   async stop(measured: readonly RequestRecord[]): Promise<Audit> {
     this.#delay.disable();
     if (this.#timer !== null) clearInterval(this.#timer);
@@ -57,8 +65,8 @@ export class Auditor {
     const usage = process.resourceUsage();
     const cpuUs = usage.userCPUTime - before.userCPUTime + usage.systemCPUTime - before.systemCPUTime;
     const { utilization } = performance.eventLoopUtilization(this.#utilization);
-    const reads = this.#takeReads();
-    const probed = (await this.#probe?.end()) ?? { stampErrorMs: null, wakeMs: null, receiveQueue: null };
+    const otherCpuRatio = this.#others.ratio();
+    const seen = this.#takeReads();
     const overMs = (ns: number): number => Math.max(0, ns / 1e6 - RESOLUTION_MS);
     return {
       // What was held for want of a slot waited for the server.
@@ -72,11 +80,11 @@ export class Auditor {
       },
       eventLoopUtilizationRatio: utilization,
       cpuRatio: cpuUs / 1_000 / tookMs,
+      otherCpuRatio,
       rssMaxBytes: Math.max(this.#rssMaxBytes, process.memoryUsage.rss()),
       involuntarySwitches: usage.involuntaryContextSwitches - before.involuntaryContextSwitches,
       gc: await this.#gc.stop(),
-      reads,
-      ...probed,
+      ...seen,
     };
   }
 }

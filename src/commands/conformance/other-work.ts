@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
+import { busyTicks, readIfThere, TICKS_PER_S } from '../../host/cpu-share.ts';
 
 /** CPU seconds of the process groups are collected this often: what ends between two looks is missed. */
 const EVERY_MS = 100;
-const TICKS_PER_S = 100;
 
 /** What else runs on this machine's cores. */
 export class OtherWork {
@@ -49,18 +49,6 @@ export class OtherWork {
   }
 }
 
-/** Time of all cores in user space, in the kernel and taken by a hypervisor, in ticks; null where nobody says. */
-function busyTicks(): { readonly ticks: number; readonly cores: number } | null {
-  const text = readIfThere('/proc/stat');
-  if (text === null) return null;
-  const lines = text.split('\n');
-  const [user = 0, nice = 0, system = 0, , , , , steal = 0] = lines[0]!.split(/\s+/).slice(1).map(Number);
-  return {
-    ticks: user + nice + system + steal,
-    cores: lines.filter((line) => /^cpu\d/.test(line)).length,
-  };
-}
-
 function processIds(): number[] {
   try {
     return readdirSync('/proc').map(Number).filter(Number.isInteger);
@@ -76,12 +64,4 @@ function ticksOf(pid: number, leaders: ReadonlySet<number | undefined>): number 
   const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ');
   if (fields === undefined || !leaders.has(Number(fields[2]))) return null;
   return Number(fields[11]) + Number(fields[12]);
-}
-
-function readIfThere(file: string): string | null {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return null;
-  }
 }

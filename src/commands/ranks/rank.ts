@@ -10,12 +10,9 @@ import type { OptionalField } from '../../endpoints/dialect.ts';
 import { parseTarget } from '../../endpoints/target.ts';
 import { startClock, utcNowMs } from '../../host/clock.ts';
 import { SpoolReader } from '../../host/spool.ts';
-import { StampProbe } from '../../host/stamp-probe.ts';
 import { RunStore } from '../../host/store.ts';
-import { calibrateAfter } from '../calibrate.ts';
 import { Connection } from '../connect.ts';
 import { checkFileLimit, measureLevel } from '../level.ts';
-import { PROBE_COMMAND } from '../own-verbs.ts';
 import { chunkTokens, type PromptSupply, preparePromptsFor } from '../prompt-supply.ts';
 import { type Answer, eachLine, encodeMessage, MessageReader, type Order, type RankRun } from './protocol.ts';
 import { rankDirectory, requestPrefix } from './rank-files.ts';
@@ -57,7 +54,6 @@ class RankProcess {
     () => this.#beat(),
   );
   readonly #scratch = mkdtempSync(path.join(os.tmpdir(), 'bench-rank-'));
-  #probe: StampProbe | null = null;
   #prepared: Prepared | null = null;
   #store: RunStore | null = null;
   #client: Client | null = null;
@@ -184,7 +180,6 @@ class RankProcess {
       ({ index, concurrency }) => concurrency > 0 && run.points.includes(index),
     );
     checkFileLimit(spec.points, '--concurrency');
-    if (points.length > 0) this.#probe = new StampProbe(PROBE_COMMAND);
     const pem = (text: string | null): Buffer | null => (text === null ? null : Buffer.from(text, 'base64'));
     const tls = run.tls && { ca: pem(run.tls.ca), cert: pem(run.tls.cert), key: pem(run.tls.key) };
     const access = { targets: spec.urls.map((url) => parseTarget(url)), headers: run.headers, tls };
@@ -246,8 +241,6 @@ class RankProcess {
       interrupt: this.#stop,
       progress: this.#progress,
       hooks: null,
-      probe: this.#probe,
-      calibrate: (ended) => calibrateAfter(ended, spec, this.#stop.stop),
       gate: { armed: () => this.#armed(), drained: () => this.#drained() },
       withoutSecrets: (request) => connection.withoutSecrets(request),
       countChunkTokens: (requests, keep) => {
