@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { HEADLINE_METRICS } from '../core/audit-facts.ts';
 import { errorText, usageError } from '../core/errors.ts';
 import type { SloName, SlosMs } from '../core/slo.ts';
-import type { CalibrateWhen, PromptSpec, RunSpec, TimeoutSpec } from '../core/spec.ts';
+import type { PromptSpec, RunSpec, TimeoutSpec } from '../core/spec.ts';
 import { parseDurationMs } from '../core/units.ts';
 import { parseTarget } from '../endpoints/target.ts';
 import type { Target, TlsMaterial } from '../endpoints/wire.ts';
@@ -127,7 +127,6 @@ export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string)
     ...(args.slo === undefined ? {} : { slosMs: parseSlos(args.slo) }),
     tags: parseTags(args.tag),
     ...parseServerMetrics(args['server-metrics']),
-    calibrate: args.mock ? 'never' : (args.calibrate as CalibrateWhen),
     requireExact: args['require-exact'],
     requireValid: parseRequireValid(args['require-valid']),
     maxFailureRatio: inRange(args['max-failure-ratio'], 0, 1, '--max-failure-ratio'),

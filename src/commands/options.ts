@@ -173,13 +173,6 @@ export const OUTPUT_OPTIONS = {
     default: false,
     describe: 'print report.json on stdout instead of the table',
   },
-  calibrate: {
-    group: OUTPUT,
-    choices: ['auto', 'always', 'never'] as const,
-    default: 'auto',
-    describe:
-      "measure this host's own time stamps against a known server after each level; auto: after those of at least 20 s",
-  },
   'server-metrics': {
     group: OUTPUT,
     type: 'array',

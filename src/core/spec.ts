@@ -130,8 +130,8 @@ export interface TimeoutSpec {
   readonly totalMs: number;
 }
 
-/** `auto`: after each level that lasted long enough for it not to matter. */
-export type CalibrateWhen = 'auto' | 'always' | 'never';
+/** What carries measured streams. `auto`: the kernel's stamps where they can be had, else Node's sockets. */
+export type WireName = 'auto' | 'kernel' | 'socket' | 'undici';
 
 /** How the load is spread. */
 export interface LoadSpec {
@@ -171,7 +171,7 @@ export interface RunSpec {
   readonly pauseMs: number;
   readonly graceMs: number;
   readonly holdLoad: boolean;
-  readonly wire: 'socket' | 'undici';
+  readonly wire: WireName;
   readonly connectionPerRequest: boolean;
   readonly timeouts: TimeoutSpec;
   readonly prompts: PromptSpec;
@@ -191,8 +191,6 @@ export interface RunSpec {
   readonly slosMs?: SlosMs;
   /** Addresses of the server's metrics; none: they are not looked at; left out: the target's own, and those of the stack. */
   readonly serverMetrics?: readonly string[];
-  /** When this host's client is measured against a server with a known truth; never where it is left out. */
-  readonly calibrate?: CalibrateWhen;
   readonly requireExact: boolean;
   /** The metrics that must be valid: true is all. */
   readonly requireValid: boolean | readonly HeadlineMetric[];
