@@ -47,7 +47,7 @@ it('a stored run is shown', async () => {
   expect(shown.stdout).toContain('TTFT, ms (8 requests)');
 });
 
-it('stored runs and baselines are compared with a run of today, whatever the words of its definitions', async () => {
+it('stored runs and baselines are compared with a run of today whose definitions are reworded', async () => {
   const run = reworded({ validity: 2, 'audit.stampErrorMs': 2 });
   for (const stored of [RUN, BASELINE]) {
     const compared = await benchHere(['compare', stored, run, '--metric', 'ttftMs.p50']);
@@ -55,7 +55,7 @@ it('stored runs and baselines are compared with a run of today, whatever the wor
     expect(compared.stdout).toMatch(/all levels +ttftMs\.p50/);
     const judged = await benchHere(['gate', run, '--baseline', stored, '--policy', POLICY]);
     expect(judged).toMatchObject({ code: 0, stderr: '' });
-    // One run a side: measured against each other, and not told.
+    // One run a side gives no bounds.
     expect(judged.stdout).toContain('gate  INCONCLUSIVE');
   }
 });

@@ -265,32 +265,32 @@ describe('the runs', () => {
   });
 
   it('are valid where each metric that the policy names is, at the levels of its rule', () => {
-    const valid = { requireValid: true };
+    const asked = { requireValid: true };
     const [both, single] = [
-      policy([rule('ttftMs.p50'), rule('itlMs.p95', { worseRatio: null, limit: 30 })], valid),
-      policy([rule('ttftMs.p50'), rule('itlMs.p95', { level: { concurrency: 64 } })], valid),
+      policy([rule('ttftMs.p50'), rule('itlMs.p95', { worseRatio: null, limit: 30 })], asked),
+      policy([rule('ttftMs.p50'), rule('itlMs.p95', { level: { concurrency: 64 } })], asked),
     ];
     const suspect = (...doubtful: string[]) => side({}, { verdict: 'suspect', doubtful });
-    const told = (candidate: Repeat[], of: Policy) => verdicts(candidate, of)['valid']!;
-    expect(told(suspect('itlMs.p99', 'tpotMs.p50', 'outputTokensPerS'), both)).toBe('pass: all of them are');
-    expect(told(suspect(), both)).toBe('pass: all of them are');
-    expect(told(suspect('itlMs.p95'), both)).toBe(
+    const valid = (candidate: Repeat[], of: Policy) => verdicts(candidate, of)['valid']!;
+    expect(valid(suspect('itlMs.p99', 'tpotMs.p50', 'outputTokensPerS'), both)).toBe('pass: all of them are');
+    expect(valid(suspect(), both)).toBe('pass: all of them are');
+    expect(valid(suspect('itlMs.p95'), both)).toBe(
       'fail: 4000x1000 C=8 is suspect in itlMs.p95; 4000x1000 C=64 is suspect in itlMs.p95; 4000x1000 C=8 is suspect in itlMs.p95 and 7 more',
     );
-    expect(told(suspect('itlMs.p95', 'ttftMs.p50').slice(0, 1), both)).toBe(
+    expect(valid(suspect('itlMs.p95', 'ttftMs.p50').slice(0, 1), both)).toBe(
       'fail: 4000x1000 C=8 is suspect in ttftMs.p50, itlMs.p95; 4000x1000 C=64 is suspect in ttftMs.p50, itlMs.p95',
     );
     // At the level with a rule for it, and not at the other one.
-    expect(told(suspect('itlMs.p95').slice(0, 1), single)).toBe(
+    expect(valid(suspect('itlMs.p95').slice(0, 1), single)).toBe(
       'fail: 4000x1000 C=64 is suspect in itlMs.p95',
     );
     const bound = side({}, { verdict: 'client-bound', doubtful: [] }).slice(0, 1);
-    expect(told(bound, single)).toBe(
+    expect(valid(bound, single)).toBe(
       'fail: 4000x1000 C=8 is client-bound in ttftMs.p50; 4000x1000 C=64 is client-bound in ttftMs.p50, itlMs.p95',
     );
     // A metric with a margin and a limit is named once.
-    const twice = policy([rule('ttftMs.p50'), rule('ttftMs.p50', { worseRatio: null, limit: 9e9 })], valid);
-    expect(told(suspect('ttftMs.p50').slice(0, 1), twice)).toContain('C=8 is suspect in ttftMs.p50;');
+    const twice = policy([rule('ttftMs.p50'), rule('ttftMs.p50', { worseRatio: null, limit: 9e9 })], asked);
+    expect(valid(suspect('ttftMs.p50').slice(0, 1), twice)).toContain('C=8 is suspect in ttftMs.p50;');
     expect(judge(suspect('itlMs.p99'), both).verdict).toBe('pass');
     expect(judge(suspect('itlMs.p95'), both).verdict).toBe('fail');
   });

@@ -15,7 +15,7 @@ const doubted = (...doubtful: string[]): string[] =>
   JUDGED_IDS.filter((id) => isDoubtful(suspect(...doubtful), id));
 
 describe('a metric', () => {
-  it('of a level that is valid is not doubtful, whatever is listed', () => {
+  it('of a level that is valid is not doubtful, even where it is listed', () => {
     const valid: Validity = { verdict: 'valid', reasons: [], doubtful: ['ttftMs.p50'] };
     expect(JUDGED_IDS.filter((id) => isDoubtful(valid, id))).toEqual([]);
     expect(JUDGED_IDS.filter((id) => isDoubtful({ verdict: 'valid' }, id))).toEqual([]);
