@@ -34,8 +34,10 @@ const TEXTS = {
   wastedOutputTokens: 'Output tokens that arrived in requests that then failed; they count in no rate.',
   cachedTokens:
     'Prompt tokens that the server says it took from its prefix cache, summed over good requests; null when it did not say.',
+  'audit.stampedBy':
+    "Who stamped the events: kernel (the receive path of this host's kernel, as each TCP segment arrived; what a network card gathers before is outside) or process (the event loop, as it read them).",
   'audit.sendLagMs':
-    'How late the harness itself was, in ms = send − the moment the schedule wanted it sent (closed loop: the moment the slot came free).',
+    'How late requests were sent, in ms = send − the moment the schedule wanted it sent. In a closed loop that is the turnaround: from the end of a response to the next request of its slot.',
   'audit.eventLoopDelayMs':
     'How long timers of 5 ms came too late in the measuring process, in ms; timers are good to about 1 ms.',
   'audit.eventLoopUtilizationRatio':
@@ -44,15 +46,15 @@ const TEXTS = {
     'Times that the system took the processor away from the measuring process while it had work to do.',
   'audit.gc': 'Pauses of the garbage collector in the measuring process while the level ran.',
   'audit.reads':
-    'Reads from sockets, their bytes, events per read, and the share that filled the buffer of 256 KiB. waitMs is how long bytes may have waited at most because the event loop was busy with others, in a sample of its turns, weighted by bytes.',
+    'Reads from sockets, their bytes, events per read, events that shared a read (sharedEvents), and the share that filled the buffer. waitMs is how long bytes waited to be read: read − stamp with the stamps of the kernel; without them an upper bound in a sample of the turns of the event loop, weighted by bytes. unstamped: reads without a usable stamp of the kernel, whose bytes have the reading time; reordered: those of them whose segments came out of order.',
   'audit.stampErrorMs':
-    'How late time stamps were, in ms: a second process writes the time into a pipe about 200 times a second, at random instants, and the measuring process stamps it as it stamps events; stamp − write.',
-  'audit.wakeMs':
-    'How late that second process itself woke for each of these writes, in ms; it runs on the same processors, so that what kept it from them would keep the measuring process as well.',
-  'audit.receiveQueue':
-    'Unread bytes in the receive queues (/proc/net/tcp) of all TCP sockets that the measuring process has, looked at by the second process about four times a second.',
-  'audit.calibration':
-    'After the level (--calibrate): the client of this host against a mock server at the same concurrency and event rate for about 1.5 s; stampErrorMs is stamp − write by the log of that server.',
+    'By how much the instant of an event may be off, in ms, over all events = upper − lower end of the interval in which it arrived. An event of a read of one segment has the stamp of that segment; of several segments the last event has the last stamp, the others arrived between the previous look at the socket and that stamp. Instants are kept in whole µs. null where the event loop stamps: then nothing bounds it.',
+  'audit.ring':
+    'The thread that reads the sockets: how often and how long it waited because the event loop did not take what it had read, and how often the system clock was set (stamps around that are not used).',
+  'audit.otherCpuRatio':
+    'Share of all cores of this host that other processes used while the level ran, those of a server on the same host included.',
+  bounds:
+    'Lower and upper end of each metric, whatever the harness did: a latency with its events as early and as late as their intervals allow; percentiles of all lower and of all upper ends. null where the event loop stamps.',
   server:
     "The server's side of a level by its own Prometheus metrics: of what takes requests (frontend), of workers that do nothing but prefill (prefill), and of the engines that answer (engine). Requests are added up over all addresses; of KV caches the fullest counts.",
   'server.running':
@@ -65,9 +67,9 @@ const TEXTS = {
   'server.spans':
     'What histograms of the server took up between a look before and a look after the load: mean = sum ÷ count; a percentile lies somewhere between two bounds of buckets.',
   'server.waterfall':
-    "The mean TTFT of all requests sent between both looks, taken apart: opening connections (connect), the means that the server told over exactly as many requests, what is left of its own TTFT (serverOther), and what is left of the client's (unexplained: network, HTTP, what the server does before its clock starts, and how late the client stamped). The parts add up to the TTFT; one that overlaps others makes a negative rest, which is told as such.",
+    "The mean TTFT of all requests sent between both looks, taken apart: opening connections (connect), the means that the server told over exactly as many requests, what is left of its own TTFT (serverOther), and what is left of the client's (unexplained: network, HTTP, and what the server does before its clock starts). The parts add up to the TTFT; one that overlaps others makes a negative rest, which is told as such.",
   validity:
-    'client-bound: the harness could not keep up, its times are its own; suspect: the error of time stamps may have been more than 5 % of the mean gap between chunks at p99, or the harness stood still or sent late, or the server counted otherwise; valid: nothing of that kind was seen.',
+    "By metric: valid when its bound is at most 1 % of its value (percentiles of ITL: 5 %) or 0.1 ms, whichever is larger; without the kernel's stamps the delays of the event loop estimate the bound. A level is valid when TTFT, ITL, TPOT, E2E and throughput are; suspect when some are not (doubtful names them, the others stand), or when the server counted otherwise; client-bound when the harness could not keep up. load: where the load was not quite what was asked.",
   percentiles:
     "Percentiles of per-request numbers are exact, by linear interpolation between closest ranks (numpy's default); those of pooled gaps come from an HDR histogram (3 significant digits, in µs). A percentile is marked thin when fewer samples than MLPerf's early-stopping table asks stand behind it (p90: 64, p95: 130, p99: 662, p99.9: 6,636).",
 } as const satisfies Readonly<Record<string, string>>;

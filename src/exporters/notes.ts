@@ -14,6 +14,8 @@ import { turnNotes } from './turn-notes.ts';
 
 /** A larger part of the input from the server's cache than this makes TTFT another measurement. */
 const CACHED_RATIO = 0.01;
+/** Less of the cores for other processes than this is no news. */
+const OTHER_WORK_RATIO = 0.1;
 /** More levels than this would make a wall of numbers. */
 const STEADY_LEVELS = 6;
 
@@ -120,7 +122,6 @@ function failureNotes(report: Report): Note[] {
 }
 
 function validityNotes(report: Report): Note[] {
-  const run = levelsRun(report);
   const loud = (['client-bound', 'suspect'] as const)
     .flatMap((verdict) =>
       sentences(
@@ -130,15 +131,54 @@ function validityNotes(report: Report): Note[] {
       ),
     )
     .map((text) => ({ topic: 'harness', text, loud: true }));
+  return [
+    ...loud,
+    ...clockNotes(report),
+    ...requestedLoadNotes(report),
+    ...otherWorkNotes(report),
+    ...keptUpNotes(report),
+  ];
+}
+
+/** By which clock the levels were stamped, and how far off that may be. */
+function clockNotes(report: Report): Note[] {
+  return sentences(report, ({ audit }) => {
+    if (audit?.stampedBy === undefined) return null;
+    if (audit.stampedBy === 'process')
+      return "time stamps are those of the harness's event loop, not the kernel's: their error is estimated, not bounded";
+    const error = audit.stampErrorMs;
+    return error
+      ? `stamped by the kernel, within ${twoDigits(error.p99)} ms at p99 (at most ${twoDigits(error.max)} ms)`
+      : null;
+  }).map((text) => ({ topic: 'clock', text, loud: false }));
+}
+
+function requestedLoadNotes(report: Report): Note[] {
+  return sentences(report, ({ validity }) => validity.load?.join('; ') ?? null).map((text) => ({
+    topic: 'load',
+    text,
+    loud: false,
+  }));
+}
+
+function otherWorkNotes(report: Report): Note[] {
+  return sentences(report, ({ audit }) => {
+    const ratio = audit?.otherCpuRatio ?? 0;
+    return ratio < OTHER_WORK_RATIO
+      ? null
+      : `other processes, a server on this host included, used ${percent(ratio)} of its cores`;
+  }).map((text) => ({ topic: 'host', text, loud: false }));
+}
+
+function keptUpNotes(report: Report): Note[] {
+  const run = levelsRun(report);
   const watched = run.filter((level) => level.validity.verdict === 'valid' && level.audit !== null);
-  if (watched.length === 0) return loud;
+  if (watched.length === 0) return [];
   const busy = Math.max(...watched.map((level) => level.audit!.eventLoopUtilizationRatio));
   const lag = Math.max(...watched.map((level) => level.audit!.sendLagMs.p99 ?? 0));
   const where = watched.length === run.length ? '' : `${levelNames(report, watched)}: `;
-  const stamps = watched.flatMap(({ audit }) => audit!.stampErrorMs?.p99 ?? []);
-  const late = stamps.length === 0 ? '' : `, time stamps at most ${twoDigits(Math.max(...stamps))} ms`;
-  const text = `${where}no bottleneck: event loop at most ${percent(busy)} busy, sends at most ${twoDigits(lag)} ms late at p99${late}`;
-  return [...loud, { topic: 'harness', text, loud: false }];
+  const text = `${where}no bottleneck: event loop at most ${percent(busy)} busy, sends at most ${twoDigits(lag)} ms late at p99`;
+  return [{ topic: 'harness', text, loud: false }];
 }
 
 /** `1.1`, `0.042`, `12`. */

@@ -1,5 +1,6 @@
 import type { LevelReport, Report } from '../core/report.ts';
 import type { PercentileName, Stats } from '../core/stats.ts';
+import { isDoubtful } from '../core/validity.ts';
 import { columnFigures, grouped, latencyUnit, percent } from './figures.ts';
 import { hasShapes, loadCell, loadHead, shapeName, showsTokenItl } from './level-names.ts';
 import { type PageStyle, paint } from './page-style.ts';
@@ -12,20 +13,22 @@ export interface SummaryTable {
   readonly dropped: readonly string[];
   /** Whether some percentile carries a `~`. */
   readonly marked: boolean;
+  /** Whether some value carries a `?`. */
+  readonly doubtful: boolean;
 }
 
 /** A row per level. Columns give way from the least important one until the table fits `style.width`. */
 export function summaryTable(report: Report, style: PageStyle): SummaryTable {
   const { lines, dropped, columns } = fittedTable(columnsOf(report, style), style);
-  const marked = columns.some((column) => column.cells.some((cell) => cell.startsWith('~')));
-  return { lines, dropped, marked };
+  const has = (mark: string): boolean =>
+    columns.some(({ cells }) => cells.some((cell) => cell.startsWith(mark)));
+  return { lines, dropped, marked: has('~') || has('?~'), doubtful: has('?') };
 }
 
 function columnsOf(report: Report, style: PageStyle): Column[] {
   const { levels } = report;
-  const itl = showsTokenItl(report)
-    ? (level: LevelReport) => (level.tokenItlMs.count > 0 ? level.tokenItlMs : level.itlMs)
-    : (level: LevelReport) => level.itlMs;
+  const itl = (level: LevelReport): LatencyId =>
+    showsTokenItl(report) && level.tokenItlMs.count > 0 ? 'tokenItlMs' : 'itlMs';
   const shape: Column = {
     group: '',
     head: 'isl×osl',
@@ -66,10 +69,10 @@ function columnsOf(report: Report, style: PageStyle): Column[] {
       cells: levels.map((level) => goodOfSent(level, style)),
       rank: 0,
     },
-    ...latency(report, 'TTFT', (level) => level.ttftMs, { p50: 0, p99: 0 }),
+    ...latency(report, 'TTFT', () => 'ttftMs', { p50: 0, p99: 0 }),
     ...latency(report, showsTokenItl(report) ? 'token ITL' : 'ITL', itl, { p50: 0, p99: 2 }),
-    ...latency(report, 'TPOT', (level) => level.tpotMs, { p50: 7 }),
-    ...latency(report, 'E2E', (level) => level.e2eMs, { p50: 3, p99: 6 }),
+    ...latency(report, 'TPOT', () => 'tpotMs', { p50: 7 }),
+    ...latency(report, 'E2E', () => 'e2eMs', { p50: 3, p99: 6 }),
     rates(report, ['output tok/s', 'all', 'output tok/s'], 0, (level) => level.outputTokensPerS),
     rates(report, ['output tok/s', '/user', 'tok/s/user'], 4, (level) => level.tokensPerSPerUser.p50),
     ...(perGpu.cells.some((cell) => cell !== NOTHING) ? [perGpu] : []),
@@ -107,15 +110,17 @@ function noteOf(level: LevelReport): string {
   return [level.status === 'partial' ? 'partial' : '', verdict].filter((word) => word !== '').join('\n');
 }
 
-/** Columns of one latency, in one unit, with `~` before percentiles that are thin. */
+type LatencyId = 'ttftMs' | 'itlMs' | 'tokenItlMs' | 'tpotMs' | 'e2eMs';
+
+/** Columns of one latency, in one unit, with `?` before values that are not valid and `~` before percentiles that are thin. */
 function latency(
   report: Report,
   name: string,
-  of: (level: LevelReport) => Stats,
+  of: (level: LevelReport) => LatencyId,
   ranks: Partial<Record<PercentileName, number>>,
 ): Column[] {
   const percentiles = Object.keys(ranks) as PercentileName[];
-  const all = report.levels.map(of);
+  const all = report.levels.map((level): Stats => level[of(level)]);
   const { unit, perMs } = latencyUnit(
     all.flatMap((stats) => percentiles.map((percentile) => stats[percentile])),
   );
@@ -124,7 +129,9 @@ function latency(
     const format = columnFigures(values);
     const cells = values.map((value, i) => {
       if (value === null) return NOTHING;
-      return (all[i]!.thin.includes(percentile) ? '~' : '') + format(value);
+      const level = report.levels[i]!;
+      const doubt = isDoubtful(level.validity, `${of(level)}.${percentile}`) ? '?' : '';
+      return doubt + (all[i]!.thin.includes(percentile) ? '~' : '') + format(value);
     });
     return {
       group: `${name} ${unit}`,

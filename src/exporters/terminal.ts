@@ -33,6 +33,10 @@ export function renderReport(report: Report, style: ReportPage): string {
       loud: false,
     });
   }
+  if (table.doubtful) {
+    const text = 'may be off by more than allowed for the sake of the harness: see the reason above';
+    hints.push({ topic: '?', text, loud: false });
+  }
   if (table.dropped.length > 0) {
     const text = `left out for the width, as all else in summary.csv: ${table.dropped.join(', ')}`;
     hints.push({ topic: 'columns', text, loud: false });

@@ -9,7 +9,14 @@ import { phasesChart, tradeCharts } from './latency-charts.ts';
 import { escapeHtml, facts, section } from './markup.ts';
 import { notesOf } from './notes-list.ts';
 import { serverSection } from './server-side.ts';
-import { failuresTable, lengthsTable, levelsTable, provenanceTable, validityTable } from './tables.ts';
+import {
+  boundsTable,
+  failuresTable,
+  lengthsTable,
+  levelsTable,
+  provenanceTable,
+  validityTable,
+} from './tables.ts';
 import { timelineChart } from './timeline-chart.ts';
 
 /** One run as a page to look at: a file of its own that asks for nothing over the network. */
@@ -40,7 +47,7 @@ export function renderHtml(report: Report): string {
     ),
     section('lengths', 'Lengths asked and proven', lengthsTable(report)),
     section('failures', 'Failures', failuresTable(report)),
-    section('validity', 'Was the harness the bottleneck?', validityTable(report)),
+    section('validity', 'Was the harness the bottleneck?', validityTable(report) + boundsTable(report)),
     section('provenance', 'Provenance', provenanceTable(report)),
     section('definitions', 'Definitions', facts(Object.entries(report.definitions))),
   ];

@@ -1,3 +1,4 @@
+import type { ValueBound } from '../../core/audit-facts.ts';
 import type { LevelReport, Report } from '../../core/report.ts';
 import { levelName } from '../change-words.ts';
 import { figure, grouped, percent } from '../figures.ts';
@@ -144,12 +145,46 @@ export function validityTable(report: Report): string {
       ({ validity }) => `<span class="${VERDICTS[validity.verdict]}">${validity.verdict}</span>`,
       true,
     ),
-    of('stamps late p99, ms', ({ audit }) => number(audit?.stampErrorMs?.p99)),
+    of('stamped by', ({ audit }) => audit?.stampedBy ?? NOTHING, true),
+    of('stamp error p99, ms', ({ audit }) => number(audit?.stampErrorMs?.p99)),
+    of('read late p99, ms', ({ audit }) => number(audit?.reads?.waitMs?.p99)),
     of('sends late p99, ms', ({ audit }) => number(audit?.sendLagMs.p99)),
     of('loop busy', ({ audit }) => (audit === null ? NOTHING : percent(audit.eventLoopUtilizationRatio))),
     of('CPU', ({ audit }) => (audit === null ? NOTHING : percent(audit.cpuRatio))),
+    of('other processes', ({ audit }) =>
+      typeof audit?.otherCpuRatio === 'number' ? percent(audit.otherCpuRatio) : NOTHING,
+    ),
     { ...of('why', ({ validity }) => escapeHtml(validity.reasons.join('; ')) || NOTHING, true), text: true },
   ]);
+}
+
+/** By how much each metric may be off for the harness's sake; empty where no level has bounds. */
+export function boundsTable(report: Report): string {
+  const levels = levelsRun(report).filter(({ bounds }) => bounds);
+  if (levels.length === 0) return '';
+  const columns = BOUNDED.flatMap(([metric, name]) =>
+    (['mean', 'p50', 'p99'] as const).map((stat) =>
+      column(`${name} ${stat}, ± ms`, levels, ({ bounds, ...level }) =>
+        number(widthOf(level[metric][stat], bounds?.[metric]?.[stat])),
+      ),
+    ),
+  );
+  const rate = column('output tok/s, ±', levels, ({ bounds, outputTokensPerS }) =>
+    number(widthOf(outputTokensPerS, bounds?.outputTokensPerS)),
+  );
+  return table([column('level', levels, levelCell, true), ...columns, rate]);
+}
+
+const BOUNDED = [
+  ['ttftMs', 'TTFT'],
+  ['itlMs', 'ITL'],
+  ['tpotMs', 'TPOT'],
+  ['e2eMs', 'E2E'],
+] as const;
+
+/** How far the farther end lies from the value. */
+function widthOf(value: number | null, bound: ValueBound | null | undefined): number | null {
+  return value === null || !bound ? null : Math.max(value - bound.lower, bound.upper - value);
 }
 
 /** With what the run was made. */
