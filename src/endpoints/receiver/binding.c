@@ -179,19 +179,25 @@ static napi_value send_at(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-static napi_value end(napi_env env, napi_callback_info info) {
+static napi_value unsent(napi_env env, napi_callback_info info) {
   napi_value values[1];
   rx_t *rx = arguments(env, info, 1, values);
-  if (rx != NULL) rx_end(rx, handle_of(env, values[0]));
+  return rx == NULL ? NULL : number(env, (double)rx_unsent(rx, handle_of(env, values[0])));
+}
+
+typedef void (*ender)(rx_t *, uint32_t);
+
+/* (handle) */
+static napi_value end_with(napi_env env, napi_callback_info info, ender end) {
+  napi_value values[1];
+  rx_t *rx = arguments(env, info, 1, values);
+  if (rx != NULL) end(rx, handle_of(env, values[0]));
   return NULL;
 }
 
-static napi_value close_now(napi_env env, napi_callback_info info) {
-  napi_value values[1];
-  rx_t *rx = arguments(env, info, 1, values);
-  if (rx != NULL) rx_close(rx, handle_of(env, values[0]));
-  return NULL;
-}
+static napi_value end(napi_env env, napi_callback_info info) { return end_with(env, info, rx_end); }
+static napi_value close_now(napi_env env, napi_callback_info info) { return end_with(env, info, rx_close); }
+static napi_value reset(napi_env env, napi_callback_info info) { return end_with(env, info, rx_reset); }
 
 static napi_value now(napi_env env, napi_callback_info info) {
   rx_t *rx = arguments(env, info, 0, NULL);
@@ -212,8 +218,9 @@ NAPI_MODULE_INIT() {
       {"start", 0, start, 0, 0, 0, napi_default, 0},     {"stop", 0, stop_now, 0, 0, 0, napi_default, 0},
       {"connect", 0, connect_to, 0, 0, 0, napi_default, 0}, {"listen", 0, listen_on, 0, 0, 0, napi_default, 0},
       {"port", 0, port, 0, 0, 0, napi_default, 0},       {"send", 0, send_now, 0, 0, 0, napi_default, 0},
-      {"sendAt", 0, send_at, 0, 0, 0, napi_default, 0},  {"end", 0, end, 0, 0, 0, napi_default, 0},
-      {"close", 0, close_now, 0, 0, 0, napi_default, 0}, {"now", 0, now, 0, 0, 0, napi_default, 0},
+      {"sendAt", 0, send_at, 0, 0, 0, napi_default, 0},  {"unsent", 0, unsent, 0, 0, 0, napi_default, 0},
+      {"end", 0, end, 0, 0, 0, napi_default, 0},         {"close", 0, close_now, 0, 0, 0, napi_default, 0},
+      {"reset", 0, reset, 0, 0, 0, napi_default, 0},     {"now", 0, now, 0, 0, 0, napi_default, 0},
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;

@@ -19,10 +19,14 @@ export interface NativeReceiver {
   /** Sends, and returns the instant just before; negative for a handle that is gone. */
   send(handle: number, bytes: Uint8Array): number;
   sendAt(handle: number, bytes: Uint8Array, atMs: number): void;
+  /** Bytes of `send` that the socket has not taken yet. */
+  unsent(handle: number): number;
   /** Ends our side once all is sent. */
   end(handle: number): void;
   /** Closes at once. */
   close(handle: number): void;
+  /** As `close`, and the peer gets a reset. */
+  reset(handle: number): void;
   now(): number;
 }
 

@@ -321,6 +321,14 @@ static struct due pop_due(rx_t *rx) {
   return first;
 }
 
+size_t rx_unsent(rx_t *rx, uint32_t handle) {
+  pthread_mutex_lock(&rx->lock);
+  struct slot *s = find(rx, handle);
+  size_t unsent = s == NULL ? 0 : s->out_length - s->out_at;
+  pthread_mutex_unlock(&rx->lock);
+  return unsent;
+}
+
 void rx_end(rx_t *rx, uint32_t handle) {
   pthread_mutex_lock(&rx->lock);
   struct slot *s = find(rx, handle);
@@ -346,6 +354,15 @@ void rx_close(rx_t *rx, uint32_t handle) {
   if (s != NULL) rx->closing[rx->closing_count++] = handle;
   pthread_mutex_unlock(&rx->lock);
   if (s != NULL) command(rx);
+}
+
+void rx_reset(rx_t *rx, uint32_t handle) {
+  struct linger none = {.l_onoff = 1, .l_linger = 0};
+  pthread_mutex_lock(&rx->lock);
+  struct slot *s = find(rx, handle);
+  if (s != NULL) setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+  pthread_mutex_unlock(&rx->lock);
+  rx_close(rx, handle);
 }
 
 /* --- the ring, the thread's side -------------------------------------------------------------------------------- */

@@ -85,9 +85,13 @@ int rx_port(rx_t *rx, uint32_t handle);
 double rx_send(rx_t *rx, uint32_t handle, const void *bytes, size_t length);
 /* Has the bytes sent at an instant; RX_SENT follows. Nothing comes of it when the handle is gone by then. -1: no memory. */
 int rx_send_at(rx_t *rx, uint32_t handle, const void *bytes, size_t length, double at_ms);
+/* Bytes of `rx_send` that the socket has not taken yet; 0 for a handle that is gone. */
+size_t rx_unsent(rx_t *rx, uint32_t handle);
 /* Ends our side once all is sent. */
 void rx_end(rx_t *rx, uint32_t handle);
 /* Closes at once. Entries of the handle may still come. */
 void rx_close(rx_t *rx, uint32_t handle);
+/* As `rx_close`, and the peer gets a reset. */
+void rx_reset(rx_t *rx, uint32_t handle);
 
 #endif

@@ -141,15 +141,25 @@ export class Receiver {
 
   /** Closes at once; nothing is reported of the handle any more. */
   close(handle: number): void {
-    const slot = handle & 0xffff;
-    if (this.#handles[slot]?.handle === handle) this.#handles[slot] = undefined;
-    this.#listeners.delete(handle);
+    this.#forget(handle);
     if (Receiver.#running === this) this.native.close(handle);
+  }
+
+  /** As `close`, and the peer gets a reset. */
+  reset(handle: number): void {
+    this.#forget(handle);
+    if (Receiver.#running === this) this.native.reset(handle);
   }
 
   counters(): ReceiverCounters {
     const [stalls, stalledUs, , clockSteps] = this.#control.subarray(STALLS, STALLS + 4);
     return { stalls: stalls!, stalledMs: stalledUs! / 1_000, clockSteps: clockSteps! };
+  }
+
+  #forget(handle: number): void {
+    const slot = handle & 0xffff;
+    if (this.#handles[slot]?.handle === handle) this.#handles[slot] = undefined;
+    this.#listeners.delete(handle);
   }
 
   #watch(handle: number, events: HandleEvents): number {
