@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { pairClocks } from '../core/clock-pair.ts';
 
 /** The run's clock and the instant it starts at, told on both clocks of the machine. */
 export interface RunClock extends Clock {
@@ -22,8 +23,7 @@ const SAME_BOOT_MS = 60_000;
  * hrtime.bigint(), allocates nothing.
  */
 export function startClock(earlier?: RunClock['origin']): RunClock {
-  const nowMs = performance.now();
-  const monotonicNs = process.hrtime.bigint();
+  const { atMs: nowMs, other: monotonicNs } = pairClocks(() => performance.now(), process.hrtime.bigint);
   const sinceMs = earlier === undefined ? 0 : sinceOrigin(earlier, monotonicNs);
   const originMs = nowMs - sinceMs;
   const origin = earlier ?? { utc: new Date().toISOString(), monotonicNs: monotonicNs.toString() };

@@ -1,4 +1,5 @@
 import { createWriteStream, openSync, type WriteStream } from 'node:fs';
+import { pairClocks } from '../core/clock-pair.ts';
 import { errorText, usageError } from '../core/errors.ts';
 import { TRUTH_SCHEMA, type TruthHead, type TruthLine } from '../core/truth.ts';
 
@@ -8,7 +9,7 @@ export interface TruthRequest {
   readonly requestId: string | null;
   /** Empty where the answer has none. */
   readonly responseId: string;
-  /** When its head had been read. */
+  /** When the last byte of it arrived, as in a `TruthLine`. */
   readonly arrivedAtMs: number;
   readonly promptTokens: number;
 }
@@ -31,9 +32,9 @@ export class TruthLog {
         'name a file in a folder that exists',
       );
     }
-    this.#originMs = performance.now();
-    const monotonicNs = process.hrtime.bigint().toString();
-    const head: TruthHead = { schema: TRUTH_SCHEMA, monotonicNs, ...facts };
+    const { atMs, other } = pairClocks(() => performance.now(), process.hrtime.bigint);
+    this.#originMs = atMs;
+    const head: TruthHead = { schema: TRUTH_SCHEMA, monotonicNs: other.toString(), ...facts };
     this.#file.write(`${JSON.stringify(head)}\n`);
   }
 

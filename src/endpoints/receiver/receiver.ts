@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
+import { pairClocks } from '../../core/clock-pair.ts';
 import { type NativeReceiver, nativeReceiver } from './native.ts';
 
 /** See receiver.h, which these follow. */
@@ -114,17 +115,11 @@ export class Receiver {
 
   /** What is to be subtracted from a `Read`'s instants for those of `clock`, right to a µs. */
   originMs(clock: Pick<Clock, 'now'>): number {
-    let bestMs = Number.POSITIVE_INFINITY;
-    let originMs = 0;
-    for (let i = 0; i < 50; i++) {
-      const before = clock.now();
-      const nowMs = this.native.now();
-      const after = clock.now();
-      if (after - before >= bestMs) continue;
-      bestMs = after - before;
-      originMs = nowMs - (before + after) / 2;
-    }
-    return originMs;
+    const { atMs, other } = pairClocks(
+      () => clock.now(),
+      () => this.native.now(),
+    );
+    return other - atMs;
   }
 
   /** Begins to connect; `events` follow, unless −errno is returned. */
