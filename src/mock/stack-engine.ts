@@ -34,14 +34,18 @@ export class StackEngine implements Engine {
   #queued: Job[] = [];
   #prefilling: Job | null = null;
   #prefillEndsAtMs = NEVER;
+  /** When prefill had its last end, which a request that is submitted late may have come after. */
+  #prefillFreeAtMs = Number.NEGATIVE_INFINITY;
   #ready: Job[] = [];
   #batch: Job[] = [];
   #joining: Job[] = [];
   #stepEndsAtMs = NEVER;
   #kvTokens = 0;
+  /** The first ready request waits for room, which only the end of a step gives. */
+  #blocked = false;
   /** In `advance`, which settles by itself after what it emits. */
   #advancing = false;
-  /** The instant of the last event; nothing happens before it any more. */
+  /** The instant of the last event; decode does nothing before it any more. */
   #atMs = Number.NEGATIVE_INFINITY;
 
   constructor(timing: Timing, clock: Pick<Clock, 'now'>) {
@@ -51,9 +55,8 @@ export class StackEngine implements Engine {
   }
 
   get nextAtMs(): number {
-    // A first ready request that is overdue waits for room, which only the end of a step gives.
-    const readyAtMs = this.#ready[0]?.readyAtMs ?? NEVER;
-    return Math.min(this.#prefillEndsAtMs, this.#stepEndsAtMs, readyAtMs > this.#atMs ? readyAtMs : NEVER);
+    const readyAtMs = this.#blocked ? NEVER : (this.#ready[0]?.readyAtMs ?? NEVER);
+    return Math.min(this.#prefillEndsAtMs, this.#stepEndsAtMs, readyAtMs);
   }
 
   get gauges(): EngineGauges {
@@ -77,8 +80,7 @@ export class StackEngine implements Engine {
       made: 0,
     };
     this.#queued.push(job);
-    this.#atMs = Math.max(this.#atMs, work.arrivedAtMs);
-    this.#startPrefill(this.#atMs);
+    this.#startPrefill();
     return job;
   }
 
@@ -87,12 +89,14 @@ export class StackEngine implements Engine {
     const { place } = job;
     if (place === 'ended') return;
     job.place = 'ended';
+    const atMs = this.#advancing ? this.#atMs : Math.max(this.#atMs, this.#clock.now());
     const others = (jobs: Job[]): Job[] => jobs.filter((other) => other !== job);
     if (place === 'queued') this.#queued = others(this.#queued);
     if (place === 'ready') this.#ready = others(this.#ready);
     if (place === 'prefill') {
       this.#prefilling = null;
       this.#prefillEndsAtMs = NEVER;
+      this.#prefillFreeAtMs = atMs;
     }
     if (place === 'decode') {
       this.#batch = others(this.#batch);
@@ -100,8 +104,8 @@ export class StackEngine implements Engine {
       this.#kvTokens -= job.work.promptTokens + job.work.maxTokens;
     }
     if (this.#advancing) return;
-    this.#atMs = Math.max(this.#atMs, this.#clock.now());
-    this.#settle(this.#atMs);
+    this.#atMs = atMs;
+    this.#settle();
   }
 
   advance(): void {
@@ -111,22 +115,23 @@ export class StackEngine implements Engine {
       this.#atMs = Math.max(this.#atMs, atMs);
       if (this.#stepEndsAtMs <= atMs) this.#endStep(atMs);
       if (this.#prefillEndsAtMs <= atMs) this.#endPrefill(atMs);
-      this.#settle(atMs);
+      this.#settle();
     }
     this.#advancing = false;
   }
 
   /** Fills what has become free. */
-  #settle(atMs: number): void {
-    this.#startPrefill(atMs);
-    this.#admit(atMs);
-    if (this.#stepEndsAtMs === NEVER) this.#startStep(atMs);
+  #settle(): void {
+    this.#startPrefill();
+    this.#admit(this.#atMs);
+    if (this.#stepEndsAtMs === NEVER) this.#startStep(this.#atMs);
   }
 
-  #startPrefill(atMs: number): void {
+  #startPrefill(): void {
     if (this.#prefilling !== null) return;
     const job = this.#queued.shift();
     if (job === undefined) return;
+    const atMs = Math.max(job.work.arrivedAtMs, this.#prefillFreeAtMs);
     job.place = 'prefill';
     job.prefillAtMs = atMs;
     const tokens = job.work.promptTokens - job.work.cachedTokens;
@@ -142,12 +147,15 @@ export class StackEngine implements Engine {
     this.#ready.push(job);
     this.#prefilling = null;
     this.#prefillEndsAtMs = NEVER;
+    this.#prefillFreeAtMs = atMs;
   }
 
   #admit(atMs: number): void {
+    this.#blocked = false;
     for (let job = this.#ready[0]; job !== undefined && job.readyAtMs <= atMs; job = this.#ready[0]) {
       const tokens = job.work.promptTokens + job.work.maxTokens;
-      if (this.#kvTokens + tokens > this.#timing.kvTokens) return;
+      this.#blocked = this.#kvTokens + tokens > this.#timing.kvTokens;
+      if (this.#blocked) return;
       this.#ready.shift();
       this.#kvTokens += tokens;
       job.place = 'decode';

@@ -43,8 +43,9 @@ class Bench {
   /** Where the time to each first token went. */
   readonly stages: Record<string, Stages> = {};
 
-  submit(name: string, { at, prompt, output, max = output, cached = 0 }: Ask): Ticket {
-    this.runTo(at);
+  /** `readAt`: the server gets to it only then. */
+  submit(name: string, { at, prompt, output, max = output, cached = 0 }: Ask, readAt = at): Ticket {
+    this.runTo(readAt);
     return this.engine.submit({
       arrivedAtMs: at,
       promptTokens: prompt,
@@ -177,6 +178,23 @@ describe('simulated stack', () => {
     late.runTo(1_000);
     // a decodes to 71 here, and b is admitted at that instant.
     expect(late.stages['b']).toEqual({ queueMs: 29, prefillMs: 20, firstDecodeMs: 21 });
+  });
+
+  it('counts from the arrival of a request that the server gets to late', () => {
+    const bench = new Bench(STACK);
+    bench.submit('a', { at: 0, prompt: 10, output: 20 });
+    // Meanwhile a step of a ended at 27.
+    bench.submit('b', { at: 20, prompt: 10, output: 1 }, 30);
+    // Prefill was busy with b until 30; ready at 42. a had steps at 39 and 51, after which the past is as it is.
+    bench.submit('c', { at: 25, prompt: 7, output: 1 }, 52);
+    bench.runTo(200);
+    expect(bench.instants('a').slice(0, 4)).toEqual([15, 27, 39, 51]);
+    expect(bench.instants('b')).toEqual([35]);
+    expect(bench.instants('c')).toEqual([51]);
+    expect(bench.stages).toMatchObject({
+      b: { queueMs: 0, prefillMs: 10, firstDecodeMs: 5 },
+      c: { queueMs: 5, prefillMs: 7, firstDecodeMs: 14 },
+    });
   });
 
   it('skips prefill of cached tokens', () => {
