@@ -8,7 +8,7 @@ import type { Canary, Connection, Identified } from './connect.ts';
 import type { Interrupt } from './interrupt.ts';
 import { measureLevel } from './level.ts';
 import type { Progress } from './progress.ts';
-import { chunkTokens, type PromptSupply, preparePromptsFor } from './prompt-supply.ts';
+import { countChunkTokens, type PromptSupply, preparePromptsFor } from './prompt-supply.ts';
 import { requestPrefix } from './ranks/rank-files.ts';
 import type { ServerWatch } from './server-watch.ts';
 import type { SweepJob } from './sweep-job.ts';
@@ -116,8 +116,7 @@ export class LocalRunner implements LevelRunner {
       hooks,
       gate: null,
       withoutSecrets: (request) => connection.withoutSecrets(request),
-      countChunkTokens: (requests, keep) =>
-        chunkTokens(spec, requests, scratch, keep, (warning) => warnings.push(warning)),
+      countChunkTokens: (log) => countChunkTokens(spec, log, scratch, (warning) => warnings.push(warning)),
     });
     return { level, warnings, failure: null };
   }

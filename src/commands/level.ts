@@ -72,16 +72,14 @@ export interface LevelHost {
   readonly gate: LevelGate | null;
   /** The request without credentials in its words. */
   withoutSecrets(request: FinishedRequest): FinishedRequest;
-  /** Tells tokens per chunk of the requests whose servers did not, by the local tokenizer; `keep` puts away what it made. */
-  countChunkTokens(
-    requests: readonly FinishedRequest[],
-    keep: (record: RequestRecord) => RequestRecord,
-  ): Promise<RequestRecord[]>;
+  /** Has the local tokenizer tell tokens per chunk of the requests whose servers did not. */
+  countChunkTokens(log: LevelLog): Promise<void>;
 }
 
 /** Runs one point: warm-up, connections, the measured load, then its numbers. Records are on disk as they end. */
 export async function measureLevel(point: PointSpec, host: LevelHost): Promise<LevelReport> {
-  const shelf = new ChunkShelf(host.store.directory);
+  // Hooks look at the requests when the level is over.
+  const shelf = new ChunkShelf(host.hooks === null ? host.store.directory : null);
   try {
     return await measureWith(shelf, point, host);
   } finally {
@@ -101,15 +99,13 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
     { point: { ...point, requests: begun }, arrival: arrivalShape, prompts },
     extra,
   );
-  // Hooks are given all that there is.
-  const log = new LevelLog(host, host.hooks === null ? shelf : null);
+  const log = new LevelLog(host, shelf);
   const startBytes = store.bytes;
   // Records of an earlier level that a full disk refused would be written behind this point and cut off by an amendment.
   const amendable = store.unsaved === 0;
   const cancelAll = (): void => client.cancel('interrupted');
   interrupt.cancel.addEventListener('abort', cancelAll);
   let watched: Promise<Audit>;
-  let measured: RequestRecord[];
   let tallies: ConnectionTally[];
   try {
     tallies = await warmUp(point, host, log);
@@ -120,8 +116,7 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
     const auditor = new Auditor(() => ({ stampedBy: client.stampedBy, ...client.meter.take() }));
     auditor.start();
     await driveMeasured(point, arrival, host, log);
-    measured = log.records('measured');
-    watched = auditor.stop(measured);
+    watched = auditor.stop(log.ofPhase('measured'));
     await host.hooks?.loadEnded();
     tallies.push(...client.takeTallies());
   } finally {
@@ -129,14 +124,15 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
     interrupt.cancel.removeEventListener('abort', cancelAll);
     progress.done();
   }
-  const sent = [...measured, ...log.records('hold')];
-  const { witness, sources } = (await host.watch?.after(sent, interrupt.stop.aborted)) ?? NOT_WATCHED;
-  const records = await host.countChunkTokens(log.finished, (record) => shelf.record(record));
-  if (amendable && log.finished.some(({ uncounted }) => uncounted)) store.amend(startBytes, records);
-  store.sync();
-  host.hooks?.counted(log.finished.map((request, index) => ({ ...request, record: records[index]! })));
-  const cut = wasCut(point, measured, interrupt);
   const audit = await watched;
+  const { records } = log;
+  const sent = [...log.ofPhase('measured'), ...log.ofPhase('hold')];
+  const { witness, sources } = (await host.watch?.after(sent, interrupt.stop.aborted)) ?? NOT_WATCHED;
+  await host.countChunkTokens(log);
+  if (amendable && log.hasUncounted) store.amend(startBytes, records);
+  store.sync();
+  host.hooks?.counted(log.finished());
+  const cut = wasCut(point, log.ofPhase('measured'), interrupt);
   const level = summarizeLevel({
     point: point.index,
     ...loadOf(point),

@@ -2,9 +2,7 @@ import path from 'node:path';
 import { sum } from '../core/distribution.ts';
 import { BenchError, EXIT, errorText } from '../core/errors.ts';
 import type { PromptFacts } from '../core/prompt-facts.ts';
-import type { Phase, RequestRecord } from '../core/record.ts';
-import type { FinishedRequest } from '../core/record-builder.ts';
-import { changeRecord } from '../core/shelved-record.ts';
+import type { Phase } from '../core/record.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
 import {
   type Calibration,
@@ -14,6 +12,7 @@ import {
   type Probe,
 } from '../datasets/index.ts';
 import type { Connection } from './connect.ts';
+import type { LevelLog } from './level-log.ts';
 import type { Progress } from './progress.ts';
 import { chunkTokensInChild, prepareInChild } from './prompt-child.ts';
 
@@ -136,45 +135,16 @@ async function calibrate(order: PromptOrder, probes: readonly [Probe, Probe]): P
   }
 }
 
-/** So many texts are counted by one child: enough that loading the tokenizer is little of its time. */
-const TEXTS_AT_ONCE = 4_096;
-
-/**
- * The records, with tokens per chunk told by the local tokenizer where the server did not tell them. `keep`
- * is given each record that changed, to be put where it takes no memory.
- */
-export async function chunkTokens(
+/** Has the tokens per chunk of a level's requests counted by the local tokenizer where the server did not tell them. */
+export async function countChunkTokens(
   spec: RunSpec,
-  requests: readonly FinishedRequest[],
+  log: LevelLog,
   scratch: string,
-  keep: (record: RequestRecord) => RequestRecord,
   warn: (warning: string) => void,
-): Promise<RequestRecord[]> {
-  const open = requests.filter(({ uncounted }) => uncounted);
-  const counted = new Map<number, RequestRecord>();
+): Promise<void> {
   try {
-    for (let from = 0; from < open.length; from += TEXTS_AT_ONCE) {
-      const some = open.slice(from, from + TEXTS_AT_ONCE);
-      const texts = some.map(({ record, text }) => ({
-        text: text!.bytes,
-        ends: text!.ends,
-        completionTokens: record.osl.counted,
-      }));
-      const counts = await chunkTokensInChild(texts, spec.prompts.tokenizer, scratch);
-      for (const [i, { record }] of some.entries())
-        counted.set(record.id, keep(withTokens(record, counts[i]!)));
-    }
+    await log.countTokens((texts) => chunkTokensInChild(texts, spec.prompts.tokenizer, scratch));
   } catch (error) {
     warn(`tokens per chunk are unknown: ${errorText(error)}`);
-    return requests.map(({ record }) => record);
   }
-  return requests.map(({ record }) => counted.get(record.id) ?? record);
-}
-
-function withTokens(record: RequestRecord, tokens: Uint32Array): RequestRecord {
-  const osl =
-    record.osl.counted === null
-      ? { ...record.osl, counted: tokens.reduce((total, n) => total + n, 0), by: 'tokenizer' as const }
-      : record.osl;
-  return changeRecord(record, { chunkTokens: tokens, chunkTokensBy: 'tokenizer', osl });
 }

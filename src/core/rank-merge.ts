@@ -22,22 +22,26 @@ export function mergeRecords(
   firstId: number,
 ): RequestRecord[] {
   return parts
-    .flatMap(({ records, shiftMs }) => records.map((record) => shifted(record, shiftMs)))
+    .flatMap(({ records, shiftMs }) =>
+      records.map((record) => ({ record, shiftMs, sentAtMs: record.sentAtMs + shiftMs })),
+    )
     .sort((a, b) => a.sentAtMs - b.sentAtMs)
-    .map((record, index) => changeRecord(record, { id: firstId + index, concurrency }))
+    .map(({ record, shiftMs }, nth) =>
+      changeRecord(record, { id: firstId + nth, concurrency, ...shiftedInstants(record, shiftMs) }),
+    )
     .sort((a, b) => a.endAtMs - b.endAtMs);
 }
 
-function shifted(record: RequestRecord, byMs: number): RequestRecord {
+function shiftedInstants(record: RequestRecord, byMs: number): Partial<RequestRecord> {
   const move = (atMs: number | null): number | null => (atMs === null ? null : atMs + byMs);
-  return changeRecord(record, {
+  return {
     dueAtMs: record.dueAtMs + byMs,
     sentAtMs: record.sentAtMs + byMs,
     firstAtMs: move(record.firstAtMs),
     lastAtMs: move(record.lastAtMs),
     lastEventAtMs: move(record.lastEventAtMs),
     endAtMs: record.endAtMs + byMs,
-  });
+  };
 }
 
 /**

@@ -1,24 +1,59 @@
 import type { RequestRecord } from './record.ts';
+import { COLUMNS, type RecordPage } from './record-columns.ts';
 
-/** Where numbers lie that are not in memory. */
-export interface NumberSource {
-  /** So many numbers from byte `at` on. */
-  read(at: number, count: number): Uint32Array;
+type FieldName = keyof RequestRecord;
+type Reader = (page: RecordPage, slot: number) => unknown;
+
+/** Fields that a record may leave out. */
+const OPTIONAL = ['conversation', 'turn', 'heldMs', 'stampedBy', 'chunkSlackUs'] as const;
+
+/** How each field is read, in the order of `RequestRecord`. */
+const READERS: Readonly<Record<FieldName, Reader>> = {
+  id: COLUMNS.id.get,
+  point: COLUMNS.point.get,
+  concurrency: COLUMNS.concurrency.get,
+  phase: COLUMNS.phase.get,
+  requestId(page, slot) {
+    const start = page.home.shared[page.nameStart[slot]!];
+    return start === undefined
+      ? page.home.parts(page, slot).words.requestId!
+      : `${start}${page.nameNumber[slot]!}`;
+  },
+  conversation: COLUMNS.conversation.get,
+  turn: COLUMNS.turn.get,
+  responseId: (page, slot) => word(page, slot, 'responseId'),
+  outcome: COLUMNS.outcome.get,
+  detail: (page, slot) => word(page, slot, 'detail'),
+  status: COLUMNS.status.get,
+  finishReason: (page, slot) =>
+    page.home.shared[page.finishReason[slot]!] ?? word(page, slot, 'finishReason'),
+  dueAtMs: COLUMNS.dueAtMs.get,
+  heldMs: COLUMNS.heldMs.get,
+  sentAtMs: COLUMNS.sentAtMs.get,
+  firstAtMs: COLUMNS.firstAtMs.get,
+  lastAtMs: COLUMNS.lastAtMs.get,
+  lastEventAtMs: COLUMNS.lastEventAtMs.get,
+  endAtMs: COLUMNS.endAtMs.get,
+  connectMs: COLUMNS.connectMs.get,
+  stampedBy: COLUMNS.stampedBy.get,
+  chunkUs: (page, slot) => page.home.parts(page, slot).chunkUs,
+  chunkSlackUs: (page, slot) => page.home.parts(page, slot).chunkSlackUs,
+  chunkTokens: (page, slot) => page.home.parts(page, slot).chunkTokens,
+  chunkTokensBy: COLUMNS.chunkTokensBy.get,
+  isl: COLUMNS.isl.get,
+  osl: COLUMNS.osl.get,
+  promptTokens: COLUMNS.promptTokens.get,
+  cachedTokens: COLUMNS.cachedTokens.get,
+};
+
+/** A string that no other record shares; null where there is none, which needs no look at where it lies. */
+function word(page: RecordPage, slot: number, name: 'responseId' | 'detail' | 'finishReason'): string | null {
+  return page.wordBytes[slot] === 0 ? null : (page.home.parts(page, slot).words[name] ?? null);
 }
-
-/** Where the chunks of one record lie: their times, and behind them their tokens where they are known. */
-export interface ChunkPlace {
-  readonly source: NumberSource;
-  readonly at: number;
-  readonly chunks: number;
-  readonly withTokens: boolean;
-}
-
-type Rest = Omit<RequestRecord, 'chunkUs' | 'chunkTokens'>;
 
 /**
- * A record whose chunks are read whenever they are looked at, so that it takes little memory. They are no
- * properties of its own: copy it with `changeRecord`, a spread would lose them.
+ * A record whose fields are read from the row of a table whenever they are looked at: about 40 bytes. A spread makes a
+ * plain record of it, all in memory; `changeRecord` leaves in the table what does not change.
  */
 export class ShelvedRecord implements RequestRecord {
   declare readonly id: RequestRecord['id'];
@@ -41,37 +76,59 @@ export class ShelvedRecord implements RequestRecord {
   declare readonly lastEventAtMs: RequestRecord['lastEventAtMs'];
   declare readonly endAtMs: RequestRecord['endAtMs'];
   declare readonly connectMs: RequestRecord['connectMs'];
+  declare readonly stampedBy?: 'kernel' | 'process';
+  declare readonly chunkUs: RequestRecord['chunkUs'];
+  declare readonly chunkSlackUs?: Uint32Array | null;
+  declare readonly chunkTokens: RequestRecord['chunkTokens'];
   declare readonly chunkTokensBy: RequestRecord['chunkTokensBy'];
   declare readonly isl: RequestRecord['isl'];
   declare readonly osl: RequestRecord['osl'];
   declare readonly promptTokens: RequestRecord['promptTokens'];
   declare readonly cachedTokens: RequestRecord['cachedTokens'];
-  readonly #place: ChunkPlace;
+  readonly #page: RecordPage;
+  readonly #slot: number;
 
-  constructor(rest: Rest, place: ChunkPlace) {
-    Object.assign(this, rest);
-    this.#place = place;
+  /** `like` has the optional fields that this record is to have. */
+  constructor(page: RecordPage, slot: number, like: Partial<RequestRecord>) {
+    this.#page = page;
+    this.#slot = slot;
+    Object.defineProperties(this, shapeOf(like));
   }
 
-  get chunkUs(): Uint32Array {
-    const { source, at, chunks } = this.#place;
-    return source.read(at, chunks);
+  /** Where the record lies; null for one that lies in no table. */
+  static rowOf(record: RequestRecord): { readonly page: RecordPage; readonly slot: number } | null {
+    return record instanceof ShelvedRecord ? { page: record.#page, slot: record.#slot } : null;
   }
 
-  get chunkTokens(): Uint32Array | null {
-    const { source, at, chunks, withTokens } = this.#place;
-    return withTokens ? source.read(at + 4 * chunks, chunks) : null;
+  static property(read: Reader): PropertyDescriptor {
+    return {
+      enumerable: true,
+      get(this: ShelvedRecord) {
+        return read(this.#page, this.#slot);
+      },
+    };
   }
+}
 
-  /** A copy with fields changed; the chunks stay where they are, but for those that `changes` holds. */
-  with(changes: Partial<RequestRecord>): RequestRecord {
-    if (!('chunkUs' in changes) && !('chunkTokens' in changes))
-      return new ShelvedRecord({ ...this, ...changes }, this.#place);
-    return { ...this, chunkUs: this.chunkUs, chunkTokens: this.chunkTokens, ...changes };
+const PROPERTIES = Object.entries(READERS).map(
+  ([field, read]) => [field, ShelvedRecord.property(read)] as const,
+);
+/** Properties of records by the optional fields that they have: all of a kind share them, and so take no memory of their own. */
+const SHAPES = new Map<number, PropertyDescriptorMap>();
+
+function shapeOf(like: Partial<RequestRecord>): PropertyDescriptorMap {
+  const kind = OPTIONAL.reduce((bits, field, nth) => bits | (like[field] === undefined ? 0 : 1 << nth), 0);
+  let shape = SHAPES.get(kind);
+  if (shape === undefined) {
+    const left: readonly string[] = OPTIONAL.filter((_, nth) => (kind & (1 << nth)) === 0);
+    shape = Object.fromEntries(PROPERTIES.filter(([field]) => !left.includes(field)));
+    SHAPES.set(kind, shape);
   }
+  return shape;
 }
 
 /** A copy of the record with some fields changed. */
 export function changeRecord(record: RequestRecord, changes: Partial<RequestRecord>): RequestRecord {
-  return record instanceof ShelvedRecord ? record.with(changes) : { ...record, ...changes };
+  const row = ShelvedRecord.rowOf(record);
+  return row === null ? { ...record, ...changes } : row.page.home.change(record, changes);
 }

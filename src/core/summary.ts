@@ -126,8 +126,8 @@ export function summarizeLevel(input: LevelInput): LevelReport {
         record.outcome === 'good' ? [] : [record.osl.counted ?? record.chunkUs.length],
       ),
     ),
-    islProof: lengthProof(good.map((record) => record.isl)),
-    oslProof: lengthProof(good.map((record) => record.osl)),
+    islProof: lengthProof(good, (record) => record.isl),
+    oslProof: lengthProof(good, (record) => record.osl),
     connections: input.connections,
     witness: input.witness,
     audit: input.audit,
@@ -175,21 +175,32 @@ function countBy(
   return counts;
 }
 
-function lengthProof(counts: readonly TokenCount<number | null>[]): LengthProof {
-  const known = counts.filter((count) => count.counted !== null);
-  const values = known.map((count) => count.counted!);
-  const asked = new Set(counts.map((count) => count.asked));
-  const unasked = counts.filter((count) => count.asked === null).length;
+function lengthProof(
+  records: readonly RequestRecord[],
+  lengthOf: (record: RequestRecord) => TokenCount<number | null>,
+): LengthProof {
+  const asked = new Set<number | null>();
+  const values: number[] = [];
+  let [unasked, provenByUsage, deviations] = [0, 0, 0];
+  for (const record of records) {
+    const length = lengthOf(record);
+    asked.add(length.asked);
+    if (length.asked === null) unasked++;
+    if (length.by === 'usage') provenByUsage++;
+    if (length.counted === null) continue;
+    values.push(length.counted);
+    if (length.asked !== null && length.counted !== length.asked) deviations++;
+  }
   return {
     ...(unasked === 0 ? {} : { unasked }),
-    asked: asked.size === 1 ? counts[0]!.asked : null,
+    asked: asked.size === 1 ? [...asked][0]! : null,
     counted:
       values.length === 0
         ? null
         : { min: least(values), mean: sum(values) / values.length, max: greatest(values) },
-    provenByUsage: counts.filter((count) => count.by === 'usage').length,
-    deviations: known.filter((count) => count.asked !== null && count.counted !== count.asked).length,
-    unknown: counts.length - known.length,
+    provenByUsage,
+    deviations,
+    unknown: records.length - values.length,
   };
 }
 

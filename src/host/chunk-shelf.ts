@@ -1,32 +1,42 @@
 import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
-import type { RequestRecord } from '../core/record.ts';
-import type { ChunkText } from '../core/record-builder.ts';
-import { type NumberSource, ShelvedRecord } from '../core/shelved-record.ts';
+import type { ByteStore } from '../core/record-table.ts';
 
-/** Chunks of a level that stay in memory: all of a usual one. */
-const KEPT_BYTES = 24 * 1024 * 1024;
+/** Bytes of a level that stay in memory: those of some hundred short answers. */
+const KEPT_BYTES = 1024 * 1024;
+/** Memory is taken in pages of this size. */
+const PAGE_BYTES = 256 * 1024;
+/** Addresses of a page of memory, of which each has its own; what lies on disk has addresses behind them all. */
+const PAGE_SPAN = 2 ** 32;
+const ON_DISK = 2 ** 52;
 
 /**
- * Puts the long parts of requests that have ended (the times and tokens of their chunks, their text) on disk
- * and gives back records that read them from there whenever they are looked at, so that memory does not
- * grow with the number of requests. The file has no name: nothing is left of it, however the process ends.
+ * Puts the long parts of requests that have ended (the times and tokens of their chunks, their words, their text) on
+ * disk, where they are read from whenever somebody looks, so that memory does not grow with the number of requests. The
+ * file has no name: nothing is left of it, however the process ends.
  */
-export class ChunkShelf {
+export class ChunkShelf implements ByteStore {
   readonly #keptBytes: number;
-  readonly #source: NumberSource = {
-    read: (at, count) => new Uint32Array(this.#read({ at, length: 4 * count }).buffer),
-  };
+  readonly #pages: Uint8Array[] = [];
+  /** Taken of the last page, and of all. */
+  #pageBytes = 0;
+  #memoryBytes = 0;
   #handle: number | null = null;
-  #takenBytes = 0;
-  #atByte = 0;
+  #diskBytes = 0;
+  /** Why nothing more is put on disk. */
   #full = false;
+  /** What is being written: in one piece, for one call of the system. */
+  #piece = new Uint8Array(4_096);
 
-  /** The file lies in `directory`; the first `keptBytes` are not put on it. A folder that takes no file keeps all in memory. */
-  constructor(directory: string, keptBytes = KEPT_BYTES) {
+  /**
+   * The file lies in `directory`; the first `keptBytes` are not put on it. Without a folder, or with one that takes no file, all stays
+   * in memory.
+   */
+  constructor(directory: string | null, keptBytes = KEPT_BYTES) {
     this.#keptBytes = keptBytes;
-    const file = path.join(directory, `.chunks-${process.pid}`);
     try {
+      if (directory === null) throw new Error('no folder');
+      const file = path.join(directory, `.chunks-${process.pid}`);
       this.#handle = openSync(file, 'w+');
       rmSync(file);
     } catch {
@@ -36,76 +46,67 @@ export class ChunkShelf {
 
   /** Bytes on disk. */
   get bytes(): number {
-    return this.#atByte;
+    return this.#diskBytes;
   }
 
-  /** The same record, its chunks on disk once enough of others are in memory. */
-  record(record: RequestRecord): RequestRecord {
-    const { chunkUs, chunkTokens } = record;
-    const bytes = chunkUs.byteLength + (chunkTokens?.byteLength ?? 0);
-    if (!this.#wants(bytes)) return record;
-    const chunks = chunkUs.length;
-    const place = this.#put(chunkUs);
-    if (place === null || (chunkTokens !== null && this.#put(chunkTokens) === null)) return record;
-    const { chunkUs: _, chunkTokens: __, ...rest } = record;
-    return new ShelvedRecord(rest, {
-      source: this.#source,
-      at: place.at,
-      chunks,
-      withTokens: chunkTokens !== null,
-    });
+  put(parts: readonly (Uint8Array | Uint32Array)[]): number {
+    const bytes = parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    // The next begins at a multiple of 4 again.
+    const room = 4 * Math.ceil(bytes / 4);
+    if (this.#full || this.#memoryBytes + room <= this.#keptBytes) return this.#keep(parts, room);
+    if (this.#piece.length < room) this.#piece = new Uint8Array(2 * room);
+    copyInto(this.#piece, parts, 0);
+    try {
+      for (let done = 0; done < room; )
+        done += writeSync(this.#handle!, this.#piece, done, room - done, this.#diskBytes + done);
+    } catch {
+      this.#full = true;
+      return this.#keep(parts, room);
+    }
+    const at = ON_DISK + this.#diskBytes;
+    this.#diskBytes += room;
+    return at;
   }
 
-  /** The same text, likewise. */
-  text(text: ChunkText): ChunkText {
-    if (!this.#wants(text.bytes.byteLength + text.ends.byteLength)) return text;
-    const bytes = this.#put(text.bytes);
-    const ends = this.#put(text.ends);
-    if (bytes === null || ends === null) return text;
-    const read = (): Uint8Array => this.#read(bytes);
-    const numbers = (): Uint32Array => new Uint32Array(this.#read(ends).buffer);
-    return {
-      get bytes() {
-        return read();
-      },
-      get ends() {
-        return numbers();
-      },
-    };
+  /** What lies in memory is not copied. */
+  read(at: number, bytes: number): Uint8Array {
+    if (at < ON_DISK) {
+      const start = at % PAGE_SPAN;
+      return this.#pages[Math.floor(at / PAGE_SPAN)]!.subarray(start, start + bytes);
+    }
+    const found = new Uint8Array(bytes);
+    const from = at - ON_DISK;
+    for (let done = 0; done < bytes; ) {
+      const got = readSync(this.#handle!, found, done, bytes - done, from + done);
+      if (got === 0) throw new Error(`the file of chunks ends at byte ${from + done}`);
+      done += got;
+    }
+    return found;
   }
 
   close(): void {
     if (this.#handle !== null) closeSync(this.#handle);
     this.#handle = null;
+    this.#full = true;
   }
 
-  #wants(bytes: number): boolean {
-    this.#takenBytes += bytes;
-    return this.#takenBytes > this.#keptBytes && !this.#full;
-  }
-
-  /** Where the bytes lie now; null when the disk took no more, after which nothing is put there any more. */
-  #put(part: Uint8Array | Uint32Array): { readonly at: number; readonly length: number } | null {
-    const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
-    const place = { at: this.#atByte, length: bytes.length };
-    try {
-      for (let done = 0; done < bytes.length; )
-        done += writeSync(this.#handle!, bytes, done, bytes.length - done, place.at + done);
-    } catch {
-      this.#full = true;
-      return null;
+  #keep(parts: readonly (Uint8Array | Uint32Array)[], room: number): number {
+    if (this.#pages.length === 0 || this.#pageBytes + room > this.#pages.at(-1)!.length) {
+      this.#pages.push(new Uint8Array(Math.max(PAGE_BYTES, room)));
+      this.#pageBytes = 0;
     }
-    this.#atByte += bytes.length;
-    return place;
+    const at = this.#pageBytes;
+    copyInto(this.#pages.at(-1)!, parts, at);
+    this.#pageBytes += room;
+    this.#memoryBytes += room;
+    return PAGE_SPAN * (this.#pages.length - 1) + at;
   }
+}
 
-  #read({ at, length }: { readonly at: number; readonly length: number }): Uint8Array {
-    const bytes = new Uint8Array(length);
-    for (let done = 0; done < length; ) {
-      const got = readSync(this.#handle!, bytes, done, length - done, at + done);
-      if (got === 0) throw new Error(`the file of chunks ends at byte ${at + done}`);
-      done += got;
-    }
-    return bytes;
+function copyInto(to: Uint8Array, parts: readonly (Uint8Array | Uint32Array)[], from: number): void {
+  let at = from;
+  for (const { buffer, byteOffset, byteLength } of parts) {
+    to.set(new Uint8Array(buffer, byteOffset, byteLength), at);
+    at += byteLength;
   }
 }

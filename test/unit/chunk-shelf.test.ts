@@ -4,9 +4,10 @@ import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { mergeRecords } from '../../src/core/rank-merge.ts';
 import { type RequestRecord, recordToJson } from '../../src/core/record.ts';
-import { changeRecord } from '../../src/core/shelved-record.ts';
+import { RecordTable } from '../../src/core/record-table.ts';
 import { summarizeLevel } from '../../src/core/summary.ts';
 import { ChunkShelf } from '../../src/host/chunk-shelf.ts';
+import { TextShelf } from '../../src/host/text-shelf.ts';
 import { makeRecord } from '../fixtures/records.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'chunk-shelf-'));
@@ -17,6 +18,8 @@ const RECORDS: RequestRecord[] = Array.from({ length: 40 }, (_, i) =>
     id: i,
     sentAtMs: 100 * i,
     gapsMs: [50 + i, ...Array.from({ length: 20 + i }, (_, k) => 10 + 0.037 * k + i)],
+    responseId: null,
+    requestId: `r-${i}`,
     ...(i % 3 === 0 ? { tokens: null } : {}),
   }),
 );
@@ -36,61 +39,87 @@ const reportOf = (records: readonly RequestRecord[]) =>
     validity: { verdict: 'valid', reasons: [] },
   });
 
-describe('chunks of requests that have ended', () => {
-  it('are on disk what they were in memory, for every reader', () => {
+const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
+
+describe('records of requests that have ended', () => {
+  it('are with their chunks on disk what they were in memory, for every reader', () => {
     const shelf = new ChunkShelf(folder, 0);
-    const shelved = RECORDS.map((record) => shelf.record(record));
-    const bytes = RECORDS.reduce(
-      (sum, { chunkUs, chunkTokens }) => sum + chunkUs.byteLength + (chunkTokens?.byteLength ?? 0),
-      0,
+    const table = new RecordTable(shelf);
+    const shelved = RECORDS.map((record) => table.add(record));
+    expect(shelf.bytes).toBe(
+      RECORDS.reduce(
+        (sum, { chunkUs, chunkTokens }) => sum + chunkUs.byteLength + (chunkTokens?.byteLength ?? 0),
+        0,
+      ),
     );
-    expect(shelf.bytes).toBe(bytes);
     expect(shelved.map(recordToJson)).toEqual(RECORDS.map(recordToJson));
     expect(reportOf(shelved)).toEqual(reportOf(RECORDS));
     const merged = (records: readonly RequestRecord[]) => mergeRecords([{ records, shiftMs: 3 }], 4, 7);
+    const onDisk = shelf.bytes;
     expect(merged(shelved).map(recordToJson)).toEqual(merged(RECORDS).map(recordToJson));
+    // What does not change stays where it is.
+    expect(shelf.bytes).toBe(onDisk);
     shelf.close();
+    expect(() => shelved[0]!.chunkUs).toThrow();
+    expect(shelved[39]!.sentAtMs).toBe(3_900);
   });
+});
 
-  it('stay on disk in a changed copy', () => {
-    const shelf = new ChunkShelf(folder, 0);
-    const changed = changeRecord(shelf.record(RECORDS[1]!), { concurrency: 9 });
-    expect(changed.concurrency).toBe(9);
-    expect(Object.hasOwn(changed, 'chunkUs')).toBe(false);
-    expect(changed.chunkUs).toEqual(RECORDS[1]!.chunkUs);
-    const counted = changeRecord(shelf.record(RECORDS[0]!), { chunkTokens: RECORDS[0]!.chunkUs });
-    expect([counted.chunkUs, counted.chunkTokens]).toEqual([RECORDS[0]!.chunkUs, RECORDS[0]!.chunkUs]);
-    shelf.close();
-    // What is not in memory can be told from what is.
-    expect(() => changed.chunkUs).toThrow();
-    expect(recordToJson(counted)).toContain(`"id":${RECORDS[0]!.id},`);
-  });
-
-  it('stay in memory up to a bound', () => {
-    const { chunkUs, chunkTokens } = RECORDS[1]!;
-    const shelf = new ChunkShelf(folder, chunkUs.byteLength + chunkTokens!.byteLength);
-    expect(shelf.record(RECORDS[1]!)).toBe(RECORDS[1]);
+describe('bytes on a shelf', () => {
+  it('stay in memory up to a bound, and lie on disk behind it', () => {
+    const shelf = new ChunkShelf(folder, 12);
+    const first = shelf.put([bytes(1, 2, 3), bytes(4, 5)]);
     expect(shelf.bytes).toBe(0);
-    expect(shelf.record(RECORDS[2]!)).not.toBe(RECORDS[2]);
+    const second = shelf.put([Uint32Array.of(6, 7)]);
+    // 8 bytes of 12 are taken by the first.
+    expect(shelf.bytes).toBe(8);
+    const third = shelf.put([bytes(8)]);
+    expect([first % 4, second % 4, third % 4]).toEqual([0, 0, 0]);
+    expect([...shelf.read(first, 5)]).toEqual([1, 2, 3, 4, 5]);
+    expect([...shelf.read(second, 8)]).toEqual([6, 0, 0, 0, 7, 0, 0, 0]);
+    expect([...shelf.read(third, 1)]).toEqual([8]);
     shelf.close();
+    expect([...shelf.read(first, 5)]).toEqual([1, 2, 3, 4, 5]);
+    expect(() => shelf.read(second, 8)).toThrow();
   });
 
-  it('with their text, whose bytes come back whole', () => {
-    const shelf = new ChunkShelf(folder, 0);
-    const text = { bytes: new TextEncoder().encode('zwölf 🙂'), ends: Uint32Array.of(3, 11) };
-    const shelved = shelf.text({ ...text });
-    expect([shelved.bytes, shelved.ends]).toEqual([text.bytes, text.ends]);
-    expect(shelf.bytes).toBe(text.bytes.length + 8);
-    shelf.close();
+  it('may be many, and longer than a page of memory', () => {
+    for (const directory of [null, folder]) {
+      const shelf = new ChunkShelf(directory, 0);
+      const pieces = Array.from({ length: 60 }, (_, i) =>
+        new Uint8Array(i === 30 ? 700_001 : 20_000 + i).fill(i),
+      );
+      const places = pieces.map((piece) => shelf.put([piece]));
+      const same = places.map((place, i) =>
+        Buffer.from(pieces[i]!).equals(shelf.read(place, pieces[i]!.length)),
+      );
+      expect(same.indexOf(false)).toBe(-1);
+      shelf.close();
+    }
   });
 
   it('leave nothing in the folder, and stay in memory where it takes no file', () => {
     const shelf = new ChunkShelf(folder, 0);
-    shelf.record(RECORDS[0]!);
+    shelf.put([bytes(1)]);
     expect(readdirSync(folder)).toEqual([]);
     shelf.close();
     const nowhere = new ChunkShelf(path.join(folder, 'missing'), 0);
-    expect(nowhere.record(RECORDS[0]!)).toBe(RECORDS[0]);
+    expect([...nowhere.read(nowhere.put([bytes(9)]), 1)]).toEqual([9]);
+    expect(nowhere.bytes).toBe(0);
     nowhere.close();
+  });
+
+  it('may be texts, which come back whole', () => {
+    for (const keptBytes of [0, 1_000]) {
+      const shelf = new ChunkShelf(folder, keptBytes);
+      const texts = new TextShelf(shelf);
+      const text = { bytes: new TextEncoder().encode('zwölf 🙂'), ends: Uint32Array.of(3, 11) };
+      texts.put(4, { bytes: bytes(), ends: new Uint32Array() });
+      texts.put(9, text);
+      expect(texts.requests).toEqual([4, 9]);
+      expect({ ...texts.text(1) }).toEqual(text);
+      expect({ ...texts.text(0) }).toEqual({ bytes: bytes(), ends: new Uint32Array() });
+      shelf.close();
+    }
   });
 });

@@ -13,7 +13,7 @@ import { SpoolReader } from '../../host/spool.ts';
 import { RunStore } from '../../host/store.ts';
 import { Connection } from '../connect.ts';
 import { checkFileLimit, measureLevel } from '../level.ts';
-import { chunkTokens, type PromptSupply, preparePromptsFor } from '../prompt-supply.ts';
+import { countChunkTokens, type PromptSupply, preparePromptsFor } from '../prompt-supply.ts';
 import { type Answer, eachLine, encodeMessage, MessageReader, type Order, type RankRun } from './protocol.ts';
 import { rankDirectory, requestPrefix } from './rank-files.ts';
 import { RankProgress } from './rank-progress.ts';
@@ -243,9 +243,9 @@ class RankProcess {
       hooks: null,
       gate: { armed: () => this.#armed(), drained: () => this.#drained() },
       withoutSecrets: (request) => connection.withoutSecrets(request),
-      countChunkTokens: (requests, keep) => {
-        records = requests.length;
-        return chunkTokens(spec, requests, this.#scratch, keep, (warning) => warnings.push(warning));
+      countChunkTokens: (log) => {
+        records = log.records.length;
+        return countChunkTokens(spec, log, this.#scratch, (warning) => warnings.push(warning));
       },
     });
     this.#say({

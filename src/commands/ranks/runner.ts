@@ -5,6 +5,7 @@ import { sum } from '../../core/distribution.ts';
 import { BenchError, EXIT } from '../../core/errors.ts';
 import { splitPoint } from '../../core/load-share.ts';
 import type { PromptFacts } from '../../core/prompt-facts.ts';
+import { RecordTable } from '../../core/record-table.ts';
 import type { PointSpec } from '../../core/spec.ts';
 import { ChunkShelf } from '../../host/chunk-shelf.ts';
 import { utcNowMs } from '../../host/clock.ts';
@@ -136,6 +137,7 @@ export class RankRunner implements LevelRunner {
     }
     if (clocks.length === 0) return { level: null, warnings: [], failure: this.#crew.failure };
     const chunks = new ChunkShelf(this.#job.store.directory);
+    const table = new RecordTable(chunks);
     try {
       const parts: RankPart[] = [];
       for (const rank of active) {
@@ -147,7 +149,7 @@ export class RankRunner implements LevelRunner {
           clock: clocks[rank]!,
           originUtcMs: this.#originsUtcMs[rank]!,
           end,
-          ...(await this.#shelf.take(rank, point.index, end, (record) => chunks.record(record))),
+          ...(await this.#shelf.take(rank, point.index, end, (record) => table.add(record))),
         });
       }
       return await this.#conclude(point, parts, watch);
