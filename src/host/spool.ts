@@ -11,6 +11,8 @@ import type { Prompt, PromptSource, Salting } from '../core/spec.ts';
 const MAGIC = 0x42_53_50_31;
 const FOOTER_BYTES = 32;
 const RECORD_BYTES = 40;
+/** Records that are read together. */
+const RECORDS_AT_ONCE = 1_024;
 const BUFFER_BYTES = 4 * 1024 * 1024;
 const PHASES: readonly Phase[] = ['warmup', 'measured', 'hold'];
 /** Stands for a length that is unknown. */
@@ -26,8 +28,11 @@ export class SpoolWriter {
   readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES);
   #buffered = 0;
   #offset = 0;
-  readonly #records: Buffer[] = [];
+  /** All records, with room for more. */
+  #records = Buffer.alloc(RECORD_BYTES * RECORDS_AT_ONCE);
+  #count = 0;
   readonly #next = new Map<string, number>();
+  #lastKey = '';
 
   constructor(path: string) {
     this.#path = path;
@@ -37,11 +42,15 @@ export class SpoolWriter {
   /** Appends a prompt. Each phase of a point takes its indices in order from 0, in one run. */
   add(point: number, phase: Phase, index: number, prompt: Prompt): void {
     const key = `${point} ${phase}`;
-    if (index !== (this.#next.get(key) ?? 0)) {
+    const next = this.#next.get(key) ?? 0;
+    if (index !== next || (next > 0 && key !== this.#lastKey)) {
       throw new BenchError(EXIT.bug, `prompt ${index} of ${phase} at point ${point} came out of order`);
     }
     this.#next.set(key, index + 1);
-    const record = Buffer.alloc(RECORD_BYTES);
+    this.#lastKey = key;
+    const at = RECORD_BYTES * this.#count++;
+    if (at === this.#records.length) this.#records = Buffer.concat([this.#records], 2 * at);
+    const record = this.#records.subarray(at, at + RECORD_BYTES);
     record.writeDoubleLE(this.#offset, 0);
     record.writeUInt32LE(prompt.content.length, 8);
     record.writeUInt32LE(prompt.isl ?? UNKNOWN, 12);
@@ -51,21 +60,20 @@ export class SpoolWriter {
     record.writeUInt32LE(PHASES.indexOf(phase), 28);
     record.writeUInt32LE(index, 32);
     record.writeUInt32LE(prompt.keepBytes ?? 0, 36);
-    this.#records.push(record);
     this.#append(prompt.content);
   }
 
   /** Finishes the file. The writer is of no use after. */
   close(salting: Salting): void {
     const recordsAt = this.#offset;
-    for (const record of this.#records) this.#append(record);
+    this.#append(this.#records.subarray(0, RECORD_BYTES * this.#count));
     const saltingAt = this.#offset;
     this.#append(Buffer.from(JSON.stringify(salting), 'utf8'));
     const footer = Buffer.alloc(FOOTER_BYTES);
     footer.writeDoubleLE(recordsAt, 0);
     footer.writeDoubleLE(saltingAt, 8);
     footer.writeDoubleLE(this.#offset, 16);
-    footer.writeUInt32LE(this.#records.length, 24);
+    footer.writeUInt32LE(this.#count, 24);
     footer.writeUInt32LE(MAGIC, 28);
     this.#append(footer);
     this.#flush();
@@ -108,16 +116,27 @@ interface SpoolEntry extends Required<Omit<Prompt, 'content'>> {
   readonly length: number;
 }
 
+/** The prompts of a phase of a point: so many records from number `first` on. */
+interface Run {
+  readonly first: number;
+  count: number;
+}
+
 /**
- * Reads prompts back, one at a time. Beyond the prompts that were made it uses them again with other
+ * Reads prompts back, one at a time; none of them is in memory. Beyond the prompts that were made it uses them again with other
  * words at the start, or behind what they share with others on purpose: the same length, another text and another
  * prefix. Prompts without words of salt are used again as they are.
  */
 export class SpoolReader implements PromptSource {
   readonly #path: string;
   readonly #fd: number;
-  readonly #entries = new Map<string, SpoolEntry[]>();
+  readonly #runs = new Map<string, Run>();
   readonly #salting: Salting;
+  readonly #recordsAt: number;
+  readonly #count: number;
+  /** The records that were read last, and the number of the first of them. */
+  #records: Buffer = Buffer.alloc(0);
+  #from = 0;
 
   /** Opens a finished spool. Throws a BenchError when it is none. */
   constructor(path: string) {
@@ -135,45 +154,35 @@ export class SpoolReader implements PromptSource {
       number,
     ];
     this.#salting = JSON.parse(this.#read(saltingAt, end - saltingAt).toString('utf8')) as Salting;
-    const records = this.#read(recordsAt, footer.readUInt32LE(24) * RECORD_BYTES);
-    for (let at = 0; at < records.length; at += RECORD_BYTES) this.#enter(records, at);
-  }
-
-  #enter(records: Buffer, at: number): void {
-    const key = `${records.readUInt32LE(at + 24)} ${PHASES[records.readUInt32LE(at + 28)]!}`;
-    const known = (offset: number): number | null => {
-      const value = records.readUInt32LE(at + offset);
-      return value === UNKNOWN ? null : value;
-    };
-    const entry: SpoolEntry = {
-      offset: records.readDoubleLE(at),
-      length: records.readUInt32LE(at + 8),
-      isl: known(12),
-      osl: records.readUInt32LE(at + 16),
-      promptTokens: known(20),
-      keepBytes: records.readUInt32LE(at + 36),
-    };
-    const list = this.#entries.get(key);
-    if (list === undefined) this.#entries.set(key, [entry]);
-    else list.push(entry);
+    this.#recordsAt = recordsAt;
+    this.#count = footer.readUInt32LE(24);
+    for (let nth = 0; nth < this.#count; nth++) {
+      const record = this.#record(nth);
+      const key = `${record.readUInt32LE(24)} ${PHASES[record.readUInt32LE(28)]!}`;
+      const run = this.#runs.get(key);
+      if (run === undefined) this.#runs.set(key, { first: nth, count: 1 });
+      else run.count++;
+    }
   }
 
   /** How many prompts were made for a phase of a point. */
   available(point: number, phase: Phase): number {
-    return this.#entries.get(`${point} ${phase}`)?.length ?? 0;
+    return this.#runs.get(`${point} ${phase}`)?.count ?? 0;
   }
 
   /** Prompt `index` of a phase. A phase without prompts of its own borrows from the point's others. */
   take(point: number, phase: Phase, index: number): Prompt {
-    const own = this.#entries.get(`${point} ${phase}`);
-    const entry = own?.[index];
-    if (entry !== undefined) return this.#prompt(entry, this.#content(entry));
+    const own = this.#runs.get(`${point} ${phase}`);
+    if (own !== undefined && index < own.count) {
+      const entry = this.#entry(own.first + index);
+      return this.#prompt(entry, this.#content(entry));
+    }
     const lenders: readonly Phase[] = [phase, 'measured', 'warmup', 'hold'];
-    const list = lenders
-      .map((name) => this.#entries.get(`${point} ${name}`))
+    const run = lenders
+      .map((name) => this.#runs.get(`${point} ${name}`))
       .find((found) => found !== undefined);
-    if (list === undefined) throw new BenchError(EXIT.bug, `no prompt was made for point ${point}`);
-    const used = list[index % list.length]!;
+    if (run === undefined) throw new BenchError(EXIT.bug, `no prompt was made for point ${point}`);
+    const used = this.#entry(run.first + (index % run.count));
     const { seed, salt } = this.#salting;
     const random = new Random(seed, salt, 'again', point, phase, index);
     return this.#prompt(used, resalt(this.#content(used), used.keepBytes, this.#salting, random));
@@ -182,6 +191,32 @@ export class SpoolReader implements PromptSource {
   /** Closes the file. */
   close(): void {
     closeSync(this.#fd);
+  }
+
+  #record(nth: number): Buffer {
+    if (nth < this.#from || nth >= this.#from + this.#records.length / RECORD_BYTES) {
+      const count = Math.min(RECORDS_AT_ONCE, this.#count - nth);
+      this.#records = this.#read(this.#recordsAt + RECORD_BYTES * nth, RECORD_BYTES * count);
+      this.#from = nth;
+    }
+    const at = RECORD_BYTES * (nth - this.#from);
+    return this.#records.subarray(at, at + RECORD_BYTES);
+  }
+
+  #entry(nth: number): SpoolEntry {
+    const record = this.#record(nth);
+    const known = (offset: number): number | null => {
+      const value = record.readUInt32LE(offset);
+      return value === UNKNOWN ? null : value;
+    };
+    return {
+      offset: record.readDoubleLE(0),
+      length: record.readUInt32LE(8),
+      isl: known(12),
+      osl: record.readUInt32LE(16),
+      promptTokens: known(20),
+      keepBytes: record.readUInt32LE(36),
+    };
   }
 
   #prompt({ isl, osl, promptTokens }: SpoolEntry, content: Uint8Array): Prompt {

@@ -69,6 +69,18 @@ describe('a spool of prompts', () => {
     writer.add(0, 'measured', 0, prompt('a'));
     expect(() => writer.add(0, 'measured', 2, prompt('b'))).toThrow('out of order');
     expect(() => writer.add(0, 'hold', 1, prompt('b'))).toThrow('out of order');
+    writer.add(0, 'hold', 0, prompt('c'));
+    expect(() => writer.add(0, 'measured', 1, prompt('d'))).toThrow('out of order');
+  });
+
+  it('finds each of many, in any order', () => {
+    const texts = Array.from({ length: 3_000 }, (_, i) => `prompt ${i}`);
+    const reader = spoolOf(texts);
+    expect(reader.available(0, 'measured')).toBe(3_000);
+    for (const i of [0, 1, 1_023, 1_024, 2_999, 5, 2_048, 2_047])
+      expect(textOf(reader.take(0, 'measured', i))).toBe(`prompt ${i}`);
+    expect(texts.findIndex((text, i) => textOf(reader.take(0, 'measured', i)) !== text)).toBe(-1);
+    reader.close();
   });
 });
 
