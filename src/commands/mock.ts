@@ -2,6 +2,7 @@ import type { Options } from 'yargs';
 import { EXIT, type ExitCode } from '../core/errors.ts';
 import { openEmbeddedCounter } from '../datasets/index.ts';
 import { MOCK_FLAGS, parseMockOptions, startMock } from '../mock/server.ts';
+import { listenStamped } from './mock-listener.ts';
 import type { AddVerb } from './verb.ts';
 
 /** Options of `bench mock`, made from the mock's own table. */
@@ -21,7 +22,7 @@ export async function runMock(args: Record<string, unknown>): Promise<ExitCode> 
     if (process.connected) process.once('disconnect', () => resolve());
     else if (process.send !== undefined) resolve();
   });
-  const server = await startMock(parseMockOptions(args), await openEmbeddedCounter());
+  const server = await startMock(parseMockOptions(args), await openEmbeddedCounter(), listenStamped);
   process.stdout.write(`mock server listening on ${server.url}\n`);
   await told;
   await server.close();

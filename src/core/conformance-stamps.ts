@@ -16,7 +16,7 @@ export interface StampErrors {
   readonly chunks: number;
   /** Stamp of a chunk − its write, in ms. */
   readonly errorMs: Spread;
-  /** Request read by the server − send as the client has it, in ms: it is in TTFT and no fault of a stamp. */
+  /** Arrival of the request − send as the client has it, in ms: it is in TTFT and no fault of a stamp. */
   readonly arrivalMs: Spread;
   /** Good requests that the log does not have, or with another number of chunks. */
   readonly unmatched: number;

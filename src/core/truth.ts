@@ -22,6 +22,10 @@ export interface TruthLine {
   readonly outcome: string;
   /** 0 where the prompt was not looked at. */
   readonly promptTokens: number;
+  /**
+   * When the last byte of the request arrived, from which its schedule counts: the kernel's stamp where the server
+   * listens on a TCP address in digits on Linux, else when the server read it.
+   */
   readonly arrivedAtMs: number;
   /** Each event with output tokens: just before the write that carried the last of its bytes. */
   readonly eventAtMs: readonly number[];

@@ -25,6 +25,7 @@ export interface Incoming {
   readonly body: string;
   /** The header x-mock-fault. */
   readonly fault: string | null;
+  /** When its last byte arrived. */
   readonly arrivedAtMs: number;
   /** The header x-request-id. */
   readonly requestId: string | null;
@@ -94,7 +95,7 @@ export class Generator {
     this.#incoming = [];
   }
 
-  /** One request a turn: those that come in meanwhile get their instant of arrival, and output is not held up. */
+  /** One request a turn: sockets are read meanwhile, and output is not held up. */
   readonly #takeIn = (): void => {
     const incoming = this.#incoming.shift();
     this.#intake = this.#incoming.length > 0 ? setImmediate(this.#takeIn) : null;

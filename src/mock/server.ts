@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { BenchError, EXIT, errorText } from '../core/errors.ts';
 import { ApiError } from './api-error.ts';
@@ -7,6 +7,9 @@ import { Generator } from './generator.ts';
 import type { MockOptions } from './options.ts';
 import { send, sendError } from './reply.ts';
 import { BATCH_EVENTS } from './sse-writer.ts';
+import type { ListenStamped } from './stamped-listener.ts';
+import { StampedRequest } from './stamped-request.ts';
+import { StampedSocket } from './stamped-socket.ts';
 import { processClock } from './ticker.ts';
 import type { MockTokenizer } from './tokenizer.ts';
 import { TruthLog } from './truth-log.ts';
@@ -30,24 +33,47 @@ const GENERATIONS: Readonly<Record<string, Api>> = {
   '/v1/completions': 'completions',
 };
 
-/** Starts the mock server. Throws a BenchError (exit 2) when it cannot listen where it should. */
-export async function startMock(options: MockOptions, tokenizer: MockTokenizer): Promise<MockServer> {
+/**
+ * Starts the mock server. Throws a BenchError (exit 2) when it cannot listen where it should. Requests are stamped by
+ * `listenStamped` as they arrive; where it gives no listener they are as they are read.
+ */
+export async function startMock(
+  options: MockOptions,
+  tokenizer: MockTokenizer,
+  listenStamped: ListenStamped | null = null,
+): Promise<MockServer> {
   const { truthFile, roleChunk, framing } = options;
   const eventsPerWrite = framing === 'batch' ? BATCH_EVENTS : 1;
   const truth = truthFile === null ? null : new TruthLog(truthFile, { eventsPerWrite, roleChunk });
   const generator = new Generator(options, tokenizer, processClock, truth);
   const server = createServer(
-    { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true },
+    {
+      IncomingMessage: StampedRequest,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      requestTimeout: 0,
+      noDelay: true,
+    },
     (request, response) => route(request, response, options, generator),
   );
   server.headersTimeout = 0;
-  const port = await listen(server, options);
+  const sockets = new Set<StampedSocket>();
+  const listener = listenStamped?.(options.host, options.port, (connection) => {
+    const socket = new StampedSocket(connection);
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    server.emit('connection', socket);
+    return socket;
+  });
+  // Where the other listener fails, this one fails too and says why.
+  const port = listener?.port ?? (await listen(server, options));
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
   return {
     url: `http://${host}:${port}`,
     port,
     async close() {
       generator.stop();
+      for (const socket of sockets) socket.destroy();
+      listener?.close();
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
@@ -57,7 +83,7 @@ export async function startMock(options: MockOptions, tokenizer: MockTokenizer):
   };
 }
 
-function listen(server: Server, { host, port }: MockOptions): Promise<number> {
+function listen(server: Server<typeof StampedRequest>, { host, port }: MockOptions): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', (error) => {
       reject(
@@ -73,7 +99,7 @@ function listen(server: Server, { host, port }: MockOptions): Promise<number> {
 }
 
 function route(
-  request: IncomingMessage,
+  request: StampedRequest,
   response: ServerResponse,
   options: MockOptions,
   generator: Generator,
@@ -112,8 +138,7 @@ const PAGES: Readonly<Record<string, Page>> = {
   },
 };
 
-function receive(request: IncomingMessage, response: ServerResponse, api: Api, generator: Generator): void {
-  const arrivedAtMs = processClock.now();
+function receive(request: StampedRequest, response: ServerResponse, api: Api, generator: Generator): void {
   const parts: Buffer[] = [];
   let bytes = 0;
   request.on('data', (part: Buffer) => {
@@ -131,7 +156,7 @@ function receive(request: IncomingMessage, response: ServerResponse, api: Api, g
       api,
       body: Buffer.concat(parts).toString('utf8'),
       fault: typeof fault === 'string' ? fault : null,
-      arrivedAtMs,
+      arrivedAtMs: request.arrivedAtMs,
       requestId: typeof requestId === 'string' ? requestId : null,
       response,
     });
