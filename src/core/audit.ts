@@ -133,9 +133,11 @@ function provenDoubts(level: Judged, bounds: LevelBounds): Doubt[] {
   const rates = (['requestsPerS', 'outputTokensPerS'] as const).flatMap((id): Doubt[] => {
     const value = level[id];
     const bound = bounds[id];
-    const errorRatio = value === null || value === 0 || bound === null ? 0 : errorOf(value, bound) / value;
+    if (value === null || value === 0) return [];
+    const errorRatio = bound === null ? Number.POSITIVE_INFINITY : errorOf(value, bound) / value;
     if (errorRatio <= LIMITS.ratio) return [];
-    return [{ id, name: 'throughput', value: `± ${percent(errorRatio)}`, excess: errorRatio / LIMITS.ratio }];
+    const error = bound === null ? 'unbounded' : `± ${percent(errorRatio)}`;
+    return [{ id, name: 'throughput', value: error, excess: errorRatio / LIMITS.ratio }];
   });
   return [...latencies, ...rates];
 }
