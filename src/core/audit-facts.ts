@@ -44,7 +44,7 @@ export interface GcAudit {
   readonly maxMs: number;
 }
 
-/** How far time stamps may be from the arrival, over all events. */
+/** How far time stamps may be from the arrival, over all output chunks. */
 export interface StampError extends Spread {
   readonly count: number;
 }
@@ -67,7 +67,7 @@ export interface Audit {
   readonly involuntarySwitches?: number;
   readonly gc?: GcAudit;
   readonly reads?: ReadAudit;
-  /** Upper end − lower end of each event's arrival; null where events have no arrival intervals. */
+  /** Upper end − lower end of the arrival of each output chunk; null where events have no arrival intervals. */
   readonly stampErrorMs?: StampError | null;
   readonly ring?: RingAudit;
 }

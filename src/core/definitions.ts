@@ -48,7 +48,7 @@ const TEXTS = {
   'audit.reads':
     'Reads from sockets, their bytes, events per read, events that shared a read (sharedEvents), and the share that filled the buffer. waitMs is how long bytes waited to be read: read − stamp with the stamps of the kernel; without them an upper bound in a sample of the turns of the event loop, weighted by bytes. unstamped: reads without a usable stamp of the kernel, whose bytes have the reading time; reordered: those of them whose segments came out of order.',
   'audit.stampErrorMs':
-    'By how much the instant of an event may be off, in ms, over all events = upper − lower end of the interval in which it arrived. An event of a read of one segment has the stamp of that segment; of several segments the last event has the last stamp, the others arrived between the previous look at the socket and that stamp. Instants are kept in whole µs. null where the event loop stamps: then nothing bounds it.',
+    'By how much the instant of a chunk may be off, in ms, over all output chunks = upper − lower end of the interval in which each arrived. An event of a read of one segment has the stamp of that segment; of several segments the last event has the last stamp, the others arrived between the previous look at the socket and that stamp. Instants are kept in whole µs. null where the event loop stamps: then nothing bounds it.',
   'audit.ring':
     'The thread that reads the sockets: how often and how long it waited because the event loop did not take what it had read, and how often the system clock was set (stamps around that are not used).',
   'audit.otherCpuRatio':

@@ -134,7 +134,7 @@ export class Exchange implements ResponseSink, ChunkEvents {
 
   event(data: string, type: string | null): void {
     const builder = this.#builder;
-    const slackMs = this.#noteEvent();
+    this.#noteEvent();
     const delta = this.#delta;
     try {
       this.#options.dialect.read(data, delta);
@@ -160,14 +160,15 @@ export class Exchange implements ResponseSink, ChunkEvents {
     if (delta.text === '') return;
     this.#options.onTokens?.(tokens);
     this.#options.onText?.(delta.text);
-    builder.addChunk(this.#atMs, delta.text, delta.completionTokens, slackMs);
+    builder.addChunk(this.#atMs, delta.text, delta.completionTokens, this.#stampChunk());
     this.#reader.learn(data, delta);
   }
 
   chunk(template: ChunkTemplate, buffer: Buffer): void {
     const builder = this.#builder;
     const { onTokens, onText } = this.#options;
-    const slackMs = this.#noteEvent();
+    this.#noteEvent();
+    const slackMs = this.#stampChunk();
     if (builder.responseId === null) builder.responseId = template.responseId(buffer);
     const tokens = this.#note(template);
     onTokens?.(tokens);
@@ -181,11 +182,15 @@ export class Exchange implements ResponseSink, ChunkEvents {
     }
   }
 
-  /** Counts an event; how much earlier than its instant it may have arrived. */
-  #noteEvent(): number {
-    const slackMs = this.#reader.atEnd ? this.#lastSlackMs : this.#slackMs;
+  #noteEvent(): void {
     this.#builder.lastEventAtMs = this.#atMs;
-    this.#options.meter.event(slackMs);
+    this.#options.meter.events++;
+  }
+
+  /** How much earlier than its instant the output chunk that is being reported may have arrived. */
+  #stampChunk(): number {
+    const slackMs = this.#reader.atEnd ? this.#lastSlackMs : this.#slackMs;
+    this.#options.meter.stamp(slackMs);
     return slackMs;
   }
 

@@ -22,12 +22,16 @@ const EXACT_MS = 0.000_5;
 
 /** Counts reads and events, how long bytes waited to be read, and how far stamps may be from the arrival. */
 export class ReadMeter {
-  #events = 0;
+  /** Server-sent events so far, counted by those who take them out of the bytes. */
+  events = 0;
+  #eventsBefore = 0;
+  #eventsTaken = 0;
   #exact = 0;
   #exactMs = 0;
+  /** Chunks that are not exact, and those of the same slack that are not in it yet: a read has many. */
   #slack = new Pooled(1_000);
-  /** Events of the read that is under way. */
-  #ofRead = 0;
+  #sameMs = 0;
+  #same = 0;
   #shared = 0;
   #unstamped = 0;
   #reordered = 0;
@@ -49,14 +53,21 @@ export class ReadMeter {
     this.#counters = receiver.counters();
   }
 
-  /** An event that arrived at most `slackMs` before its instant; Infinity where that is unknown. */
-  event(slackMs: number): void {
-    this.#events++;
-    this.#ofRead++;
+  /** An output chunk arrived at most `slackMs` before its instant; Infinity where that is unknown. */
+  stamp(slackMs: number): void {
     if (slackMs < EXACT_MS) {
       this.#exact++;
       if (slackMs > this.#exactMs) this.#exactMs = slackMs;
-    } else if (slackMs < Number.POSITIVE_INFINITY) this.#slack.add(slackMs * 1_000);
+    } else if (slackMs < Number.POSITIVE_INFINITY) {
+      if (slackMs !== this.#sameMs) this.#addSame();
+      this.#sameMs = slackMs;
+      this.#same++;
+    }
+  }
+
+  #addSame(): void {
+    this.#slack.add(this.#sameMs * 1_000, this.#same);
+    this.#same = 0;
   }
 
   /** A read by the receiver. */
@@ -87,14 +98,15 @@ export class ReadMeter {
     const audit: ReadAudit = {
       count,
       bytes: this.#bytes,
-      eventsPerRead: count === 0 ? null : this.#events / count,
+      eventsPerRead: count === 0 ? null : (this.events - this.#eventsTaken) / count,
       fullRatio: count === 0 ? 0 : this.#full / count,
       waitMs: waits.count === 0 ? null : { p50: waits.p50!, p99: waits.p99!, max: waits.max! },
       sharedEvents: this.#shared,
       ...(this.#receiver !== null ? { unstamped: this.#unstamped, reordered: this.#reordered } : {}),
     };
     const stampErrorMs = this.#receiver === null ? null : this.#stampError();
-    this.#events = this.#shared = this.#unstamped = this.#reordered = 0;
+    this.#eventsTaken = this.events;
+    this.#shared = this.#unstamped = this.#reordered = 0;
     this.#reads = 0;
     this.#bytes = 0;
     this.#full = 0;
@@ -117,12 +129,14 @@ export class ReadMeter {
   }
 
   #endRead(): void {
-    if (this.#ofRead > 1) this.#shared += this.#ofRead;
-    this.#ofRead = 0;
+    const ofRead = this.events - this.#eventsBefore;
+    if (ofRead > 1) this.#shared += ofRead;
+    this.#eventsBefore = this.events;
   }
 
   #stampError(): StampError | null {
     const slack = this.#slack;
+    this.#addSame();
     slack.add(this.#exactMs * 1_000, this.#exact);
     this.#slack = new Pooled(1_000);
     this.#exact = this.#exactMs = 0;

@@ -2,8 +2,9 @@
  * The limit for a client: does what any reader must and no more. It reads streams with epoll, takes the time of each
  * read, undoes the chunks of HTTP, finds where events end and keeps a stamp of each. It does not look into an event.
  *
- *   sse-reader PORT STREAMS REQUESTS TOKENS [LOG]
+ *   sse-reader [--kernel] PORT STREAMS REQUESTS TOKENS [LOG]
  *
+ * With --kernel the stamp of a read is the kernel's, of the last segment in it.
  * REQUESTS are sent in all, at most STREAMS at once, one connection per stream. Prints one line of JSON: events seen
  * (the stream's last three, without a token, included), seconds from first send to last byte, and the CPU
  * seconds that this took. LOG gets the stamps afterwards, as the server's log has its instants: request id, index of
@@ -12,6 +13,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/net_tstamp.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,9 +154,33 @@ static void write_log(const char *path, int requests) {
   if (fclose(log)) die(path);
 }
 
+/* Reads, and says when the last of it arrived: by the kernel's stamp, which is CLOCK_REALTIME, or by the clock now. */
+static ssize_t read_stamped(int fd, int kernel, long long *at) {
+  union {
+    char bytes[256];
+    struct cmsghdr align;
+  } control;
+  struct iovec part = {buffer, READ_SIZE};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  ssize_t got = kernel ? recvmsg(fd, &message, MSG_DONTWAIT) : recv(fd, buffer, READ_SIZE, MSG_DONTWAIT);
+  *at = now_ns();
+  if (!kernel || got <= 0) return got;
+  struct timespec wall;
+  clock_gettime(CLOCK_REALTIME, &wall);
+  long long offset = wall.tv_sec * 1000000000LL + wall.tv_nsec - now_ns();
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_TIMESTAMPING) continue;
+    memcpy(&wall, CMSG_DATA(c), sizeof wall);
+    *at = wall.tv_sec * 1000000000LL + wall.tv_nsec - offset;
+  }
+  return got;
+}
+
 int main(int argc, char **argv) {
+  int kernel = argc > 1 && !strcmp(argv[1], "--kernel");
+  if (kernel) argc--, argv++;
   if (argc < 5 || argc > 6) {
-    fprintf(stderr, "usage: sse-reader PORT STREAMS REQUESTS TOKENS [LOG]\n");
+    fprintf(stderr, "usage: sse-reader [--kernel] PORT STREAMS REQUESTS TOKENS [LOG]\n");
     return 2;
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -179,6 +205,8 @@ int main(int argc, char **argv) {
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address)) die("connect");
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    int stamps_wanted = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+    if (kernel) setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps_wanted, sizeof stamps_wanted);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
   }
@@ -193,8 +221,8 @@ int main(int argc, char **argv) {
     int count = epoll_wait(epoll_fd, ready, 512, -1);
     for (int i = 0; i < count; i++) {
       Stream *stream = ready[i].data.ptr;
-      ssize_t got = recv(stream->fd, buffer, READ_SIZE, MSG_DONTWAIT);
-      long long now = now_ns();
+      long long now;
+      ssize_t got = read_stamped(stream->fd, kernel, &now);
       if (got < 0 && errno == EAGAIN) continue;
       if (got <= 0) die("stream cut");
       if (!take_bytes(stream, buffer, buffer + got, now)) continue;

@@ -1,20 +1,23 @@
 /*
  * A calibrated sender of OpenAI-chat SSE for measuring clients: one thread, epoll, loopback only.
  *
- *   sse-server [--ttft-us N] [--step-us N] [--spread] [--burst K] [--mark TOKENS] [--log FILE]
+ *   sse-server [--ttft-us N] [--step-us N] [--spread] [--burst K] [--cut one|each|byte] [--mark TOKENS] [--log FILE]
  *
  * Paced (--step-us above 0): event k of a stream is written TTFT + k * STEP after its request was read,
  * by absolute deadlines. --spread moves each stream's deadlines by its own part of a step, so that the
- * streams of one burst of requests do not stay in step with one another.
+ * streams of one burst of requests do not stay in step with one another. With --burst K a step has K events, which go out in
+ * one write (--cut one, as without it), in a write each (each), or byte by byte (byte).
  * Flooded (--step-us 0): K events per write, as fast as the socket takes them.
  *
  * Prints "port N", then serves until it is killed. The log has a line per event: request id, index, CLOCK_MONOTONIC
- * nanoseconds just before the write; index -1 is the instant at which the request was read. GET /times tells when the
+ * nanoseconds just before and just after the write that carried its last bytes (0: when they left is not known, since TCP held
+ * some of them back); index -1 is the instant at which the request was read. GET /times tells when the
  * first POST, and the first that asks for --mark tokens, was read. Usage is sent where it is asked for.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -22,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -46,6 +50,7 @@ typedef struct {
 static Conn *conns[MAX_FD];
 static Conn *heap[MAX_FD];
 static int heap_size, epoll_fd, timer_fd, burst = 1, mark = NONE, spread;
+static enum { CUT_ONE, CUT_EACH, CUT_BYTE } cut = CUT_ONE;
 static long long ttft_ns, step_ns, armed_ns, first_post_ns, first_mark_ns, posts, streams_done, events_written;
 static FILE *truth;
 
@@ -113,6 +118,16 @@ static void want_out(Conn *conn, int wanted) {
   epoll_ctl(epoll_fd, EPOLL_CTL_MOD, conn->fd, &event);
 }
 
+/* Writes byte by byte; `*before` is the instant before the byte that ends the event, which three others follow. */
+static ssize_t write_bytes(int fd, const char *bytes, size_t length, long long *before) {
+  for (size_t i = 0; i < length; i++) {
+    if (i + 3 == length) *before = now_ns();
+    ssize_t took = write(fd, bytes + i, 1);
+    if (took <= 0) return i > 0 ? (ssize_t)i : took;
+  }
+  return (ssize_t)length;
+}
+
 /* Writes what is due and the socket takes; a flood yields after each block, so that all streams have their share. */
 static int pump(Conn *conn) {
   for (int blocks = 0; conn->written < conn->due; blocks++) {
@@ -122,13 +137,17 @@ static int pump(Conn *conn) {
     }
     size_t left = (size_t)(conn->due - conn->written) * conn->event_len - conn->offset;
     size_t whole = (size_t)burst * conn->event_len - conn->offset;
-    size_t length = step_ns > 0 ? conn->event_len - conn->offset : left < whole ? left : whole;
-    if (truth && conn->offset == 0) {
-      long long at = now_ns();
+    size_t length = cut != CUT_ONE ? conn->event_len - conn->offset : left < whole ? left : whole;
+    int fresh = conn->offset == 0;
+    long long before = now_ns();
+    ssize_t took = cut == CUT_BYTE ? write_bytes(conn->fd, conn->block + conn->offset, length, &before)
+                                   : write(conn->fd, conn->block + conn->offset, length);
+    int unsent = 1;
+    if (took == (ssize_t)length) ioctl(conn->fd, SIOCOUTQNSD, &unsent);
+    long long after = unsent == 0 ? now_ns() : 0;
+    if (truth && fresh && took > 0)
       for (size_t i = 0; i < length / conn->event_len; i++)
-        fprintf(truth, "%s %d %lld\n", conn->id, conn->written + (int)i, at);
-    }
-    ssize_t took = write(conn->fd, conn->block + conn->offset, length);
+        fprintf(truth, "%s %d %lld %lld\n", conn->id, conn->written + (int)i, before, after);
     if (took < 0) {
       if (errno != EAGAIN) return 0;
       want_out(conn, 1);
@@ -301,7 +320,7 @@ static int read_some(Conn *conn) {
 static void run_deadlines(void) {
   while (heap_size > 0 && heap[0]->next_ns <= now_ns()) {
     Conn *conn = heap[0];
-    conn->due = step_ns > 0 ? conn->due + 1 : conn->tokens;
+    conn->due = step_ns > 0 && conn->due + burst < conn->tokens ? conn->due + burst : conn->tokens;
     if (conn->due < conn->tokens) {
       conn->next_ns += step_ns;
       heap_sift(0);
@@ -362,6 +381,7 @@ static void read_options(int argc, char **argv) {
     if (!strcmp(name, "--ttft-us")) ttft_ns = atoll(value) * 1000;
     else if (!strcmp(name, "--step-us")) step_ns = atoll(value) * 1000;
     else if (!strcmp(name, "--burst")) burst = atoi(value);
+    else if (!strcmp(name, "--cut")) cut = *value == 'e' ? CUT_EACH : *value == 'b' ? CUT_BYTE : CUT_ONE;
     else if (!strcmp(name, "--mark")) mark = atoi(value);
     else if (!strcmp(name, "--log")) {
       if (!(truth = fopen(value, "w"))) die(value);
@@ -371,7 +391,6 @@ static void read_options(int argc, char **argv) {
       exit(2);
     }
   }
-  if (step_ns > 0) burst = 1;
 }
 
 static void finish(int signal_number) {

@@ -20,14 +20,19 @@ enum {
   SLOTS = 65536,
   SLOTS_AT_ONCE = 1024,
   EVENTS = 512,
-  READ_BYTES = 65536,
+  READ_BYTES = 262144,
+  READS_AT_ONCE = 4,
+  FLOOD_PART = 16, /* more than this part of the ring untaken: neither the thread nor the consumer rests */
   LEAST_ROOM = 4096,
   ALIGN = 16,
   COMMAND = -1, /* what epoll reports for the descriptor that wakes the thread */
 };
 
 /* While streams flow the thread looks this often, so that segments that merge unread have narrow intervals. */
-static const int64_t TICK_NS = 500000;
+#ifndef TICK
+#define TICK 500000
+#endif
+static const int64_t TICK_NS = TICK;
 /* So long after the last data the thread sleeps until something comes. */
 static const int64_t IDLE_NS = 1000000000;
 /* A look that finds so many sockets readable makes the thread sleep a whole tick before the next. */
@@ -39,7 +44,7 @@ static const int64_t CLOCK_NS = 1000;
 static const int CLOCK_TRIES = 4;
 /* A segment lies at least so long between its stamp and its socket before it is an exception. */
 static const int64_t DEFERRAL_NS = 20000;
-static const int64_t STALL_NS = 100000;
+static const int64_t STALL_NS = 1000000;
 
 enum state { FREE, CONNECTING, OPEN, LISTENING };
 
@@ -54,6 +59,7 @@ struct slot {
   size_t out_at, out_length;
   int64_t since_ns; /* nothing that is unread arrived before */
   int64_t stamp_ns; /* the last stamp */
+  int64_t at_ns;    /* the latest instant that was reported: later bytes have no earlier one */
   uint64_t bytes;
   uint32_t segments, reordered;
 };
@@ -508,16 +514,17 @@ static void date(rx_t *rx, struct slot *s, rx_record *record, int64_t wall_ns, i
   }
   int64_t lower = since - 2 * (rx->deferral_ns > DEFERRAL_NS ? rx->deferral_ns : DEFERRAL_NS);
   if (s->stamp_ns > lower && !(record->flags & RX_STEPPED)) lower = s->stamp_ns;
+  int64_t at = read_ns;
   if (usable) {
     record->flags |= RX_STAMPED;
     s->stamp_ns = stamp;
-    record->at_ms = ms(stamp + error < read_ns ? stamp + error : read_ns);
-    record->lower_ms = ms(stamp - error);
+    if (stamp + error < read_ns) at = stamp + error;
     if (lower > stamp - error) lower = stamp - error;
-  } else {
-    record->at_ms = ms(read_ns);
-    record->lower_ms = ms(lower);
   }
+  if (at < s->at_ns) at = s->at_ns;
+  s->at_ns = at;
+  record->at_ms = ms(at);
+  record->lower_ms = ms(usable ? stamp - error : lower);
   record->since_ms = ms(lower);
   record->read_ms = ms(read_ns);
 }
@@ -632,9 +639,11 @@ static void serve(rx_t *rx, uint32_t handle, uint32_t events) {
     pthread_mutex_unlock(&rx->lock);
   }
   if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))) return;
-  enum outcome outcome;
-  do outcome = read_once(rx, handle, s);
-  while (outcome == MORE || (outcome == DRAINED && (events & EPOLLRDHUP) && (events &= ~(uint32_t)EPOLLRDHUP)));
+  enum outcome outcome = read_once(rx, handle, s);
+  for (int reads = 1; outcome == MORE && reads < READS_AT_ONCE; reads++) outcome = read_once(rx, handle, s);
+  /* What is left arrived whenever it did: the next look begins after that. */
+  if (outcome == MORE) s->unseen = 1;
+  if (outcome == DRAINED && (events & EPOLLRDHUP)) outcome = read_once(rx, handle, s);
   if (outcome != GONE) return;
   pthread_mutex_lock(&rx->lock);
   drop(rx, handle, s);
@@ -738,7 +747,9 @@ static void *run(void *context) {
     int64_t due = send_due(rx);
     show(rx);
     int64_t now = mono(rx);
-    int busy = rx->reads >= BUSY_READS;
+    uint32_t untaken = rx->head - atomic_load_explicit(&rx->shared->tail, memory_order_relaxed);
+    int flooded = untaken > rx->options.ring_bytes / FLOOD_PART, busy = !flooded && rx->reads >= BUSY_READS;
+    if (flooded) rx->urgent = 1;
     if (rx->head != rx->head_woken) rx->wake_ns = earlier(rx->wake_ns, busy ? now + WAKE_NS : now);
     if (rx->urgent || (rx->wake_ns != 0 && now >= rx->wake_ns)) wake(rx);
     int64_t tick = now - rx->active_ns < IDLE_NS ? began + TICK_NS : 0;
