@@ -122,7 +122,12 @@ const empty = await runCli(ONE_REQUEST, 0);
 /** @type {{ scene: Scene, readings: Reading[] }[]} */
 const results = [];
 for (const scene of SCENES.filter((one) => wanted.includes(one.name))) {
-  const readings = [await runReader(scene), await runBare(scene), await runCli(scene, empty.processCpuS)];
+  const readings = [
+    await runReader(scene, false),
+    await runReader(scene, true),
+    await runBare(scene),
+    await runCli(scene, empty.processCpuS),
+  ];
   if (scene.rivalRequests > 0) for (const rival of rivals) readings.push(await runRival(rival, scene));
   results.push({ scene, readings: readings.map(({ processCpuS: _, ...reading }) => reading) });
 }
@@ -176,15 +181,17 @@ async function measure(scene, client, command, stamps) {
 
 /**
  * @param {Scene} scene
+ * @param {boolean} kernel Whether it takes the kernel's stamps.
  * @returns {Promise<Reading & { processCpuS: number }>}
  */
-async function runReader(scene) {
+async function runReader(scene, kernel) {
   const log = path.join(work, `${scene.name}-stamps.log`);
   const { out, ...used } = await measure(
     scene,
-    'reader',
+    kernel ? 'reader-kernel' : 'reader',
     (port) => [
       programs['sse-reader'],
+      ...(kernel ? ['--kernel'] : []),
       ...[port, scene.streams, scene.requests, scene.tokens].map(String),
       ...(scene.logged ? [log] : []),
     ],
@@ -193,7 +200,8 @@ async function runReader(scene) {
   const { events, elapsedS, cpuS } = JSON.parse(out);
   // Each stream ends with three events that carry no token.
   expectEqual(events, scene.requests * (scene.tokens + 3), `${scene.name}: events of the C reader`);
-  return { ...readingOf('C epoll reader, no JSON', scene, elapsedS, cpuS), ...used };
+  const name = kernel ? 'the same, kernel stamps' : 'C epoll reader, no JSON';
+  return { ...readingOf(name, scene, elapsedS, cpuS), ...used };
 }
 
 /**
@@ -344,6 +352,7 @@ function print() {
       '(process)',
       'stamp p50',
       'p99',
+      'p99.9',
       'RSS MB',
       '(process)',
       'first POST',
@@ -360,7 +369,8 @@ function print() {
         reading.cpuUsPerEvent?.toFixed(2) ?? '-',
         reading.processCpuUsPerEvent?.toFixed(2) ?? '-',
         reading.stampErrorMs === null ? '-' : `${reading.stampErrorMs.p50.toFixed(3)} ms`,
-        reading.stampErrorMs === null ? '-' : `${reading.stampErrorMs.p99.toFixed(2)} ms`,
+        reading.stampErrorMs === null ? '-' : `${reading.stampErrorMs.p99.toFixed(3)} ms`,
+        reading.stampErrorMs === null ? '-' : `${reading.stampErrorMs.p999.toFixed(3)} ms`,
         megabytes(reading.rssMaxBytes),
         megabytes(reading.processRssMaxBytes),
         ms(reading.firstPostMs),
@@ -378,7 +388,7 @@ function print() {
 
 /** @param {readonly string[]} cells */
 function row(cells) {
-  console.log(cells.map((cell, i) => (i === 0 ? cell.padEnd(26) : cell.padStart(13))).join(''));
+  console.log(cells.map((cell, i) => (i === 0 ? cell.padEnd(26) : cell.padStart(12))).join(''));
 }
 
 /** @param {number | null} value */

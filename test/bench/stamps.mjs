@@ -6,11 +6,12 @@ import path from 'node:path';
  * @typedef {object} StampError Client's time less the server's, in ms, over all token events.
  * @property {number} p50
  * @property {number} p99
+ * @property {number} p999
  * @property {number} max
  */
 
 /**
- * Instants of a log as the C programs write it (request id, index of the event, CLOCK_MONOTONIC ns), by request.
+ * Instants of a log as the C programs write it (request id, index of the event, CLOCK_MONOTONIC ns, more), by request.
  * @param {string} file
  * @returns {Map<string, number[]>}
  */
@@ -67,5 +68,5 @@ export function stampError(client, server) {
   const sorted = Float64Array.from(errorsMs).sort();
   /** @type {(share: number) => number} */
   const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
-  return { p50: at(0.5), p99: at(0.99), max: at(1) };
+  return { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: at(1) };
 }

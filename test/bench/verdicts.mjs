@@ -9,14 +9,14 @@
 const RSS_MAX_BYTES = 180e6;
 
 /**
- * Judges a scene by its readings: the C reader, bare Node sockets, this client, sglang's Rust client, sglang's Python client. A comparison
+ * Judges a scene by its readings: the C reader without and with the kernel's stamps, bare Node sockets, this client, sglang's Rust client, sglang's Python client. A comparison
  * with a client that is not installed is left out.
  * @param {{ name: string }} scene
  * @param {readonly import('./client.mjs').Reading[]} readings
  * @returns {Verdict[]}
  */
 export function verdicts(scene, readings) {
-  const [reader, , ours, rust, python] = readings;
+  const [reader, , , ours, rust, python] = readings;
   /** @type {(what: string, share: number | null, holds: 'at most' | 'at least', limit: number) => Verdict[]} */
   const judge = (what, share, holds, limit) =>
     share === null
@@ -39,12 +39,8 @@ export function verdicts(scene, readings) {
       ...judge("CPU ÷ the C reader's", ratio(ours?.cpuUsPerEvent, reader?.cpuUsPerEvent), 'at most', 1.7),
       ...judge("CPU ÷ sglang Rust's", ratio(own, rust?.processCpuUsPerEvent), 'at most', 1),
       ...judge("sglang Python's CPU ÷ ours", ratio(python?.processCpuUsPerEvent, own), 'at least', 2.5),
-      ...judge(
-        "p99 stamp error ÷ the C reader's",
-        ratio(ours?.stampErrorMs?.p99, reader?.stampErrorMs?.p99),
-        'at most',
-        1.5,
-      ),
+      ...judge('stamp error, p99 in ms', ours?.stampErrorMs?.p99 ?? null, 'at most', 0.06),
+      ...judge('stamp error, p99.9 in ms', ours?.stampErrorMs?.p999 ?? null, 'at most', 0.25),
     ];
   }
   return judge('MB resident', (ours?.rssMaxBytes ?? Infinity) / 1e6, 'at most', RSS_MAX_BYTES / 1e6);
