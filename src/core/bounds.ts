@@ -135,7 +135,10 @@ function pooledBounds(
   const all = bounds(low, high, RESOLUTION_MS);
   if (mean === null) return all;
   const each = (us: number): number => us / 1_000 / count + RESOLUTION_MS;
-  return { ...all, mean: { lower: mean - each(spare.lessUs), upper: mean + each(spare.moreUs) } };
+  return {
+    ...all,
+    mean: { lower: Math.max(0, mean - each(spare.lessUs)), upper: mean + each(spare.moreUs) },
+  };
 }
 
 function bounds(low: Stats, high: Stats, widerMs = 0): DistributionBounds {
