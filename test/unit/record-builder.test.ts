@@ -158,3 +158,90 @@ describe('RecordBuilder', () => {
     expect(() => recordFromJson('{"id":1}')).toThrow(SyntaxError);
   });
 });
+
+describe('arrival intervals', () => {
+  const stamped = (by: 'kernel' | 'process', osl = 4): RecordBuilder => {
+    const made = new RecordBuilder({ ...PLAN, osl }, false, by);
+    made.sentAtMs = 100;
+    made.done = true;
+    return made;
+  };
+
+  it('are kept in whole µs, rounded up, once one of them is not exact', () => {
+    const b = stamped('kernel');
+    b.addChunk(110, 'a', -1);
+    b.addChunkBytes(120, Buffer.from('b'), 0, 1, -1);
+    b.addChunk(130, 'c', -1, 2.000_1);
+    b.addChunkBytes(140, Buffer.from('d'), 0, 1, -1, 0.01);
+    b.addChunk(150, 'e', -1, 3);
+    b.addChunk(160, 'f', -1);
+    const { record } = b.finish(161, 0);
+    expect(record.stampedBy).toBe('kernel');
+    expect([...record.chunkSlackUs!]).toEqual([0, 0, 2_001, 10, 3_000, 0]);
+  });
+
+  it('of half the unit of instants or more count', () => {
+    const slackOf = (slackMs: number): readonly number[] | null => {
+      const b = stamped('kernel');
+      b.addChunk(110, 'a', -1, slackMs);
+      const { chunkSlackUs } = b.finish(111, 0).record;
+      return chunkSlackUs ? [...chunkSlackUs] : null;
+    };
+    expect(slackOf(0)).toBeNull();
+    expect(slackOf(0.000_499)).toBeNull();
+    expect(slackOf(0.000_5)).toEqual([1]);
+    expect(slackOf(0.001)).toEqual([1]);
+  });
+
+  it('are left out while all are exact, and where the process stamps', () => {
+    const exact = stamped('kernel');
+    exact.addChunk(110, 'a', -1, 0.000_2);
+    expect(exact.finish(111, 0).record).not.toHaveProperty('chunkSlackUs');
+    const own = stamped('process');
+    own.addChunk(110, 'a', -1, Number.POSITIVE_INFINITY);
+    own.addChunk(120, 'a', -1, 5);
+    const { record } = own.finish(121, 0);
+    expect(record).not.toHaveProperty('chunkSlackUs');
+    expect(record.stampedBy).toBe('process');
+    expect(new RecordBuilder(PLAN).finish(111, 0).record.stampedBy).toBe('process');
+  });
+
+  it('without a lower end, or of more than 71 minutes, are the largest number there is', () => {
+    const b = stamped('kernel');
+    b.addChunk(110, 'a', -1, Number.POSITIVE_INFINITY);
+    b.addChunk(120, 'b', -1, 4_294_967.294);
+    b.addChunk(130, 'c', -1, 4_294_967.3);
+    expect([...b.finish(131, 0).record.chunkSlackUs!]).toEqual([2 ** 32 - 1, 2 ** 32 - 2, 2 ** 32 - 1]);
+  });
+
+  it('grow with the chunks', () => {
+    const b = stamped('kernel', 1);
+    for (let i = 0; i < 100; i++) b.addChunk(101 + i, 'x', -1, i === 2 || i > 90 ? i : 0);
+    const expected = Array.from({ length: 100 }, (_, i) => (i === 2 || i > 90 ? i * 1_000 : 0));
+    expect([...b.finish(300, 0).record.chunkSlackUs!]).toEqual(expected);
+  });
+
+  it('survive the way to disk and back, and so does their absence', () => {
+    const b = stamped('kernel');
+    b.addChunk(110, 'a', 1, 0.25);
+    b.addChunk(120, 'b', 2, Number.POSITIVE_INFINITY);
+    b.completionTokens = 2;
+    const { record } = b.finish(121, 0);
+    const line = recordToJson(record);
+    expect(JSON.parse(line)).toMatchObject({ stampedBy: 'kernel', chunkSlackUs: [250, 2 ** 32 - 1] });
+    expect(recordFromJson(line)).toEqual(record);
+    expect(recordFromJson(line).chunkSlackUs).toBeInstanceOf(Uint32Array);
+
+    for (const by of ['kernel', 'process'] as const) {
+      const exact = stamped(by);
+      exact.addChunk(110, 'a', 1);
+      const without = exact.finish(111, 0).record;
+      expect(recordToJson(without)).not.toContain('chunkSlackUs');
+      expect(recordFromJson(recordToJson(without))).toEqual(without);
+      expect(recordFromJson(recordToJson({ ...without, chunkSlackUs: null }))).toEqual(without);
+    }
+    // A line of an older version names no clock.
+    const { stampedBy: _, ...older } = record;
+    expect(recordFromJson(recordToJson(older))).not.toHaveProperty('stampedBy');
+  });
+});
