@@ -131,7 +131,7 @@ export async function drive(
         heldMs = 0;
         await clock.sleepUntil(dueAtMs - leadMs, sleepSignal);
         await host.turn?.();
-        if (sleepSignal.aborted || clock.now() >= load.untilAtMs) break;
+        if (sleepSignal.aborted || Math.max(dueAtMs, clock.now()) >= load.untilAtMs) break;
       }
       const own = prompts.take(point.index, phase, index * turns + turn);
       const prompt: Prompt = before === null ? own : host.follow!(before.prompt, before.finished, own);

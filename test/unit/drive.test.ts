@@ -26,6 +26,7 @@ async function run(
   drained?: (clock: VirtualClock) => Promise<void>,
   turn?: (clock: VirtualClock) => Promise<void>,
   clock = new VirtualClock(),
+  leadMs?: number,
 ): Promise<{ trace: Trace; clock: VirtualClock }> {
   const trace: Trace = { plans: [], ended: [], sentAtMs: [], most: 0 };
   const stop = new AbortController();
@@ -63,6 +64,7 @@ async function run(
     },
     ...(drained === undefined ? {} : { drained: () => drained(clock) }),
     ...(turn === undefined ? {} : { turn: () => turn(clock) }),
+    ...(leadMs === undefined ? {} : { leadMs }),
   };
   if (abortAtMs !== undefined) clock.at(abortAtMs, () => stop.abort());
   const whole: PhaseLoad = {
@@ -91,6 +93,14 @@ describe('drive', () => {
     const { trace } = await run(2, { count: 5 }, (n) => [100, 30, 50, 10, 10][n]!);
     expect(trace.sentAtMs).toEqual([0, 0, 30, 80, 90]);
     expect(trace.plans.map((plan) => plan.dueAtMs)).toEqual([0, 0, 30, 80, 90]);
+  });
+
+  it('hands nothing over early in a closed loop: a request is due the moment its slot comes free', async () => {
+    const service = (n: number): number => [100, 30, 50, 10, 10][n]!;
+    const plain = await run(2, { count: 5 }, service);
+    const lead = await run(2, { count: 5 }, service, undefined, undefined, undefined, undefined, 10);
+    expect(lead.trace).toEqual(plain.trace);
+    expect(lead.clock.now()).toBe(plain.clock.now());
   });
 
   it('sends fewer than C when there are fewer', async () => {
@@ -209,6 +219,24 @@ describe('drive', () => {
       expect(trace.plans.map(({ heldMs }) => heldMs)).toEqual([0, 0, 0]);
     });
 
+    it('hands each request over so long before it is due as the host sends by itself', async () => {
+      const lead = (slots: number, ...offsetsMs: number[]) =>
+        run(9, open(slots, ...offsetsMs), () => 100, undefined, undefined, undefined, undefined, 10);
+      const { trace, clock } = await lead(9, 4, 10, 30, 30, 200);
+      expect(trace.sentAtMs).toEqual([0, 0, 20, 20, 190]);
+      expect(trace.plans.map(({ dueAtMs }) => dueAtMs)).toEqual([4, 10, 30, 30, 200]);
+      expect(trace.plans.map(({ heldMs }) => heldMs)).toEqual([0, 0, 0, 0, 0]);
+      expect(clock.now()).toBe(290);
+      // A slot that comes free before a request is due holds nothing up; one that does later does for so long.
+      const few = await lead(1, 0, 105, 150);
+      expect(few.trace.sentAtMs).toEqual([0, 100, 200]);
+      expect(few.trace.plans.map(({ dueAtMs, heldMs }) => [dueAtMs, heldMs])).toEqual([
+        [0, 0],
+        [105, 0],
+        [150, 50],
+      ]);
+    });
+
     it('sends nothing more after an abort, also what was asleep until it was due', async () => {
       const { trace, clock } = await run(9, open(9, 0, 10, 1_000), () => 100, 50);
       expect(trace.sentAtMs).toEqual([0, 10]);
@@ -239,6 +267,7 @@ describe('drive', () => {
       concurrency: number,
       load: Partial<PhaseLoad>,
       fails: (plan: RequestPlan) => boolean = () => false,
+      leadMs?: number,
     ): Promise<{ plans: RequestPlan[]; sentAtMs: number[]; contents: string[] }> {
       const clock = new VirtualClock();
       const seen = { plans: [] as RequestPlan[], sentAtMs: [] as number[], contents: [] as string[] };
@@ -267,6 +296,7 @@ describe('drive', () => {
           const record = makeRecord({ id: plan.id, sentAtMs, endAtMs: clock.now(), outcome });
           return { record, text: null, uncounted: false };
         },
+        ...(leadMs === undefined ? {} : { leadMs }),
       };
       const whole: PhaseLoad = {
         ...{ phase: 'measured', arrival: { slots: concurrency, offsetsMs: null }, count: 6 },
@@ -302,6 +332,22 @@ describe('drive', () => {
     it('sends no further turn after its time', async () => {
       const { sentAtMs } = await talk(1, { count: Number.POSITIVE_INFINITY, untilAtMs: 450 });
       expect(sentAtMs).toEqual([0, 100, 200, 300, 400]);
+    });
+
+    it('hands a turn over so long before the user has thought as the host sends by itself', async () => {
+      const turns = { count: 3, thinkMs: 50 };
+      const { plans, sentAtMs } = await talk(1, { turns, count: 3 }, undefined, 10);
+      expect(sentAtMs).toEqual([0, 140, 280]);
+      expect(plans.map(({ dueAtMs }) => dueAtMs)).toEqual([0, 150, 290]);
+      const hasty = await talk(1, { turns: { count: 3, thinkMs: 4 }, count: 3 }, undefined, 10);
+      expect(hasty.sentAtMs).toEqual([0, 100, 200]);
+      expect(hasty.plans.map(({ dueAtMs }) => dueAtMs)).toEqual([0, 104, 204]);
+      // Due at 150: a turn that is due when the time is over is not sent, however early it would be handed over.
+      const until = async (untilAtMs: number) =>
+        (await talk(1, { turns, untilAtMs }, undefined, 10)).sentAtMs;
+      expect(await until(150)).toEqual([0]);
+      expect(await until(145)).toEqual([0]);
+      expect(await until(150.5)).toEqual([0, 140]);
     });
 
     it('begins conversations by the schedule of an open loop', async () => {
