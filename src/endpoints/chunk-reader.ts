@@ -16,6 +16,7 @@ export interface SharedShape {
 }
 
 const LF = 0x0a;
+const CR = 0x0d;
 /** A stream whose chunks keep changing their shape is not learned again and again: so often, */
 const LESSONS = 4;
 /** and once more for so many chunks that were of a learned shape. */
@@ -64,8 +65,8 @@ export class ChunkReader {
       }
       const stop = template === null && this.#lessons === 0 ? end : endOfEvent(buffer, at, end);
       this.#started = true;
-      // All that is left may hold several events, none of which is known to be the last.
-      this.atEnd = stop === end && template !== null;
+      // All that is left may hold several events, none of which is known to be the last; so may what has carriage returns.
+      this.atEnd = stop === end && template !== null && !buffer.subarray(at, stop).includes(CR);
       this.#sse.feed(buffer, at, stop);
       at = stop;
     }
@@ -90,8 +91,10 @@ export class ChunkReader {
   }
 }
 
-/** The index behind the first empty line, `end` without one. */
+/** The index behind the first empty line of line feeds, `end` without one. */
 function endOfEvent(buffer: Uint8Array, start: number, end: number): number {
+  // The line feed before it may have been fed before.
+  if (buffer[start] === LF) return start + 1;
   for (let at = start + 1; at < end; at++) {
     if (buffer[at] === LF && buffer[at - 1] === LF) return at + 1;
   }

@@ -227,15 +227,12 @@ export class HttpResponseReader {
     return at;
   }
 
-  /** Whether no byte of a further chunk has come behind the data of the last. */
-  #endsInData(): boolean {
-    return this.#state.startsWith('chunk-data') || (this.#state === 'chunk-size' && this.#sizeDigits === 0);
-  }
-
   #feedChunkBytes(buffer: Buffer, start: number, end: number, atMs: number): boolean {
     let at = start;
     let dataStart = start;
     let dataEnd = start;
+    /** No byte of a further chunk has come behind the data. */
+    let last = false;
     const broken = (detail: string): false => {
       if (dataEnd > dataStart) this.#events?.body(buffer, dataStart, dataEnd, atMs, false);
       return this.#broken(detail, atMs);
@@ -243,6 +240,7 @@ export class HttpResponseReader {
     while (at < end) {
       switch (this.#state) {
         case 'chunk-size': {
+          last = false;
           const byte = buffer[at]!;
           const digit = hexDigit(byte);
           if (digit >= 0) {
@@ -250,13 +248,9 @@ export class HttpResponseReader {
             this.#remaining = this.#remaining * 16 + digit;
           } else if (this.#sizeDigits === 0) {
             return broken('chunk without a size');
-          } else if (byte === CR) {
-            this.#state = 'chunk-size-lf';
-          } else if (byte === 0x3b || byte === 0x20 || byte === 0x09) {
-            this.#state = 'chunk-extension';
-          } else {
-            return broken('bad byte in a chunk size');
-          }
+          } else if (byte === CR) this.#state = 'chunk-size-lf';
+          else if (byte === 0x3b || byte === 0x20 || byte === 0x09) this.#state = 'chunk-extension';
+          else return broken('bad byte in a chunk size');
           at++;
           break;
         }
@@ -281,6 +275,7 @@ export class HttpResponseReader {
             buffer.copyWithin(dataEnd, at, at + take);
             dataEnd += take;
           }
+          last = true;
           at += take;
           this.#remaining -= take;
           if (this.#remaining === 0) this.#state = 'chunk-data-cr';
@@ -317,7 +312,7 @@ export class HttpResponseReader {
           return broken('bytes after the end of the response');
       }
     }
-    if (dataEnd > dataStart) this.#events?.body(buffer, dataStart, dataEnd, atMs, this.#endsInData());
+    if (dataEnd > dataStart) this.#events?.body(buffer, dataStart, dataEnd, atMs, last);
     return true;
   }
 }

@@ -190,3 +190,102 @@ describe('ChunkReader', () => {
     expect(found.seen[0]!.delta!.responseId).toBe('two');
   });
 });
+
+describe('the end of what was fed', () => {
+  /** For each event: the index behind its last byte, as it comes when bytes are fed one by one. */
+  function endsOf(bytes: Buffer): number[] {
+    const ends: number[] = [];
+    let at = 0;
+    const reader = new SseReader(() => ends.push(at));
+    for (const _ of bytes) {
+      at++;
+      reader.feed(bytes, at - 1, at);
+    }
+    return ends;
+  }
+
+  /** For each event: whether it was said to end where the fed bytes end, and where these did. */
+  function saidOf(
+    bytes: Buffer,
+    cuts: readonly number[],
+    shared: SharedShape = { template: null },
+  ): { atEnd: boolean; fedTo: number; byTemplate: boolean }[] {
+    const said: { atEnd: boolean; fedTo: number; byTemplate: boolean }[] = [];
+    let fedTo = 0;
+    const reader: ChunkReader = new ChunkReader(openaiChat, shared, {
+      event: (data, type) => {
+        said.push({ atEnd: reader.atEnd, fedTo, byTemplate: false });
+        const { delta } = read(data, type);
+        if (type === null && delta !== null && delta.error === null && delta.text !== '')
+          reader.learn(data, delta);
+      },
+      chunk: () => said.push({ atEnd: reader.atEnd, fedTo, byTemplate: true }),
+    });
+    feed(bytes, cuts, {
+      feed(buffer, start, end) {
+        fedTo += end - start;
+        reader.feed(buffer, start, end);
+      },
+    });
+    return said;
+  }
+
+  it('is never said to be that of an event behind which something came', () => {
+    let atEnd = 0;
+    fc.assert(
+      fc.property(stream, stream, fc.array(fc.nat(), { maxLength: 12 }), (before, bytes, cuts) => {
+        const shared = { template: null };
+        saidOf(before, [], shared);
+        const ends = endsOf(bytes);
+        // Every other cut lies where an event ends, or a byte before or behind it.
+        const near = cuts.map((cut, i) =>
+          i % 2 === 0 ? cut : (ends[cut % ends.length] ?? 0) + (cut % 3) - 1,
+        );
+        for (const [nth, said] of saidOf(bytes, near, shared).entries()) {
+          if (!said.atEnd) continue;
+          atEnd++;
+          expect(said.fedTo, `event ${nth}`).toBe(ends[nth]);
+        }
+      }),
+      { numRuns: 800 },
+    );
+    expect(atEnd).toBeGreaterThan(300);
+  });
+
+  const event = (n: number): string => `data: ${shapes[0]!(`word${n}`, n)}\n\n`;
+
+  it('is said of the last event of each piece once a shape is known, wherever pieces are cut', () => {
+    const shared = { template: null };
+    saidOf(Buffer.from(event(0)), [], shared);
+    const bytes = Buffer.from([1, 2, 3, 4, 5].map(event).join(''));
+    const ends = endsOf(bytes);
+    for (let cut = 1; cut < bytes.length; cut++) {
+      const said = saidOf(bytes, [cut], shared);
+      expect(said.map(({ fedTo }) => fedTo)).toEqual(ends.map((end) => (end <= cut ? cut : bytes.length)));
+      expect(said.map(({ atEnd }) => atEnd)).toEqual(ends.map((end) => end === cut || end === bytes.length));
+    }
+    expect(saidOf(bytes, [], shared).map(({ byTemplate }) => byTemplate)).toEqual(Array(5).fill(true));
+  });
+
+  it('is said of the last of events that have no shape in common with those before', () => {
+    const done = 'data: [DONE]\n\n';
+    const shared = { template: null };
+    saidOf(Buffer.from(event(0)), [], shared);
+    expect(saidOf(Buffer.from(`${event(1)}${done}`), [], shared).map(({ atEnd }) => atEnd)).toEqual([
+      false,
+      true,
+    ]);
+    // Of a first stream no event is known to be the last, for several may be read at once.
+    expect(saidOf(Buffer.from(event(1)), []).map(({ atEnd }) => atEnd)).toEqual([false]);
+  });
+
+  it.each([
+    ['\r\n\r\n', 'line ends of two bytes'],
+    ['\r\r', 'carriage returns'],
+  ])('is not said of events that end in %j: %s', (end) => {
+    const shared = { template: null };
+    saidOf(Buffer.from(event(0)), [], shared);
+    const bytes = Buffer.from([1, 2, 3].map((n) => event(n).replace('\n\n', end)).join(''));
+    expect(saidOf(bytes, [], shared).map(({ atEnd }) => atEnd)).not.toContain(true);
+  });
+});

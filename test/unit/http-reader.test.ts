@@ -148,6 +148,58 @@ describe('HttpResponseReader', () => {
     expect(told).toEqual(['3: a', '9: bcd', '19: ef', 'end']);
   });
 
+  /** The body of each call, with ` last` where it is told to be the last of what was fed. */
+  const toldOf = (head: string, ...pieces: string[]): string[] => {
+    const told: string[] = [];
+    const reader = new HttpResponseReader();
+    reader.begin({
+      head: () => undefined,
+      body: (buffer, start, end, _atMs, last) =>
+        told.push(`${buffer.toString('latin1', start, end)}${last ? ' last' : ''}`),
+      end: () => told.push('end'),
+      fail: () => told.push('fail'),
+    });
+    for (const piece of [head, ...pieces]) {
+      told.push('|');
+      reader.feed(text(piece), 0, piece.length, 0);
+    }
+    return told.slice(1);
+  };
+  const CHUNKED = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
+
+  it.each([
+    ['a whole chunk, and what comes before it is not', ['1\r\na\r\n2\r\nbc\r\n'], 'a,bc last'],
+    ['a chunk whose end has not come', ['5\r\nab'], 'ab last'],
+    ['a chunk of which nothing but the line end has not come', ['2\r\nab'], 'ab last'],
+    ['a chunk of which nothing but a line feed has not come', ['2\r\nab\r'], 'ab last'],
+    ['a chunk in several reads', ['5\r\nab', 'cd', 'e\r\n'], 'ab last,|,cd last,|,e last'],
+    ['cut chunks that are told at once', ['3\r\nab', 'c\r\n2\r\nde\r\n'], 'ab last,|,cde last'],
+    ['a chunk with an extension', ['2;x\r\nab\r\n'], 'ab last'],
+    ['data before the next size, which came later', ['2\r\nab\r\n3'], 'ab'],
+    ['data before the next extension', ['2\r\nab\r\n3;'], 'ab'],
+    ['data before the line end of the next size', ['2\r\nab\r\n3\r'], 'ab'],
+    ['data before the next chunk, of which only the head came', ['2\r\nab\r\n3\r\n'], 'ab'],
+    ['cut data before the next chunk, of which only the head came', ['3\r\na', 'bc\r\n3\r\n'], 'a last,|,bc'],
+    ['cut data before the end of the response', ['3\r\na', 'bc\r\n0\r\n\r\n'], 'a last,|,bc,end'],
+    ['cut data before a part of that end', ['3\r\na', 'bc\r\n0\r\n', '\r\n'], 'a last,|,bc,|,end'],
+    ['data before a trailer', ['2;x\r\nbc\r\n0\r\nA: b\r\n', '\r\n'], 'bc,|,end'],
+    ['a whole chunk before the end of the response', ['2\r\nab\r\n0\r\n\r\n'], 'ab,end'],
+    ['data before what is broken', ['2;x\r\nab\r\nz'], 'ab,fail'],
+  ])('says what is the last of a read, and what is not: %s', (_what, pieces, told) => {
+    expect(toldOf(CHUNKED, ...pieces).join()).toBe(`|,${told}`);
+    // The same behind the head in one read.
+    const [first, ...others] = pieces;
+    expect(toldOf(`${CHUNKED}${first}`, ...others).join()).toBe(told);
+  });
+
+  it('says that a body of known length is the last of a read unless more came', () => {
+    const sized = 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n';
+    expect(toldOf(sized, 'ab', 'c').join()).toBe('|,ab last,|,c last,end');
+    expect(toldOf(sized, 'abcd').join()).toBe('|,abc,end');
+    expect(toldOf('HTTP/1.1 200 OK\r\n\r\n', 'ab', 'c').join()).toBe('|,ab last,|,c last');
+    expect(toldOf('HTTP/1.1 200 OK\r\n\r\nab').join()).toBe('ab last');
+  });
+
   it('tells nothing more once it was given up in the middle of a read', () => {
     let told = 0;
     const reader = new HttpResponseReader();
