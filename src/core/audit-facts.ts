@@ -60,7 +60,7 @@ export interface Audit {
   readonly eventLoopUtilizationRatio: number;
   /** CPU seconds of the process per second of the level; 1 is a whole core. */
   readonly cpuRatio: number;
-  /** CPU of all other processes of this host, in cores; null where the system does not tell. */
+  /** Share of all cores that other processes of this host had; null where the system does not say. */
   readonly otherCpuRatio?: number | null;
   readonly rssMaxBytes: number;
   /** Times that the system took the processor away from this process. */
@@ -102,7 +102,7 @@ export const BOUNDED_STATS = ['mean', 'p50', 'p90', 'p95', 'p99'] as const;
 export type BoundedStat = (typeof BOUNDED_STATS)[number];
 export type DistributionBounds = Readonly<Record<BoundedStat, ValueBound>>;
 
-/** Bounds of a level's metrics by the arrival intervals of its events; null for a metric without a value. */
+/** Bounds of a level's metrics by the arrival intervals of its events; null for a metric without a value, and for a rate whose error has no bound. */
 export interface LevelBounds {
   readonly ttftMs: DistributionBounds | null;
   readonly itlMs: DistributionBounds | null;

@@ -35,7 +35,7 @@ const TEXTS = {
   cachedTokens:
     'Prompt tokens that the server says it took from its prefix cache, summed over good requests; null when it did not say.',
   'audit.stampedBy':
-    "Who stamped the events: kernel (the receive path of this host's kernel, as each TCP segment arrived; what a network card gathers before is outside) or process (the event loop, as it read them).",
+    "Who stamped the events: kernel (the receive path of this host's kernel, as each TCP segment arrived; what a network card gathers before is outside), or process: the event loop, as it read them.",
   'audit.sendLagMs':
     'How late requests were sent, in ms = send − the moment the schedule wanted it sent. In a closed loop that is the turnaround: from the end of a response to the next request of its slot.',
   'audit.eventLoopDelayMs':
