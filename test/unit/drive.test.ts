@@ -344,7 +344,7 @@ describe('drive', () => {
       expect(hasty.plans.map(({ dueAtMs }) => dueAtMs)).toEqual([0, 104, 204]);
       // Due at 150: a turn that is due when the time is over is not sent, however early it would be handed over.
       const until = async (untilAtMs: number) =>
-        (await talk(1, { turns, untilAtMs }, undefined, 10)).sentAtMs;
+        (await talk(1, { turns, count: 3, untilAtMs }, undefined, 10)).sentAtMs;
       expect(await until(150)).toEqual([0]);
       expect(await until(145)).toEqual([0]);
       expect(await until(150.5)).toEqual([0, 140]);
