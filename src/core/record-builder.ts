@@ -50,6 +50,7 @@ export class RecordBuilder {
   readonly plan: RequestPlan;
   readonly #stampedBy: 'kernel' | 'process';
   readonly #keepText: boolean;
+  /** Set before the first chunk. */
   sentAtMs = 0;
   connectMs: number | null = null;
   status: number | null = null;
@@ -60,7 +61,11 @@ export class RecordBuilder {
   completionTokens = -1;
   cachedTokens = -1;
   lastEventAtMs: number | null = null;
-  #chunkAtMs: Float64Array;
+  #firstAtMs = 0;
+  #lastAtMs = 0;
+  /** In whole µs since sending: the last chunk. */
+  #lastUs = 0;
+  #chunkUs: Uint32Array;
   /** In whole µs; null while all are 0. */
   #slackUs: Uint32Array | null = null;
   #chunkEnds: Uint32Array;
@@ -78,7 +83,7 @@ export class RecordBuilder {
     this.plan = plan;
     this.#stampedBy = stampedBy;
     this.#keepText = keepText;
-    this.#chunkAtMs = new Float64Array(plan.osl + 2);
+    this.#chunkUs = new Uint32Array(plan.osl + 2);
     this.#chunkEnds = new Uint32Array(plan.osl + 2);
     this.#text = new Uint8Array(256);
   }
@@ -121,10 +126,15 @@ export class RecordBuilder {
   /** Whether the chunk's text is to be kept. */
   #countChunk(atMs: number, completionTokens: number, slackMs: number): boolean {
     const index = this.#chunks++;
-    if (index === this.#chunkAtMs.length) this.#growChunks();
-    this.#chunkAtMs[index] = atMs;
+    if (index === this.#chunkUs.length) this.#growChunks();
+    if (index === 0) this.#firstAtMs = atMs;
+    this.#lastAtMs = atMs;
+    // Each gap is the difference of rounded instants, so that the sum of gaps never drifts from the clock.
+    const us = Math.round((atMs - this.sentAtMs) * 1_000);
+    this.#chunkUs[index] = us - this.#lastUs;
+    this.#lastUs = us;
     if (slackMs >= EXACT_MS && this.#stampedBy === 'kernel') {
-      this.#slackUs ??= new Uint32Array(this.#chunkAtMs.length);
+      this.#slackUs ??= new Uint32Array(this.#chunkUs.length);
       this.#slackUs[index] = Math.min(Math.ceil(slackMs * 1_000), UNKNOWN_SLACK_US);
     }
     if (completionTokens < 0) {
@@ -134,7 +144,7 @@ export class RecordBuilder {
     // One count may ride on the last text alone; from the second on the server counts for us.
     const kept = this.#chunkTotals === null || this.#keepText;
     if (!kept) this.#textComplete = false;
-    this.#chunkTotals ??= new Uint32Array(this.#chunkAtMs.length);
+    this.#chunkTotals ??= new Uint32Array(this.#chunkUs.length);
     this.#chunkTotals[index] = completionTokens;
     return kept;
   }
@@ -155,10 +165,10 @@ export class RecordBuilder {
     this.#judge();
     const plan = this.plan;
     const outcome: Outcome = this.#failure?.class ?? 'good';
-    const times = this.#chunkAtMs.subarray(0, this.#chunks);
+    const chunks = this.#chunks;
     const counted = this.#countTokens();
     const unknown = counted.tokens === null || this.completionTokens < 0;
-    const uncounted = outcome === 'good' && this.#chunks > 0 && this.#textComplete && unknown;
+    const uncounted = outcome === 'good' && chunks > 0 && this.#textComplete && unknown;
     const record: RequestRecord = {
       id: plan.id,
       point: plan.point,
@@ -174,14 +184,14 @@ export class RecordBuilder {
       dueAtMs: plan.dueAtMs,
       ...(plan.heldMs === undefined ? {} : { heldMs: plan.heldMs }),
       sentAtMs: this.sentAtMs,
-      firstAtMs: times.at(0) ?? null,
-      lastAtMs: times.at(-1) ?? null,
+      firstAtMs: chunks === 0 ? null : this.#firstAtMs,
+      lastAtMs: chunks === 0 ? null : this.#lastAtMs,
       lastEventAtMs: this.lastEventAtMs,
       endAtMs,
       connectMs: this.connectMs,
       stampedBy: this.#stampedBy,
-      chunkUs: gapsInUs(this.sentAtMs, times),
-      ...(this.#slackUs === null ? {} : { chunkSlackUs: this.#slackUs.slice(0, this.#chunks) }),
+      chunkUs: firstOf(this.#chunkUs, chunks),
+      ...(this.#slackUs === null ? {} : { chunkSlackUs: firstOf(this.#slackUs, chunks) }),
       chunkTokens: counted.tokens,
       chunkTokensBy: counted.by,
       isl: this.#islCount(templateShare),
@@ -195,8 +205,9 @@ export class RecordBuilder {
     };
     const text =
       uncounted || this.#keepText
-        ? { bytes: this.#text.slice(0, this.#textBytes), ends: this.#chunkEnds.slice(0, this.#chunks) }
+        ? { bytes: firstOf(this.#text, this.#textBytes), ends: firstOf(this.#chunkEnds, chunks) }
         : null;
+    this.#letGo();
     return { record, text, uncounted };
   }
 
@@ -226,13 +237,20 @@ export class RecordBuilder {
     const chunks = this.#chunks;
     if (chunks === 0) return { tokens: null, by: null };
     if (this.#totalsComplete && this.#chunkTotals !== null) {
-      const tokens = this.#chunkTotals.slice(0, chunks);
+      const tokens = firstOf(this.#chunkTotals, chunks);
       for (let i = chunks - 1; i > 0; i--) tokens[i] = Math.max(0, tokens[i]! - tokens[i - 1]!);
       return { tokens, by: 'continuous-usage' };
     }
     if (this.completionTokens === chunks)
       return { tokens: new Uint32Array(chunks).fill(1), by: 'one-per-chunk' };
     return { tokens: null, by: null };
+  }
+
+  /** What was collected is the record's now. */
+  #letGo(): void {
+    this.#chunkUs = this.#chunkEnds = new Uint32Array(0);
+    this.#slackUs = this.#chunkTotals = null;
+    this.#text = new Uint8Array(0);
   }
 
   #addText(text: string): void {
@@ -247,27 +265,20 @@ export class RecordBuilder {
   }
 
   #growChunks(): void {
-    const size = Math.max(16, this.#chunkAtMs.length * 2);
-    this.#chunkAtMs = grow(new Float64Array(size), this.#chunkAtMs);
+    const size = Math.max(16, this.#chunkUs.length * 2);
+    this.#chunkUs = grow(new Uint32Array(size), this.#chunkUs);
     this.#chunkEnds = grow(new Uint32Array(size), this.#chunkEnds);
     if (this.#slackUs !== null) this.#slackUs = grow(new Uint32Array(size), this.#slackUs);
     if (this.#chunkTotals !== null) this.#chunkTotals = grow(new Uint32Array(size), this.#chunkTotals);
   }
 }
 
-function grow<T extends Float64Array | Uint32Array | Uint8Array>(larger: T, old: T): T {
+function grow<T extends Uint32Array | Uint8Array>(larger: T, old: T): T {
   larger.set(old);
   return larger;
 }
 
-/** Each gap is the difference of rounded instants, so that the sum of gaps never drifts from the clock. */
-function gapsInUs(sentAtMs: number, atMs: Float64Array): Uint32Array {
-  const gaps = new Uint32Array(atMs.length);
-  let before = 0;
-  for (let i = 0; i < atMs.length; i++) {
-    const us = Math.round((atMs[i]! - sentAtMs) * 1_000);
-    gaps[i] = us - before;
-    before = us;
-  }
-  return gaps;
+/** The first values, which are copied where they are less than three quarters of the memory. */
+function firstOf<T extends Uint32Array | Uint8Array>(all: T, count: number): T {
+  return (4 * count >= 3 * all.length ? all.subarray(0, count) : all.slice(0, count)) as T;
 }

@@ -26,6 +26,8 @@ const NAME = /^(.*-)(0|[1-9]\d{0,8})$/s;
 /** Which arrays a row has beside `chunkUs`. */
 const HAS_TOKENS = 1;
 const HAS_SLACK = 2;
+/** It has tokens, one per chunk, which need no place. */
+const HAS_ONES = 4;
 
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
@@ -104,7 +106,8 @@ export class RecordTable implements RowHome {
       new Uint32Array(bytes.buffer, bytes.byteOffset + 4 * chunks * nth, chunks);
     const parts = {
       chunkUs: numbers(0),
-      chunkTokens: tokensAt === null ? null : numbers(tokensAt),
+      chunkTokens:
+        tokensAt !== null ? numbers(tokensAt) : arrays & HAS_ONES ? new Uint32Array(chunks).fill(1) : null,
       chunkSlackUs: slackAt === null ? null : numbers(slackAt),
       words: (size === wordsAt ? {} : JSON.parse(DECODER.decode(bytes.subarray(wordsAt)))) as Words,
     };
@@ -127,9 +130,16 @@ export class RecordTable implements RowHome {
 
   #set(page: RecordPage, slot: number, record: RequestRecord): boolean {
     const { chunkUs, chunkTokens, chunkSlackUs = null, requestId, responseId, detail, finishReason } = record;
-    const arrays = [chunkUs, ...(chunkTokens ? [chunkTokens] : []), ...(chunkSlackUs ? [chunkSlackUs] : [])];
-    if (!arrays.every(({ length }) => length === chunkUs.length) || !setColumns(page, slot, record))
-      return false;
+    const isFit = [chunkTokens, chunkSlackUs].every(
+      (array) => array === null || array.length === chunkUs.length,
+    );
+    if (!isFit || !setColumns(page, slot, record)) return false;
+    const isOnes = chunkTokens?.every((tokens) => tokens === 1) ?? false;
+    const arrays = [
+      chunkUs,
+      ...(chunkTokens === null || isOnes ? [] : [chunkTokens]),
+      ...(chunkSlackUs === null ? [] : [chunkSlackUs]),
+    ];
     const [, nameStart = null, nameNumber = 0] = NAME.exec(requestId) ?? [];
     page.nameStart[slot] = this.#share(nameStart);
     page.nameNumber[slot] = Number(nameNumber);
@@ -142,7 +152,8 @@ export class RecordTable implements RowHome {
     };
     const wordBytes = Object.keys(words).length === 0 ? NO_BYTES : ENCODER.encode(JSON.stringify(words));
     page.chunks[slot] = chunkUs.length;
-    page.arrays[slot] = (chunkTokens ? HAS_TOKENS : 0) | (chunkSlackUs ? HAS_SLACK : 0);
+    page.arrays[slot] =
+      (chunkTokens === null ? 0 : isOnes ? HAS_ONES : HAS_TOKENS) | (chunkSlackUs === null ? 0 : HAS_SLACK);
     page.wordBytes[slot] = wordBytes.length;
     const isEmpty = chunkUs.length === 0 && wordBytes.length === 0;
     page.partsAt[slot] = isEmpty ? Number.NaN : this.#store.put([...arrays, wordBytes]);

@@ -24,7 +24,7 @@ export const RECORDS_FILE = 'records.ndjson';
 const DISCARDED_FILE = 'records.discarded.ndjson';
 const NEWLINE = 0x0a;
 /** Records that are turned into text together when many are written. */
-const RECORDS_AT_ONCE = 256;
+const RECORDS_AT_ONCE = 32;
 const GO_ON = 'choose another folder, or go on with it: bench sweep --resume DIR';
 
 /** Writes `text` under a name so that a reader, or a crash, sees the old file or the new one, never a part. */

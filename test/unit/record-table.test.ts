@@ -29,7 +29,11 @@ const counted = fc.record(
 const chunks = fc.nat(12).chain((length) => {
   const numbers = fc.uint32Array({ minLength: length, maxLength: length });
   return fc.record(
-    { chunkUs: numbers, chunkSlackUs: fc.option(numbers), chunkTokens: fc.option(numbers) },
+    {
+      chunkUs: numbers,
+      chunkSlackUs: fc.option(numbers),
+      chunkTokens: fc.oneof(fc.constant(null), numbers, fc.constant(new Uint32Array(length).fill(1))),
+    },
     { requiredKeys: ['chunkUs', 'chunkTokens'] },
   );
 });
