@@ -18,6 +18,7 @@ import type { ConnectionTally } from '../endpoints/wire.ts';
 import { Auditor } from '../host/audit.ts';
 import { ChunkShelf } from '../host/chunk-shelf.ts';
 import { openFileLimit } from '../host/environment.ts';
+import { keepHeapSmall } from '../host/heap.ts';
 import { LoopTurns } from '../host/loop-turns.ts';
 import type { RunStore } from '../host/store.ts';
 import type { StopSignals } from './interrupt.ts';
@@ -78,6 +79,7 @@ export interface LevelHost {
 
 /** Runs one point: warm-up, connections, the measured load, then its numbers. Records are on disk as they end. */
 export async function measureLevel(point: PointSpec, host: LevelHost): Promise<LevelReport> {
+  keepHeapSmall();
   // Hooks look at the requests when the level is over.
   const shelf = new ChunkShelf(host.hooks === null ? host.store.directory : null);
   try {
