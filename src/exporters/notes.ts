@@ -4,6 +4,7 @@ import { formatDuration } from '../core/units.ts';
 import { figure, grouped, percent } from './figures.ts';
 import { lengthNotes } from './length-notes.ts';
 import { groupBy, levelNames, levelsRun, showsTokenItl } from './level-names.ts';
+import { sentences } from './level-sentences.ts';
 import { loadNotes, networkNotes } from './load-notes.ts';
 import type { Note } from './note.ts';
 import { openLoopNotes } from './open-loop-notes.ts';
@@ -11,11 +12,10 @@ import { harmless } from './page-style.ts';
 import { promptNote } from './prompt-note.ts';
 import { serverNotes } from './server-notes.ts';
 import { turnNotes } from './turn-notes.ts';
+import { validityNotes } from './validity-notes.ts';
 
 /** A larger part of the input from the server's cache than this makes TTFT another measurement. */
 const CACHED_RATIO = 0.01;
-/** Less of the cores for other processes than this is no news. */
-const OTHER_WORK_RATIO = 0.1;
 /** More levels than this would make a wall of numbers. */
 const STEADY_LEVELS = 6;
 
@@ -42,22 +42,6 @@ export function runNotes(report: Report): Note[] {
     promptNote(report),
   ];
   return [...notes.filter((note) => note.loud), ...notes.filter((note) => !note.loud)];
-}
-
-/**
- * The same sentence of several levels once, with the levels' names where it does not hold for all that ran.
- * `word` stands before all: `WARNING at concurrency 64: …`.
- */
-function sentences(report: Report, of: (level: LevelReport) => string | null, word = ''): string[] {
-  const run = levelsRun(report);
-  const said = groupBy(run, (level) => of(level) ?? '');
-  return [...said]
-    .filter(([text]) => text !== '')
-    .map(([text, levels]) => {
-      const where = levels.length === run.length ? '' : levelNames(report, levels);
-      const start = [word, where].filter((part) => part !== '').join(' at ');
-      return start === '' ? text : `${start}: ${text}`;
-    });
 }
 
 function partialNotes(report: Report): Note[] {
@@ -119,71 +103,6 @@ function failureNotes(report: Report): Note[] {
       : `${grouped(requests.warmupFailed)} of ${grouped(requests.warmup)} warm-up requests failed`,
   );
   return [...classes, ...warmup.map((text) => ({ topic: 'failures', text, loud: true }))];
-}
-
-function validityNotes(report: Report): Note[] {
-  const loud = (['client-bound', 'suspect'] as const)
-    .flatMap((verdict) =>
-      sentences(
-        report,
-        ({ validity }) => (validity.verdict === verdict ? harmless(validity.reasons.join('; ')) : null),
-        verdict.toUpperCase(),
-      ),
-    )
-    .map((text) => ({ topic: 'harness', text, loud: true }));
-  return [
-    ...loud,
-    ...clockNotes(report),
-    ...requestedLoadNotes(report),
-    ...otherWorkNotes(report),
-    ...keptUpNotes(report),
-  ];
-}
-
-/** By which clock the levels were stamped, and how far off that may be. */
-function clockNotes(report: Report): Note[] {
-  return sentences(report, ({ audit }) => {
-    if (audit?.stampedBy === undefined) return null;
-    if (audit.stampedBy === 'process')
-      return "time stamps are those of the harness's event loop, not the kernel's: their error is estimated, not bounded";
-    const error = audit.stampErrorMs;
-    return error
-      ? `stamped by the kernel, within ${twoDigits(error.p99)} ms at p99 (at most ${twoDigits(error.max)} ms)`
-      : null;
-  }).map((text) => ({ topic: 'clock', text, loud: false }));
-}
-
-function requestedLoadNotes(report: Report): Note[] {
-  return sentences(report, ({ validity }) => validity.load?.join('; ') ?? null).map((text) => ({
-    topic: 'load',
-    text,
-    loud: false,
-  }));
-}
-
-function otherWorkNotes(report: Report): Note[] {
-  return sentences(report, ({ audit }) => {
-    const ratio = audit?.otherCpuRatio ?? 0;
-    return ratio < OTHER_WORK_RATIO
-      ? null
-      : `other processes, a server on this host included, used ${percent(ratio)} of its cores`;
-  }).map((text) => ({ topic: 'host', text, loud: false }));
-}
-
-function keptUpNotes(report: Report): Note[] {
-  const run = levelsRun(report);
-  const watched = run.filter((level) => level.validity.verdict === 'valid' && level.audit !== null);
-  if (watched.length === 0) return [];
-  const busy = Math.max(...watched.map((level) => level.audit!.eventLoopUtilizationRatio));
-  const lag = Math.max(...watched.map((level) => level.audit!.sendLagMs.p99 ?? 0));
-  const where = watched.length === run.length ? '' : `${levelNames(report, watched)}: `;
-  const text = `${where}no bottleneck: event loop at most ${percent(busy)} busy, sends at most ${twoDigits(lag)} ms late at p99`;
-  return [{ topic: 'harness', text, loud: false }];
-}
-
-/** `1.1`, `0.042`, `12`. */
-function twoDigits(value: number): number {
-  return Number(value.toPrecision(2));
 }
 
 function cacheNotes(report: Report): Note[] {

@@ -1,3 +1,4 @@
+import { metricValue } from '../core/metric-ids.ts';
 import type { LevelReport, Report } from '../core/report.ts';
 import type { PercentileName, Stats } from '../core/stats.ts';
 import { isDoubtful } from '../core/validity.ts';
@@ -20,9 +21,8 @@ export interface SummaryTable {
 /** A row per level. Columns give way from the least important one until the table fits `style.width`. */
 export function summaryTable(report: Report, style: PageStyle): SummaryTable {
   const { lines, dropped, columns } = fittedTable(columnsOf(report, style), style);
-  const has = (mark: string): boolean =>
-    columns.some(({ cells }) => cells.some((cell) => cell.startsWith(mark)));
-  return { lines, dropped, marked: has('~') || has('?~'), doubtful: has('?') };
+  const has = (mark: RegExp): boolean => columns.some(({ cells }) => cells.some((cell) => mark.test(cell)));
+  return { lines, dropped, marked: has(/^\??~/), doubtful: has(/^\?[~<>\d]/) };
 }
 
 function columnsOf(report: Report, style: PageStyle): Column[] {
@@ -47,12 +47,7 @@ function columnsOf(report: Report, style: PageStyle): Column[] {
     rank: 1,
     left: true,
   };
-  const perGpu = rates(
-    report,
-    ['output tok/s', '/GPU', 'tok/s/GPU'],
-    5,
-    (level) => level.outputTokensPerSPerGpu,
-  );
+  const perGpu = rates(report, ['output tok/s', '/GPU', 'tok/s/GPU'], 5, 'outputTokensPerSPerGpu');
   return [
     ...(hasShapes(report) ? [shape] : []),
     {
@@ -73,18 +68,18 @@ function columnsOf(report: Report, style: PageStyle): Column[] {
     ...latency(report, showsTokenItl(report) ? 'token ITL' : 'ITL', itl, { p50: 0, p99: 2 }),
     ...latency(report, 'TPOT', () => 'tpotMs', { p50: 7 }),
     ...latency(report, 'E2E', () => 'e2eMs', { p50: 3, p99: 6 }),
-    rates(report, ['output tok/s', 'all', 'output tok/s'], 0, (level) => level.outputTokensPerS),
-    rates(report, ['output tok/s', '/user', 'tok/s/user'], 4, (level) => level.tokensPerSPerUser.p50),
+    rates(report, ['output tok/s', 'all', 'output tok/s'], 0, 'outputTokensPerS'),
+    rates(report, ['output tok/s', '/user', 'tok/s/user'], 4, 'tokensPerSPerUser.p50'),
     ...(perGpu.cells.some((cell) => cell !== NOTHING) ? [perGpu] : []),
-    rates(report, ['total', 'tok/s', 'total tok/s'], 8, (level) => level.totalTokensPerS),
+    rates(report, ['total', 'tok/s', 'total tok/s'], 8, 'totalTokensPerS'),
     ...(levels.some(({ goodput }) => goodput !== undefined)
       ? [
-          rates(report, ['goodput', 'req/s', 'goodput'], 1, ({ goodput }) => goodput?.requestsPerS ?? null),
+          rates(report, ['goodput', 'req/s', 'goodput'], 1, 'goodput.requestsPerS'),
           {
             group: 'goodput',
             head: 'met',
             name: 'SLO attainment',
-            cells: levels.map(({ goodput }) => shareText(goodput?.attainmentRatio)),
+            cells: levels.map(attainment),
             rank: 1,
           },
         ]
@@ -99,8 +94,9 @@ function goodOfSent(level: LevelReport, style: PageStyle): string {
   return good < sent ? paint(style, 'red', text) : text;
 }
 
-function shareText(ratio: number | null | undefined): string {
-  return ratio === null || ratio === undefined ? NOTHING : percent(ratio);
+function attainment(level: LevelReport): string {
+  const ratio = level.goodput?.attainmentRatio ?? null;
+  return ratio === null ? NOTHING : doubtMark(level, 'goodput.attainmentRatio') + percent(ratio);
 }
 
 function noteOf(level: LevelReport): string {
@@ -130,7 +126,7 @@ function latency(
     const cells = values.map((value, i) => {
       if (value === null) return NOTHING;
       const level = report.levels[i]!;
-      const doubt = isDoubtful(level.validity, `${of(level)}.${percentile}`) ? '?' : '';
+      const doubt = doubtMark(level, `${of(level)}.${percentile}`);
       return doubt + (all[i]!.thin.includes(percentile) ? '~' : '') + format(value);
     });
     return {
@@ -147,15 +143,25 @@ function rates(
   report: Report,
   [group, head, name]: readonly [string, string, string],
   rank: number,
-  of: (level: LevelReport) => number | null,
+  id: string,
 ): Column {
-  const values = report.levels.map(of);
+  const values = report.levels.map((level) => {
+    const value = metricValue(level, id);
+    return typeof value === 'number' ? value : null;
+  });
   const format = columnFigures(values);
   return {
     group,
     head,
     name,
-    cells: values.map((value) => (value === null ? NOTHING : format(value))),
+    cells: values.map((value, i) =>
+      value === null ? NOTHING : doubtMark(report.levels[i]!, id) + format(value),
+    ),
     rank,
   };
+}
+
+/** What stands before a value that is not valid. */
+function doubtMark({ validity }: LevelReport, id: string): string {
+  return isDoubtful(validity, id) ? '?' : '';
 }

@@ -34,8 +34,7 @@ export function renderReport(report: Report, style: ReportPage): string {
     });
   }
   if (table.doubtful) {
-    const text = 'may be off by more than allowed for the sake of the harness: see the reason above';
-    hints.push({ topic: '?', text, loud: false });
+    hints.push({ topic: '?', text: 'not valid: the reason stands under "harness"', loud: false });
   }
   if (table.dropped.length > 0) {
     const text = `left out for the width, as all else in summary.csv: ${table.dropped.join(', ')}`;

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { Audit } from '../../src/core/audit-facts.ts';
 import type { LevelReport, Report } from '../../src/core/report.ts';
 import { columnFigures, figure, latencyUnit, percent } from '../../src/exporters/figures.ts';
+import { runNotes } from '../../src/exporters/notes.ts';
 import { summaryTable } from '../../src/exporters/summary-table.ts';
 import { renderReport } from '../../src/exporters/terminal.ts';
 import {
@@ -90,8 +92,44 @@ describe('summaryTable', () => {
 
   it('marks percentiles that stand on too few samples, and only those', () => {
     expect(row(makeReport(), '1').slice(2, 4)).toEqual(['180', '~196']);
-    expect(row(makeReport(), '64').slice(2, 4)).toEqual(['1,403', '6,104']);
+    expect(row(makeReport(), '16').slice(2, 4)).toEqual(['318', '~1,323']);
+    expect(summaryTable(makeReport(), WIDE).marked).toBe(true);
     expect(summaryTable(makeCalmReport(), WIDE).marked).toBe(false);
+  });
+
+  it('marks values that are not valid, and only those', () => {
+    const goodput = { met: 12, attainmentRatio: 0.75, requestsPerS: 0.07, attainmentBy: {} };
+    const table = (verdict: 'suspect' | 'client-bound', ...doubtful: string[]) => {
+      const validity = { verdict, reasons: ['late'], doubtful };
+      const report = withLevels(makeThinLevel({ validity, goodput }), makeFailingLevel({ goodput }));
+      const { lines, doubtful: isDoubtful, marked } = summaryTable(report, { colour: false, width: 200 });
+      // conc, good/sent, TTFT ×2, ITL ×2, TPOT, E2E ×2, all, /user, /GPU, total, goodput, met
+      expect(lines.at(-1)).not.toContain('?');
+      expect(marked).toBe(true);
+      const cells = lines.at(-2)!.trim().split(/ {2,}/);
+      return { cells, isDoubtful, places: cells.flatMap((cell, i) => (cell.startsWith('?') ? i : [])) };
+    };
+    expect(table('suspect')).toMatchObject({ isDoubtful: false, places: [] });
+    expect(table('suspect', 'ttftMs.p90', 'itlMs.p50')).toMatchObject({ isDoubtful: true });
+    expect(table('suspect', 'itlMs.p99').places).toEqual([5]);
+    expect(table('suspect', 'itlMs.p99').isDoubtful).toBe(true);
+    expect(table('suspect', 'tokenItlMs.p99')).toMatchObject({ isDoubtful: false, places: [] });
+    const p99 = table('suspect', 'ttftMs.p99');
+    expect(p99.cells.slice(2, 4)).toEqual(['180', '?~196']);
+    expect(p99.places).toEqual([3, 13, 14]);
+    expect(table('suspect', 'e2eMs.p50').places).toEqual([7, 13, 14]);
+    expect(table('suspect', 'tpotMs.p50').places).toEqual([6, 10, 13, 14]);
+    expect(table('suspect', 'outputTokensPerS').places).toEqual([9, 11, 12]);
+    expect(table('suspect', 'outputTokensPerS').cells[9]).toMatch(/^\?87\.0/);
+    expect(table('suspect', 'requestsPerS').places).toEqual([12, 13]);
+    expect(table('client-bound').places).toEqual([2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+    expect(row(makeReport(), '64').slice(2, 4)).toEqual(['?1,403', '?6,104']);
+    expect(summaryTable(makeCalmReport(), WIDE).doubtful).toBe(false);
+    // A shape that nobody could count is no doubt.
+    const [first, second] = makeCalmReport().levels;
+    const uncounted = makeCalmReport({ levels: [first!, { ...second!, isl: 0 }] });
+    expect(summaryTable(uncounted, WIDE).lines.join('\n')).toContain('?×1,000');
+    expect(summaryTable(uncounted, WIDE).doubtful).toBe(false);
   });
 
   it('says what a level was, and shows no number for one that was skipped', () => {
@@ -237,13 +275,75 @@ describe('renderReport', () => {
     );
   });
 
-  it('tells how late time stamps were, and what a calibration came to', () => {
-    const level = makeThinLevel({ audit: makeAudit() });
-    const text = page(makeReport({ levels: [level, makeFailingLevel()] }));
-    expect(text).toContain('sends at most 0.42 ms late at p99, time stamps at most 0.3 ms');
-    expect(text).toMatch(
-      /^ +calibrated +concurrency 1: against a known server at 1,102 events\/s, this host's time stamps were 0.07 ms late at p50, 0.31 ms at p99$/m,
+  /** The notes of a topic, of levels with such audits. */
+  const notesOf = (topic: string, ...audits: (Partial<Audit> | null)[]): string[] => {
+    const levels = audits.map((audit, i) =>
+      makeThinLevel({ concurrency: 2 ** i, audit: audit === null ? null : makeAudit(audit) }),
     );
+    return runNotes(makeReport({ levels }))
+      .filter((note) => note.topic === topic)
+      .map(({ text, loud }) => `${loud ? '! ' : ''}${text}`);
+  };
+
+  it('names the clock of the time stamps, with its error at the worst level', () => {
+    const error = (p99: number, max: number): Partial<Audit> => ({
+      stampedBy: 'kernel',
+      stampErrorMs: { count: 9, p50: 0, p99, max },
+    });
+    expect(notesOf('clock', error(0.123, 4.56))).toEqual([
+      'stamped by the kernel, within 0.12 ms at p99 (at most 4.6 ms)',
+    ]);
+    expect(notesOf('clock', error(0.1, 40), error(2.5, 30), error(0, 0))).toEqual([
+      'stamped by the kernel, within 2.5 ms at p99 (at most 40 ms)',
+    ]);
+    // Instants are whole µs.
+    expect(notesOf('clock', error(0.000_1, 0.000_2))).toEqual([
+      'stamped by the kernel, within 0.001 ms at p99 (at most 0.001 ms)',
+    ]);
+    const own = { stampedBy: 'process', stampErrorMs: null } as const;
+    const words =
+      "time stamps are those of the harness's event loop, not the kernel's: their error is estimated, not bounded";
+    expect(notesOf('clock', own, own)).toEqual([words]);
+    expect(notesOf('clock', own, error(1, 2), own)).toEqual([
+      `concurrency 1, 4: ${words}`,
+      'concurrency 2: stamped by the kernel, within 1 ms at p99 (at most 2 ms)',
+    ]);
+    expect(notesOf('clock', null, { stampedBy: 'kernel', stampErrorMs: null })).toEqual([]);
+    // Of older versions no clock is known.
+    expect(runNotes(makeReport({ levels: [makeThinLevel()] })).map(({ topic }) => topic)).not.toContain(
+      'clock',
+    );
+  });
+
+  it('tells what other processes had of the cores from a tenth on', () => {
+    const other = (otherCpuRatio: number | null): Partial<Audit> => ({ otherCpuRatio });
+    expect(notesOf('host', other(0.099), other(null), null)).toEqual([]);
+    expect(notesOf('host', other(0.1))).toEqual([
+      'other processes, a server on this host included, used up to 10 % of its cores',
+    ]);
+    expect(notesOf('host', other(0.2), other(0.05), other(0.345))).toEqual([
+      'concurrency 1, 4: other processes, a server on this host included, used up to 35 % of its cores',
+    ]);
+  });
+
+  it('tells quietly where the load was not quite what was asked', () => {
+    const validity = (load?: string[]) => ({
+      verdict: 'valid' as const,
+      reasons: [],
+      doubtful: [],
+      ...(load ? { load } : {}),
+    });
+    const late = validity(['requests were sent 5.00 ms late at p99', 'and more']);
+    const load = runNotes(
+      makeReport({ levels: [makeThinLevel({ validity: late }), makeFailingLevel({ validity: validity() })] }),
+    ).filter(({ topic }) => topic === 'load');
+    const text = 'concurrency 1: requests were sent 5.00 ms late at p99; and more';
+    expect(load).toEqual([{ topic: 'load', text, loud: false }]);
+  });
+
+  it('says what ? means only where it stands', () => {
+    expect(page(makeReport())).toMatch(/^ {2}\? +not valid: the reason stands under "harness"$/m);
+    expect(page(makeCalmReport())).not.toContain('not valid:');
   });
 
   it('tells each reason of a verdict', () => {
