@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
-import { type Audit, HEADLINE_METRICS } from '../../src/core/audit-facts.ts';
+import { HEADLINE_METRICS } from '../../src/core/audit-facts.ts';
 import { FAILURE_CLASSES } from '../../src/core/record.ts';
 import { HISTOGRAM_NAMES } from '../../src/core/report.ts';
 import type { ServerSide } from '../../src/core/server-side.ts';
+import { makeJudged } from '../fixtures/judged.ts';
 import {
   makeAudit,
   makeCalmReport,
@@ -85,22 +86,82 @@ describe('report.schema.json', () => {
     expect(validate.errors).toBeNull();
   });
 
+  const withLevel = (change: object) => ({ ...makeReport(), levels: [{ ...makeThinLevel(), ...change }] });
+
   it('accepts an audit in full, and null for what a host does not tell', () => {
-    const withAudit = (audit: unknown) =>
-      makeReport({ levels: [{ ...makeThinLevel(), audit: audit as Audit }] });
+    const withAudit = (audit: unknown) => withLevel({ audit });
     const audit = makeAudit();
-    const silent = { stampErrorMs: null, wakeMs: null, receiveQueue: null, calibration: null };
     const unread = { reads: { ...audit.reads!, eventsPerRead: null, waitMs: null } };
-    for (const whole of [audit, { ...audit, ...silent, ...unread }])
+    const { ring: _, ...own } = { ...audit, ...unread, stampedBy: 'process', otherCpuRatio: null };
+    for (const whole of [audit, { ...own, stampErrorMs: null }])
       expect(validate(withAudit(whole)), JSON.stringify(validate.errors)).toBe(true);
     for (const wrong of [
       { ...audit, gc: { count: 1, totalMs: 1 } },
       { ...audit, reads: { ...audit.reads!, fullRatio: 1.5 } },
+      { ...audit, reads: { ...audit.reads!, sharedEvents: null } },
       { ...audit, stampErrorMs: { p50: 1, p99: 1, max: 1 } },
-      { ...audit, receiveQueue: { ...audit.receiveQueue!, looks: 0 } },
-      { ...audit, calibration: { ...audit.calibration!, more: 1 } },
+      { ...audit, stampedBy: 'nic' },
+      { ...audit, ring: { stalls: 0, stalledMs: 0 } },
+      { ...audit, ring: { ...audit.ring!, more: 1 } },
+      { ...audit, otherCpuRatio: -0.1 },
     ])
       expect(validate(withAudit(wrong))).toBe(false);
+  });
+
+  it('accepts what older versions saw of themselves, and says that no version writes it any more', () => {
+    const late = { count: 2_000, p50: 0.1, p99: 0.25, max: 4 };
+    const { sharedEvents: _s, unstamped: _u, reordered: _r, ...reads } = makeAudit().reads!;
+    const { stampedBy: _b, ring: _g, otherCpuRatio: _o, ...older } = makeAudit({ reads });
+    const audit = {
+      ...older,
+      stampErrorMs: late,
+      wakeMs: late,
+      receiveQueue: { looks: 40, waitingRatio: 0.1, meanBytes: 50, maxBytes: 324 },
+      calibration: { concurrency: 16, eventsPerS: 1_102.4, durationS: 1.5, stampErrorMs: late },
+    };
+    for (const whole of [
+      audit,
+      { ...audit, stampErrorMs: null, wakeMs: null, receiveQueue: null, calibration: null },
+    ])
+      expect(validate(withLevel({ audit: whole })), JSON.stringify(validate.errors)).toBe(true);
+    for (const calibrate of ['auto', 'always', 'never'])
+      expect(validate({ ...makeReport(), spec: { ...makeReport().spec, calibrate } })).toBe(true);
+    const { audit: inAudit, spec } = schema.$defs;
+    const deprecated = (properties: Record<string, { deprecated?: boolean }>): string[] =>
+      Object.keys(properties).filter((name) => properties[name]!.deprecated);
+    expect(deprecated(inAudit.properties)).toEqual(['wakeMs', 'receiveQueue', 'calibration']);
+    expect(deprecated(spec.properties)).toEqual(['calibrate']);
+  });
+
+  it('accepts the wires that there are', () => {
+    for (const wire of ['auto', 'kernel', 'socket', 'undici'])
+      expect(validate({ ...makeReport(), spec: { ...makeReport().spec, wire } })).toBe(true);
+    expect(validate({ ...makeReport(), spec: { ...makeReport().spec, wire: 'tcp' } })).toBe(false);
+  });
+
+  it('accepts bounds of all metrics, and null for those without a value', () => {
+    const bounds = makeJudged().bounds!;
+    const none = Object.fromEntries(Object.keys(bounds).map((id) => [id, null]));
+    for (const whole of [bounds, none, null])
+      expect(validate(withLevel({ bounds: whole })), JSON.stringify(validate.errors)).toBe(true);
+    const { upper: _, ...half } = bounds.requestsPerS!;
+    const { p99: __, ...few } = bounds.ttftMs!;
+    for (const wrong of [
+      { ...bounds, ttftMs: few },
+      { ...bounds, ttftMs: { ...bounds.ttftMs!, p999: half } },
+      { ...bounds, requestsPerS: half },
+      { ...bounds, inputTokensPerS: bounds.requestsPerS },
+      { ttftMs: bounds.ttftMs },
+    ])
+      expect(validate(withLevel({ bounds: wrong }))).toBe(false);
+  });
+
+  it('accepts where the load was not quite what was asked', () => {
+    const validity = { verdict: 'valid', reasons: [], doubtful: [] };
+    for (const load of [[], ['late', 'and more']])
+      expect(validate(withLevel({ validity: { ...validity, load } }))).toBe(true);
+    for (const load of [null, 'late', [1]])
+      expect(validate(withLevel({ validity: { ...validity, load } }))).toBe(false);
   });
 
   it('accepts versions of definitions, whole numbers from 1', () => {

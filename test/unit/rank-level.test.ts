@@ -206,25 +206,81 @@ describe('what ranks saw of themselves', () => {
         eventsPerRead: 2.02,
         fullRatio: 0.5,
         waitMs: { p50: 1, p99: 0.1, max: 9 },
+        sharedEvents: 1_000,
+        unstamped: 5,
+        reordered: 2,
       },
       stampErrorMs: { count: 500, p50: 0.2, p99: 0.2, max: 40 },
-      wakeMs: null,
-      receiveQueue: { looks: 38, waitingRatio: 0.5, meanBytes: 100, maxBytes: 200 },
-      calibration: { ...one.calibration!, stampErrorMs: { count: 5, p50: 0, p99: 7, max: 8 } },
+      ring: { stalls: 4, stalledMs: 12.5, clockSteps: 1 },
+      otherCpuRatio: 0.4,
     });
     const both = mergeAudits([one, other])!;
     expect(both).toMatchObject({
+      stampedBy: 'kernel',
       involuntarySwitches: 42,
       gc: { count: 5, totalMs: 7.5, maxMs: 3.25 },
-      reads: { count: 4_000, bytes: 1_000_010, fullRatio: 0.5, waitMs: { p50: 1, p99: 0.2, max: 9 } },
-      stampErrorMs: { count: 2_500, p50: 0.2, p99: 0.3, max: 40 },
-      wakeMs: one.wakeMs,
-      receiveQueue: { looks: 78, waitingRatio: 0.5, meanBytes: 150, maxBytes: 324 },
-      calibration: other.calibration,
+      reads: {
+        count: 4_000,
+        bytes: 1_000_010,
+        fullRatio: 0.5,
+        waitMs: { p50: 1, p99: 0.2, max: 9 },
+        sharedEvents: 1_040,
+        unstamped: 5,
+        reordered: 2,
+      },
+      stampErrorMs: { count: 1_520, p50: 0.2, p99: 0.3, max: 40 },
+      ring: { stalls: 4, stalledMs: 12.5, clockSteps: 1 },
+      otherCpuRatio: 0.4,
     });
+    expect(Object.keys(both).sort()).toEqual(Object.keys(one).sort());
     expect(both.reads!.eventsPerRead).toBeCloseTo(1.77, 9);
     // Of versions that did not know the fields, none comes up.
     expect(Object.keys(mergeAudits([audit(), audit()])!).sort()).toEqual(Object.keys(audit()).sort());
+  });
+
+  it('adds up stalls, and has the longest and most clock steps of one: the clock is set for all ranks of a host', () => {
+    const ring = (stalls: number, stalledMs: number, clockSteps: number) =>
+      makeAudit({ ring: { stalls, stalledMs, clockSteps } });
+    expect(mergeAudits([ring(1, 30, 2), ring(2, 50, 1)])!.ring).toEqual({
+      stalls: 3,
+      stalledMs: 50,
+      clockSteps: 2,
+    });
+    expect(mergeAudits([ring(2, 50, 1), ring(1, 30, 2)])!.ring).toEqual({
+      stalls: 3,
+      stalledMs: 50,
+      clockSteps: 2,
+    });
+  });
+
+  it("are stamped by the kernel where all are, and have one side's facts where the other has none", () => {
+    const kernel = makeAudit();
+    const { ring: _, ...own } = makeAudit({ stampedBy: 'process', stampErrorMs: null, otherCpuRatio: null });
+    for (const [a, b] of [
+      [kernel, own],
+      [own, kernel],
+    ] as const) {
+      const both = mergeAudits([a, b])!;
+      expect(both.stampedBy).toBe('process');
+      expect(both.ring).toEqual(kernel.ring);
+      expect(both.stampErrorMs).toEqual(kernel.stampErrorMs);
+      expect(both.otherCpuRatio).toBe(0.03);
+    }
+    const silent = mergeAudits([own, own])!;
+    expect(silent).not.toHaveProperty('ring');
+    expect(silent).toMatchObject({ stampErrorMs: null, otherCpuRatio: null, stampedBy: 'process' });
+    expect(mergeAudits([kernel, kernel, own])!.stampedBy).toBe('process');
+    // A rank of an older version says nothing of its clock.
+    const { stampedBy: __, ...older } = kernel;
+    expect(mergeAudits([kernel, older])).not.toHaveProperty('stampedBy');
+    expect(mergeAudits([older, kernel])).not.toHaveProperty('stampedBy');
+  });
+
+  it('counts reads that were not stamped only where a rank says so', () => {
+    const { unstamped: _u, reordered: _r, ...reads } = makeAudit().reads!;
+    const merged = mergeAudits([makeAudit({ reads }), makeAudit({ reads: { ...reads, unstamped: 3 } })])!;
+    expect(merged.reads).toMatchObject({ sharedEvents: 80, unstamped: 3 });
+    expect(merged.reads).not.toHaveProperty('reordered');
   });
 
   it('has all connections, their mean weighted', () => {
