@@ -5,7 +5,8 @@ import type { Report } from '../../src/core/report.ts';
 import { type ComparedSide, renderHtmlComparison } from '../../src/exporters/html/comparison-page.ts';
 import { paretoFront } from '../../src/exporters/html/latency-charts.ts';
 import { renderHtml } from '../../src/exporters/html/page.ts';
-import { makeReport } from '../fixtures/report.ts';
+import { makeJudged } from '../fixtures/judged.ts';
+import { makeAudit, makeFailingLevel, makeReport, makeThinLevel } from '../fixtures/report.ts';
 import { makeServerSide } from '../fixtures/server-side.ts';
 
 const HOSTILE = '<script>alert(1)</script>"\'&';
@@ -62,6 +63,79 @@ describe('the page of a run', () => {
     const page = renderHtml(hostile);
     expect(page).not.toContain('<script');
     expect(page).toContain('&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;');
+  });
+
+  /** The cells of a table of the section, a row for each line, by the words in the first column. */
+  const rowsOf = (report: Report, nth: number): string[][] => {
+    const section = renderHtml(report).split('<section id="validity">')[1]!.split('</section>')[0]!;
+    const tables = section.split('<table').slice(1);
+    return [...(tables[nth] ?? '').matchAll(/<tr>(.*?)<\/tr>/gs)].map(([, row]) =>
+      [...row!.matchAll(/<t[hd][^>]*>(.*?)<\/t[hd]>/gs)].map(([, cell]) => cell!.replaceAll(/<[^>]+>/g, '')),
+    );
+  };
+  /** Cells by the head of their column. */
+  const byHead = ([heads, ...rows]: string[][]): Record<string, string>[] =>
+    rows.map((cells) => Object.fromEntries(cells.map((cell, i) => [heads![i]!, cell])));
+
+  it('says by whom each level was stamped, how late, and what else ran', () => {
+    const audit = makeAudit({
+      otherCpuRatio: 0.25,
+      reads: { ...makeAudit().reads!, waitMs: { p50: 0, p99: 1.25, max: 3 } },
+    });
+    const [kernel, own] = byHead(
+      rowsOf(
+        makeReport({
+          levels: [
+            makeThinLevel({ audit }),
+            makeFailingLevel({
+              audit: makeAudit({ stampedBy: 'process', stampErrorMs: null, otherCpuRatio: null }),
+            }),
+          ],
+        }),
+        0,
+      ),
+    );
+    expect(kernel).toMatchObject({
+      verdict: 'valid',
+      'stamped by': 'kernel',
+      'stamp error p99, ms': '0.300',
+      'read late p99, ms': '1.25',
+      'sends late p99, ms': '0.420',
+      'other processes': '25 %',
+    });
+    expect(own).toMatchObject({
+      'stamped by': 'process',
+      'stamp error p99, ms': '–',
+      'other processes': '–',
+    });
+    const [older] = byHead(rowsOf(makeReport({ levels: [makeThinLevel()] }), 0));
+    expect(older).toMatchObject({ 'stamped by': '–', 'stamp error p99, ms': '–', 'read late p99, ms': '–' });
+  });
+
+  it('has by how much each metric may be off, at its farther end', () => {
+    const judged = makeJudged();
+    const ttftMs = {
+      ...judged.bounds!.ttftMs!,
+      p99: { lower: 190, upper: 200 },
+      p50: { lower: 199, upper: 202.5 },
+    };
+    const bounds = { ...judged.bounds!, ttftMs, outputTokensPerS: { lower: 200, upper: 206 }, tpotMs: null };
+    const measured = makeThinLevel({ ...judged, concurrency: 1, bounds });
+    const rows = byHead(rowsOf(makeReport({ levels: [measured, makeFailingLevel()] }), 1));
+    // A level without bounds has no row.
+    expect(rows).toHaveLength(1);
+    expect(rows[0]).toMatchObject({
+      'TTFT mean, ± ms': '0',
+      'TTFT p50, ± ms': '2.50',
+      'TTFT p99, ± ms': '10.0',
+      'ITL p99, ± ms': '0',
+      'TPOT mean, ± ms': '–',
+      'E2E p50, ± ms': '0',
+      'output tok/s, ±': '6.00',
+    });
+    expect(Object.keys(rows[0]!)).toHaveLength(14);
+    expect(rowsOf(makeReport(), 1)).toEqual([]);
+    expect(rowsOf(makeReport({ levels: [makeThinLevel({ bounds: null })] }), 1)).toEqual([]);
   });
 
   it('is there for a run without a single request', () => {
