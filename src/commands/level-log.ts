@@ -89,7 +89,7 @@ export class LevelLog {
 
   /** Whether tokens per chunk of some requests are to be counted. */
   get hasUncounted(): boolean {
-    return this.#uncounted.requests.length > 0;
+    return this.#uncounted.count > 0;
   }
 
   /**
@@ -97,13 +97,14 @@ export class LevelLog {
    * counted, and none has where `countSome` rejects.
    */
   async countTokens(countSome: (texts: readonly ChunkedText[]) => Promise<Uint32Array[]>): Promise<void> {
-    const { requests } = this.#uncounted;
+    const { count: texts } = this.#uncounted;
     const countsAt: number[] = [];
-    while (countsAt.length < requests.length) {
+    while (countsAt.length < texts) {
       const counts = await countSome(this.#someTexts(countsAt.length));
       for (const count of counts) countsAt.push(this.#shelf.put([count]));
     }
-    for (const [nth, request] of requests.entries()) {
+    for (let nth = 0; nth < texts; nth++) {
+      const { request } = this.#uncounted.take(nth);
       const record = this.records[request]!;
       const { buffer, byteOffset } = this.#shelf.read(countsAt[nth]!, 4 * record.chunkUs.length);
       const tokens = new Uint32Array(buffer, byteOffset, record.chunkUs.length);
@@ -113,12 +114,13 @@ export class LevelLog {
 
   /** Uncounted texts from number `from` on: as many as are counted together. */
   #someTexts(from: number): ChunkedText[] {
-    const { requests } = this.#uncounted;
+    const { count } = this.#uncounted;
     const texts: ChunkedText[] = [];
     let bytes = 0;
-    for (let nth = from; nth < requests.length && texts.length < MOST_TEXTS && bytes < MOST_BYTES; nth++) {
-      const { bytes: text, ends } = this.#uncounted.text(nth);
-      texts.push({ text, ends, completionTokens: this.records[requests[nth]!]!.osl.counted });
+    for (let nth = from; nth < count && texts.length < MOST_TEXTS && bytes < MOST_BYTES; nth++) {
+      const { request, text: chunked } = this.#uncounted.take(nth);
+      const { bytes: text, ends } = chunked;
+      texts.push({ text, ends, completionTokens: this.records[request]!.osl.counted });
       bytes += text.byteLength + ends.byteLength;
     }
     return texts;
@@ -130,12 +132,10 @@ export class LevelLog {
       (record): FinishedRequest => ({ record, text: null, uncounted: false }),
     );
     for (const shelf of [this.#uncounted, this.#otherTexts]) {
-      for (const [nth, request] of shelf.requests.entries())
-        finished[request] = {
-          record: this.records[request]!,
-          text: shelf.text(nth),
-          uncounted: shelf === this.#uncounted,
-        };
+      for (let nth = 0; nth < shelf.count; nth++) {
+        const { request, text } = shelf.take(nth);
+        finished[request] = { ...finished[request]!, text, uncounted: shelf === this.#uncounted };
+      }
     }
     return finished;
   }

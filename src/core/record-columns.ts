@@ -3,9 +3,6 @@ import { FAILURE_CLASSES, type RequestRecord, type TokenCount } from './record.t
 /** Rows of a page. A table grows by pages, so that nothing is copied. */
 export const PAGE_ROWS = 4_096;
 
-/** Stands for null in a column of whole numbers; in one of instants NaN does. */
-const NULL = -(2 ** 31);
-
 /** What holds pages: where their rows have what is no number. */
 export interface RowHome {
   /** Strings that many rows share, by the number that stands for each; 0 stands for none. */
@@ -26,18 +23,18 @@ type WordField = 'requestId' | 'responseId' | 'detail' | 'finishReason';
 /** Strings that few records share; what a record has not, or shares, is left out. */
 export type Words = { readonly [F in WordField]?: string };
 
-/** A number per field of `PAGE_ROWS` records: about 130 bytes each. */
+/** A number per field of `PAGE_ROWS` records: about 125 bytes each. */
 export class RecordPage {
   readonly home: RowHome;
   readonly id = new Int32Array(PAGE_ROWS);
-  readonly point = new Int32Array(PAGE_ROWS);
+  readonly point = new Int16Array(PAGE_ROWS);
   readonly concurrency = new Int32Array(PAGE_ROWS);
   readonly phase = new Uint8Array(PAGE_ROWS);
   /** The request's name is a shared string and a number behind it. */
   readonly nameStart = new Uint16Array(PAGE_ROWS);
   readonly nameNumber = new Int32Array(PAGE_ROWS);
   readonly outcome = new Uint8Array(PAGE_ROWS);
-  readonly status = new Int32Array(PAGE_ROWS);
+  readonly status = new Int16Array(PAGE_ROWS);
   readonly finishReason = new Uint16Array(PAGE_ROWS);
   readonly dueAtMs = new Float64Array(PAGE_ROWS);
   readonly sentAtMs = new Float64Array(PAGE_ROWS);
@@ -98,17 +95,24 @@ interface Field<T> {
   set(page: RecordPage, slot: number, value: T): boolean;
 }
 
-function whole<T extends number | null>(column: (page: RecordPage) => Int32Array): Field<T> {
+function whole<T extends number | null>(column: (page: RecordPage) => Int32Array | Int16Array): Field<T> {
   return {
     get(page, slot) {
-      const value = column(page)[slot]!;
-      return (value === NULL ? null : value) as T;
+      const numbers = column(page);
+      const value = numbers[slot]!;
+      return (value === nullOf(numbers) ? null : value) as T;
     },
     set(page, slot, value) {
-      column(page)[slot] = value ?? NULL;
-      return value === null || ((value | 0) === value && value !== NULL);
+      const numbers = column(page);
+      numbers[slot] = value ?? nullOf(numbers);
+      return value === null || (numbers[slot] === value && value !== nullOf(numbers));
     },
   };
+}
+
+/** The number that stands for null: the lowest of its kind. In a column of instants NaN does. */
+function nullOf({ BYTES_PER_ELEMENT }: Int32Array | Int16Array): number {
+  return BYTES_PER_ELEMENT === 2 ? -(2 ** 15) : -(2 ** 31);
 }
 
 function instant<T extends number | null>(column: (page: RecordPage) => Float64Array): Field<T> {

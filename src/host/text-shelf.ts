@@ -1,45 +1,44 @@
 import type { ChunkText } from '../core/record-builder.ts';
 import type { ByteStore } from '../core/record-table.ts';
 
-/** How many chunks and how many bytes a text has, before both. */
-const HEAD_BYTES = 8;
+/** The number of the request, how many chunks and how many bytes: before the text. */
+const HEAD_BYTES = 12;
 
-/** Texts of some requests in a store; in memory only where they lie: 16 bytes each. */
+/** Texts of some requests in a store; in memory only where each lies. */
 export class TextShelf {
   readonly #store: ByteStore;
-  readonly #requests: number[] = [];
   readonly #at: number[] = [];
 
   constructor(store: ByteStore) {
     this.#store = store;
   }
 
-  /** Numbers of the requests, in the order in which their texts were put here. */
-  get requests(): readonly number[] {
-    return this.#requests;
+  get count(): number {
+    return this.#at.length;
   }
 
   put(request: number, { ends, bytes }: ChunkText): void {
-    this.#requests.push(request);
-    this.#at.push(this.#store.put([Uint32Array.of(ends.length, bytes.length), ends, bytes]));
+    this.#at.push(this.#store.put([Uint32Array.of(request, ends.length, bytes.length), ends, bytes]));
   }
 
-  /** Text number `nth`, read from where it lies whenever it is looked at. */
-  text(nth: number): ChunkText {
+  /** Text number `nth` in the order of putting, read from where it lies whenever it is looked at, and whose it is. */
+  take(nth: number): { readonly request: number; readonly text: ChunkText } {
     const at = this.#at[nth]!;
+    const store = this.#store;
     const numbers = (from: number, count: number): Uint32Array => {
-      const bytes = this.#store.read(from, 4 * count);
+      const bytes = store.read(from, 4 * count);
       return new Uint32Array(bytes.buffer, bytes.byteOffset, count);
     };
-    const [chunks, size] = numbers(at, 2) as unknown as [number, number];
-    const store = this.#store;
-    return {
+    const [request, chunks, size] = numbers(at, 3) as unknown as [number, number, number];
+    const endsAt = at + HEAD_BYTES;
+    const text = {
       get ends() {
-        return numbers(at + HEAD_BYTES, chunks);
+        return numbers(endsAt, chunks);
       },
       get bytes() {
-        return store.read(at + HEAD_BYTES + 4 * chunks, size);
+        return store.read(endsAt + 4 * chunks, size);
       },
     };
+    return { request, text };
   }
 }
