@@ -59,7 +59,8 @@ export interface ReceiverCounters {
 export class Receiver {
   static #running: Receiver | null = null;
   readonly native: NativeReceiver;
-  readonly #handles: ({ readonly handle: number; readonly events: HandleEvents } | undefined)[] = [];
+  /** By the whole handle: the next one in a slot may be there before the end of the last has been reported. */
+  readonly #handles = new Map<number, HandleEvents>();
   readonly #listeners = new Map<number, (handle: number) => HandleEvents>();
   readonly #bytes: Buffer;
   readonly #words: Int32Array;
@@ -152,13 +153,12 @@ export class Receiver {
   }
 
   #forget(handle: number): void {
-    const slot = handle & 0xffff;
-    if (this.#handles[slot]?.handle === handle) this.#handles[slot] = undefined;
+    this.#handles.delete(handle);
     this.#listeners.delete(handle);
   }
 
   #watch(handle: number, events: HandleEvents): number {
-    if (handle >= 0) this.#handles[handle & 0xffff] = { handle, events };
+    if (handle >= 0) this.#handles.set(handle, events);
     return handle;
   }
 
@@ -186,7 +186,6 @@ export class Receiver {
 
   #report(kind: number, at: number, length: number): void {
     const handle = this.#words[at >> 2]! >>> 0;
-    const slot = handle & 0xffff;
     const atMs = this.#doubles[(at >> 3) + 2]!;
     if (kind === KIND.accept) {
       const accept = this.#listeners.get(this.#words[(at >> 2) + 3]! >>> 0);
@@ -194,14 +193,13 @@ export class Receiver {
       else this.#watch(handle, accept(handle));
       return;
     }
-    const watched = this.#handles[slot];
-    if (watched === undefined || watched.handle !== handle) return;
-    const { events } = watched;
+    const events = this.#handles.get(handle);
+    if (events === undefined) return;
     if (kind === KIND.data) events.read(this.#readAt(at, length));
     else if (kind === KIND.open) events.opened?.(atMs);
     else if (kind === KIND.sent) events.sent?.(atMs);
     else {
-      this.#handles[slot] = undefined;
+      this.#handles.delete(handle);
       if (kind === KIND.end) events.ended(atMs);
       else events.failed(length, atMs);
     }
