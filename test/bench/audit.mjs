@@ -7,13 +7,26 @@ import { cpus } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { compile, cores, fail, onCore, pinned, run, start, withServer, work } from './rig.mjs';
+import {
+  compile,
+  compileLibrary,
+  cores,
+  fail,
+  onCore,
+  pinned,
+  run,
+  start,
+  withServer,
+  work,
+} from './rig.mjs';
 
 /**
  * @typedef {object} Scene
  * @property {string} name
  * @property {number} streams
  * @property {number} stepUs Between two events of a stream; 0 for as fast as the client takes them.
+ * @property {boolean} [garbage] The client makes garbage and holds up its event loop meanwhile.
+ * @property {number} [stepsMs] The client's system clock is set by so much, forward and back, every 50 ms.
  * @property {readonly string[]} [cut] Options of the server: how its writes are cut.
  * @property {boolean} [together] All streams of a step at once, as an engine sends them; else spread over it.
  * @property {0 | 1} [core] Where the client runs: 1 unless told, the server is on 0.
@@ -87,6 +100,11 @@ const SCENES = [
   { name: 'stopped 100 ms: 5k/s', streams: 64, stepUs: 12_800, stopsMs: [100] },
   { name: 'stopped 500 ms: 200/s', streams: 4, stepUs: 20_000, stopsMs: [500] },
   { name: 'stopped 8 × 10 ms: 1k/s', streams: 32, stepUs: 32_000, stopsMs: [10, 10, 10, 10, 10, 10, 10, 10] },
+  { name: 'garbage: 5k/s', streams: 64, stepUs: 12_800, garbage: true },
+  { name: 'garbage: 20k/s', streams: 256, stepUs: 12_800, garbage: true },
+  { name: 'clock set by 3 ms: 5k/s', streams: 64, stepUs: 12_800, stepsMs: 3 },
+  { name: 'clock set by 1 h: 5k/s', streams: 64, stepUs: 12_800, stepsMs: 3_600_000 },
+  { name: '4,096 streams: 20k/s', streams: 4_096, stepUs: 204_800 },
   { name: 'cut: 4 events in a write', streams: 32, stepUs: 25_600, cut: ['--burst', '4'] },
   { name: 'cut: 25 events in a write', streams: 16, stepUs: 160_000, cut: ['--burst', '25'] },
   { name: 'cut: 4 events in 4 writes', streams: 32, stepUs: 25_600, cut: ['--burst', '4', '--cut', 'each'] },
@@ -114,6 +132,7 @@ const wanted = SCENES.filter(
 if (wanted.length === 0) fail(2, `--only: no scene has "${options.only}" in its name`);
 
 const programs = compile(['sse-server']);
+const clockSetter = compileLibrary('set-clock');
 /** @type {Reading[]} */
 const readings = [];
 for (let round = 0; round < Number(options.repeat); round++) {
@@ -172,7 +191,7 @@ async function measure(scene) {
       start(onCore(core, ['sh', '-c', 'while :; do :; done'])),
     );
     try {
-      await run(onCore(core, command), (pid) => {
+      await run(onCore(core, ['env', ...disturbance(scene), ...command]), (pid) => {
         if (scene.stopsMs !== undefined)
           stopNowAndThen(pid, port, scene.stopsMs).catch((error) =>
             fail(1, `${scene.name}: the level ended before the last stop (${error.message})`),
@@ -184,6 +203,17 @@ async function measure(scene) {
   });
   clearTimeout(guard);
   return compare(scene, log, out);
+}
+
+/**
+ * Variables that disturb the client from within.
+ * @param {Scene} scene
+ */
+function disturbance({ garbage, stepsMs }) {
+  return [
+    ...(garbage ? [`NODE_OPTIONS=--require=${path.join(here, 'make-garbage.cjs')}`] : []),
+    ...(stepsMs === undefined ? [] : [`LD_PRELOAD=${clockSetter}`, `SET_CLOCK_MS=${stepsMs}`]),
+  ];
 }
 
 /**

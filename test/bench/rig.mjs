@@ -174,6 +174,19 @@ export function compile(names) {
 }
 
 /**
+ * Compiles a C library of this folder; its path.
+ * @param {string} name
+ * @returns {string}
+ */
+export function compileLibrary(name) {
+  const library = path.join(work, `${name}.so`);
+  const source = path.join(here, `${name}.c`);
+  const cc = spawnSync('cc', ['-O2', '-shared', '-fPIC', '-o', library, source], { encoding: 'utf8' });
+  if (cc.status !== 0) fail(2, `cannot compile ${name}.c: ${cc.error?.message ?? cc.stderr}`);
+  return library;
+}
+
+/**
  * Says why and ends.
  * @param {number} code
  * @param {string} message
