@@ -17,6 +17,8 @@ const MS_BETWEEN = 10;
  */
 type Stage = 'idle' | 'ending' | 'ended' | 'looking' | 'looked' | 'watching';
 
+const SHORT_WAITS = 16_384;
+
 /** Below the unit in which instants are kept. */
 const EXACT_MS = 0.000_5;
 
@@ -46,6 +48,8 @@ export class ReadMeter {
   #lookAtMs = 0;
   #restedMs = 0;
   #waits = new Pooled(1_000);
+  /** Waits of so many µs each: nearly all, and adding one must cost next to nothing. */
+  readonly #shortWaits = new Uint32Array(SHORT_WAITS);
 
   /** Says that a receiver reads. */
   receivedBy(receiver: Receiver): void {
@@ -77,8 +81,12 @@ export class ReadMeter {
     this.#endRead();
     if (read.full) this.#full++;
     if (read.reordered) this.#reordered++;
-    if (read.stamped) this.#waits.add((read.readMs - read.atMs) * 1_000);
-    else this.#unstamped++;
+    if (!read.stamped) this.#unstamped++;
+    else {
+      const waitUs = Math.round((read.readMs - read.atMs) * 1_000);
+      if (waitUs < SHORT_WAITS) this.#shortWaits[waitUs]!++;
+      else this.#waits.add(waitUs);
+    }
   }
 
   /** A read in the event loop, right after the clock was read. Costs two additions and two comparisons. */
@@ -90,10 +98,16 @@ export class ReadMeter {
     if (this.#stage !== 'idle' || --this.#left <= 0 || atMs >= this.#nextAtMs) this.#watch(atMs, bytes);
   }
 
+  #addShortWaits(): void {
+    for (const [us, count] of this.#shortWaits.entries()) this.#waits.add(us, count);
+    this.#shortWaits.fill(0);
+  }
+
   /** What was counted since the last call. */
   take(): { readonly reads: ReadAudit; readonly stampErrorMs: StampError | null; readonly ring?: RingAudit } {
     this.#endRead();
     const count = this.#reads;
+    this.#addShortWaits();
     const waits = this.#waits.stats();
     const audit: ReadAudit = {
       count,
