@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/net_tstamp.h>
+#include <linux/sock_diag.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -48,6 +49,9 @@ static const int64_t STALL_NS = 1000000;
 
 enum state { FREE, CONNECTING, OPEN, LISTENING };
 
+/* Of tcp_info.tcpi_state, whose names no header has beside that of tcp_info: in these the peer has not ended its side. */
+enum { ESTABLISHED = 1, FIN_WAIT1 = 4, FIN_WAIT2 = 5 };
+
 struct slot {
   int fd;
   uint16_t generation;
@@ -55,11 +59,14 @@ struct slot {
   uint8_t accepted;
   uint8_t unseen; /* what came before epoll knew of it has not been read */
   uint8_t ending; /* shut our side down once `out` is empty */
+  uint8_t ended;  /* the peer's end has come: the last stamp may be that of it */
+  uint8_t holes;  /* segments may wait for earlier ones: they arrived after `counted_ns`, unseen by a look */
   uint8_t *out;
   size_t out_at, out_length;
-  int64_t since_ns; /* nothing that is unread arrived before */
-  int64_t stamp_ns; /* the last stamp */
-  int64_t at_ns;    /* the latest instant that was reported: later bytes have no earlier one */
+  int64_t since_ns;   /* nothing that is unread arrived before, but for what waited in `holes` */
+  int64_t counted_ns; /* nothing that is unread arrived before */
+  int64_t stamp_ns;   /* the last stamp */
+  int64_t at_ns;      /* the latest instant that was reported: later bytes have no earlier one */
   uint64_t bytes;
   uint32_t segments, reordered;
 };
@@ -133,7 +140,7 @@ static void command(rx_t *rx) {
 
 /* --- slots, under the lock ----------------------------------------------------------------------------------- */
 
-static int64_t take_slot(rx_t *rx, int fd, enum state state) {
+static int64_t take_slot(rx_t *rx, int fd, enum state state, int64_t since_ns) {
   uint32_t handle;
   if (rx->free_count > 0) handle = rx->free_handles[--rx->free_count];
   else {
@@ -151,7 +158,8 @@ static int64_t take_slot(rx_t *rx, int fd, enum state state) {
   s->generation = generation;
   s->fd = fd;
   s->state = (uint8_t)state;
-  s->since_ns = mono(rx);
+  s->since_ns = s->counted_ns = since_ns;
+  s->unseen = 1;
   return (int64_t)((uint32_t)generation << 16 | (handle & 0xffff));
 }
 
@@ -183,9 +191,9 @@ static int tcp_socket(int family) {
   return fd;
 }
 
-static int64_t add(rx_t *rx, int fd, enum state state, uint32_t events) {
+static int64_t add(rx_t *rx, int fd, enum state state, uint32_t events, int64_t since_ns) {
   pthread_mutex_lock(&rx->lock);
-  int64_t handle = take_slot(rx, fd, state);
+  int64_t handle = take_slot(rx, fd, state, since_ns);
   if (handle >= 0 && watch(rx, EPOLL_CTL_ADD, fd, events, (uint32_t)handle) < 0) {
     int error = -errno;
     drop(rx, (uint32_t)handle, slot_at(rx, (uint32_t)handle));
@@ -200,12 +208,13 @@ static int64_t add(rx_t *rx, int fd, enum state state, uint32_t events) {
 int64_t rx_connect(rx_t *rx, const struct sockaddr *address, socklen_t length) {
   int fd = tcp_socket(address->sa_family);
   if (fd < 0) return fd;
+  int64_t since = mono(rx);
   if (connect(fd, address, length) < 0 && errno != EINPROGRESS) {
     int error = -errno;
     close(fd);
     return error;
   }
-  return add(rx, fd, CONNECTING, EPOLLOUT);
+  return add(rx, fd, CONNECTING, EPOLLOUT, since);
 }
 
 int64_t rx_listen(rx_t *rx, const struct sockaddr *address, socklen_t length) {
@@ -217,7 +226,7 @@ int64_t rx_listen(rx_t *rx, const struct sockaddr *address, socklen_t length) {
     close(fd);
     return error;
   }
-  return add(rx, fd, LISTENING, EPOLLIN);
+  return add(rx, fd, LISTENING, EPOLLIN, mono(rx));
 }
 
 int rx_port(rx_t *rx, uint32_t handle) {
@@ -338,9 +347,9 @@ size_t rx_unsent(rx_t *rx, uint32_t handle) {
 void rx_end(rx_t *rx, uint32_t handle) {
   pthread_mutex_lock(&rx->lock);
   struct slot *s = find(rx, handle);
-  if (s != NULL && s->state == OPEN) {
+  if (s != NULL) {
     s->ending = 1;
-    if (s->out_at == s->out_length) shutdown(s->fd, SHUT_WR);
+    if (s->state == OPEN && s->out_at == s->out_length) shutdown(s->fd, SHUT_WR);
   }
   pthread_mutex_unlock(&rx->lock);
 }
@@ -373,7 +382,7 @@ void rx_reset(rx_t *rx, uint32_t handle) {
 
 /* --- the ring, the thread's side -------------------------------------------------------------------------------- */
 
-static void show(rx_t *rx) { atomic_store_explicit(&rx->shared->head, rx->head, memory_order_release); }
+static void show(rx_t *rx) { atomic_store(&rx->shared->head, rx->head); }
 
 static void wake(rx_t *rx) {
   show(rx);
@@ -476,13 +485,22 @@ static uint32_t count_segments(struct slot *s, uint16_t *flags) {
   memset(&info, 0, sizeof info);
   if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return 0;
   if (length < offsetof(struct tcp_info, tcpi_rcv_ooopack) + sizeof info.tcpi_rcv_ooopack) return 0;
-  if (info.tcpi_rcv_ooopack != s->reordered) *flags |= RX_REORDERED;
+  if (info.tcpi_rcv_ooopack != s->reordered) s->holes = 1;
   s->reordered = info.tcpi_rcv_ooopack;
-  /* A FIN counts as one byte. */
-  if (info.tcpi_bytes_received != s->bytes && info.tcpi_bytes_received != s->bytes + 1) return 0;
+  if (s->holes) *flags |= RX_REORDERED;
+  s->ended = info.tcpi_state != ESTABLISHED && info.tcpi_state != FIN_WAIT1 && info.tcpi_state != FIN_WAIT2;
+  /* The peer's end counts as one byte. */
+  if (info.tcpi_bytes_received != s->bytes && !(s->ended && info.tcpi_bytes_received == s->bytes + 1)) return 0;
   uint32_t segments = info.tcpi_data_segs_in - s->segments;
   s->segments = info.tcpi_data_segs_in;
   return segments;
+}
+
+/* Whether the socket holds no byte, not even one that waits for others. */
+static int holds_nothing(int fd) {
+  uint32_t memory[SK_MEMINFO_VARS];
+  socklen_t length = sizeof memory;
+  return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &length) == 0 && memory[SK_MEMINFO_RMEM_ALLOC] == 0;
 }
 
 static int64_t stamp_of(struct msghdr *message) {
@@ -501,7 +519,7 @@ static int64_t unread_since(rx_t *rx, struct slot *s) {
 
 /* Fills in when the bytes of a read arrived. */
 static void date(rx_t *rx, struct slot *s, rx_record *record, int64_t wall_ns, int64_t read_ns, int sure) {
-  int64_t since = unread_since(rx, s);
+  int64_t since = s->holes ? s->counted_ns : unread_since(rx, s);
   int64_t stamp = wall_ns - rx->offset_ns, error = rx->offset_error_ns;
   if (since < rx->step_ns) record->flags |= RX_STEPPED;
   /* A segment is stamped before it reaches its socket, so it may lie before the look that did not see it yet. */
@@ -524,7 +542,7 @@ static void date(rx_t *rx, struct slot *s, rx_record *record, int64_t wall_ns, i
   if (at < s->at_ns) at = s->at_ns;
   s->at_ns = at;
   record->at_ms = ms(at);
-  record->lower_ms = ms(usable ? stamp - error : lower);
+  record->lower_ms = ms(usable && !s->ended ? stamp - error : lower);
   record->since_ms = ms(lower);
   record->read_ms = ms(read_ns);
 }
@@ -550,6 +568,10 @@ static enum outcome read_once(rx_t *rx, uint32_t handle, struct slot *s) {
   int64_t before = mono(rx);
   ssize_t got = recvmsg(s->fd, &message, MSG_DONTWAIT);
   int error = errno, sure;
+  if (got < 0 && error == EAGAIN && s->unseen) {
+    s->since_ns = before;
+    s->unseen = 0;
+  }
   if (got < 0 && (error == EAGAIN || error == EINTR)) return DRAINED;
   if (got <= 0) {
     int64_t now = mono(rx), since = unread_since(rx, s);
@@ -566,6 +588,8 @@ static enum outcome read_once(rx_t *rx, uint32_t handle, struct slot *s) {
   if (!full) {
     s->since_ns = before;
     s->unseen = 0;
+    if (s->holes) s->holes = !holds_nothing(s->fd);
+    if (!s->holes) s->counted_ns = before;
   }
   commit(rx, record, handle, RX_DATA, (int32_t)got);
   rx->reads++;
@@ -575,20 +599,22 @@ static enum outcome read_once(rx_t *rx, uint32_t handle, struct slot *s) {
 }
 
 static void accept_all(rx_t *rx, uint32_t listener, struct slot *s) {
+  int64_t since = unread_since(rx, s);
   for (;;) {
     int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), one = 1;
-    if (fd < 0) return;
+    if (fd < 0) {
+      s->unseen = errno != EAGAIN;
+      return;
+    }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     pthread_mutex_lock(&rx->lock);
-    int64_t handle = take_slot(rx, fd, OPEN);
+    int64_t handle = take_slot(rx, fd, OPEN, since);
     if (handle < 0) {
       pthread_mutex_unlock(&rx->lock);
       close(fd);
       continue;
     }
-    struct slot *fresh = slot_at(rx, (uint32_t)handle);
-    fresh->accepted = fresh->unseen = 1;
-    fresh->since_ns = s->since_ns;
+    slot_at(rx, (uint32_t)handle)->accepted = 1;
     pthread_mutex_unlock(&rx->lock);
     uint32_t room = 0;
     rx_record *record = reserve(rx, &room);
@@ -602,41 +628,40 @@ static void accept_all(rx_t *rx, uint32_t listener, struct slot *s) {
   }
 }
 
-/* A connection that was under way is made, or is not. */
-static void finish_connect(rx_t *rx, uint32_t handle, struct slot *s) {
+/* A connection that was under way is made, or is not. Returns whether it is. */
+static int finish_connect(rx_t *rx, uint32_t handle, struct slot *s) {
   int error = 0;
   socklen_t length = sizeof error;
   getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &length);
   int64_t now = mono(rx);
   rx->urgent = 1;
-  if (note(rx, handle, error == 0 ? RX_OPEN : RX_FAIL, error, now, now) < 0) return;
+  if (note(rx, handle, error == 0 ? RX_OPEN : RX_FAIL, error, now, now) < 0) return 0;
   pthread_mutex_lock(&rx->lock);
   if (error != 0) drop(rx, handle, s);
   else {
     s->state = OPEN;
-    s->since_ns = now;
     watch(rx, EPOLL_CTL_MOD, s->fd, EPOLLIN | EPOLLRDHUP | EPOLLOUT, handle);
     flush(rx, handle, s);
   }
   pthread_mutex_unlock(&rx->lock);
+  return error == 0;
 }
 
 static void serve(rx_t *rx, uint32_t handle, uint32_t events) {
-  struct slot *s = slot_at(rx, handle);
-  if (s == NULL || s->generation != handle >> 16) return;
+  /* An event of a handle that was closed in this look may be left, while the caller takes the slot anew. */
+  pthread_mutex_lock(&rx->lock);
+  struct slot *s = find(rx, handle);
+  if (s != NULL && s->state == OPEN && (events & EPOLLOUT)) flush(rx, handle, s);
+  pthread_mutex_unlock(&rx->lock);
+  if (s == NULL) return;
   if (s->state == LISTENING) {
     accept_all(rx, handle, s);
     return;
   }
+  /* The peer may have spoken first, so the stream is read at once: from then on a look sees what comes. */
   if (s->state == CONNECTING) {
-    finish_connect(rx, handle, s);
-    return;
-  }
-  if (s->state != OPEN) return;
-  if (events & EPOLLOUT) {
-    pthread_mutex_lock(&rx->lock);
-    flush(rx, handle, s);
-    pthread_mutex_unlock(&rx->lock);
+    if (!finish_connect(rx, handle, s)) return;
+    events |= EPOLLIN;
   }
   if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))) return;
   enum outcome outcome = read_once(rx, handle, s);
@@ -753,7 +778,8 @@ static void *run(void *context) {
     if (rx->head != rx->head_woken) rx->wake_ns = earlier(rx->wake_ns, busy ? now + WAKE_NS : now);
     if (rx->urgent || (rx->wake_ns != 0 && now >= rx->wake_ns)) wake(rx);
     int64_t tick = now - rx->active_ns < IDLE_NS ? began + TICK_NS : 0;
-    rest(rx, earlier(earlier(due, rx->wake_ns), tick), busy);
+    /* The look may have taken the command that comes with `stop`. */
+    if (!atomic_load(&rx->stop)) rest(rx, earlier(earlier(due, rx->wake_ns), tick), busy);
   }
   return NULL;
 }
