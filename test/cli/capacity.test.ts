@@ -7,7 +7,7 @@ import { benchHere } from '../fixtures/in-process.ts';
 
 /** A step of decode takes 5 ms and 1 ms more for each stream: TPOT is about 5 ms + C. */
 const SERVER = '--step 5ms --step-per-stream 1ms --base-ttft 5ms --prefill-tokens-per-s 10000000';
-const SHAPE = ['--isl', '20', '--osl', '10', '--pause', '0s', '--calibrate', 'never', '--attain', '80%'];
+const SHAPE = ['--isl', '20', '--osl', '10', '--pause', '0s', '--attain', '80%'];
 
 interface Answer {
   readonly found: Found;
@@ -46,7 +46,7 @@ describe('bench capacity', () => {
       '--kv-tokens 280 --base-ttft 10ms --prefill-tokens-per-s 10000000 --step 10ms --step-per-stream 0ms',
     );
     const ended = await benchHere([
-      ...['capacity', '--url', url, '--isl', '50', '--osl', '20', '--pause', '0s', '--calibrate', 'never'],
+      ...['capacity', '--url', url, '--isl', '50', '--osl', '20', '--pause', '0s'],
       ...['--slo', 'tpot=500ms', '--attain', '80%', '--arrival', 'constant', '--duration', '3s'],
       ...['--from', '10', '--to', '80', '--precision', '90%', '--out', newOut(), '--json'],
     ]);

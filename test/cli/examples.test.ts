@@ -12,7 +12,7 @@ import { scriptedStack } from '../fixtures/stack.ts';
 vi.setConfig({ testTimeout: 180_000 });
 
 const README = readFileSync('README.md', 'utf8');
-const SWEEP = '--isl 50 --osl 5 --concurrency 1,8 --repeats 4 --pause 0s --calibrate never';
+const SWEEP = '--isl 50 --osl 5 --concurrency 1,8 --repeats 4 --pause 0s';
 
 /** The fenced block that follows a line of the README. */
 function blockAfter(line: string): string {
@@ -117,7 +117,7 @@ it("does what the README's nightly script does: a stack launched, measured and j
   writeFileSync(path.join(cwd, 'stack.yaml'), readFileSync(stack.file));
   const env = {
     BENCH_HOME: cwd,
-    SWEEP: '--isl 20 --isl-counts content --osl 4 --concurrency 1,8 --warmup 0 --pause 0s --calibrate never',
+    SWEEP: '--isl 20 --isl-counts content --osl 4 --concurrency 1,8 --warmup 0 --pause 0s',
   };
   const first = await run('bash nightly.sh', env);
   expect(first).toMatchObject({

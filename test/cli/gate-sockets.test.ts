@@ -22,7 +22,7 @@ async function measure(flags: string, sets: number): Promise<Repeat[][]> {
   const { ended } = startBench(
     [
       ...['sweep', '--url', url, '--isl', '50', '--osl', '10', '--concurrency', '4,8', '--requests', '8'],
-      ...['--pause', '0s', '--calibrate', 'never', '--seed', '1', '--salt', 'fixed', '--quiet'],
+      ...['--pause', '0s', '--seed', '1', '--salt', 'fixed', '--quiet'],
       ...['--repeats', String(sets * A_SIDE), '--out', out],
     ],
     { serves: true },

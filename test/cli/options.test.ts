@@ -220,34 +220,65 @@ describe('how it is sent', () => {
     await new Promise<void>((resolve) => proxy.listen(socket, resolve));
     const out = newOut();
     const ended = await bench(['run', '--url', `unix:${socket}`, ...SHAPE, '--requests', '4', '--out', out]);
+    const asked = await bench([
+      'run',
+      '--url',
+      `unix:${socket}`,
+      ...SHAPE,
+      '--wire',
+      'kernel',
+      '--out',
+      newOut(),
+    ]);
     proxy.close();
     expect(ended.code).toBe(0);
-    expect(ended.stderr).toMatch(ONE_LINE);
-    expect(onlyLevel(readRun(out)).requests).toMatchObject({ sent: 4, good: 4 });
+    // The only wire that has it is not the one with the stamps of the kernel, which is no secret.
+    const why =
+      "time stamps are those of the event loop, not the kernel's: the kernel stamps no Unix sockets";
+    const [note, ...others] = ended.stderr.split('\n');
+    expect(note).toBe(`note: ${why}`);
+    expect(others.filter((line) => line !== `warning: ${why}`).join('\n')).toMatch(ONE_LINE);
+    const { report } = readRun(out);
+    expect(report.warnings).toEqual([why]);
+    const level = report.levels[0]!;
+    expect(level.requests).toMatchObject({ sent: 4, good: 4 });
+    expect(level.audit!.stampedBy).toBe('process');
+    expect(asked.code).toBe(2);
+    expect(asked.stderr).toContain('--wire kernel: the kernel stamps no Unix sockets');
   });
 
-  it('--wire undici and --connection-per-request count the same', async () => {
-    const counts = async (args: readonly string[]) => {
-      const { ended, report } = await run([
-        ...args,
-        '--requests',
-        '12',
-        '--concurrency',
-        '4',
-        '--warmup',
-        '0',
-      ]);
+  it('every --wire and --connection-per-request count the same', async () => {
+    const shape = ['--requests', '12', '--concurrency', '4', '--warmup', '0'];
+    const counts = async (...args: string[]) => {
+      const { ended, report } = await run([...args, ...shape]);
       expect(ended.code, ended.stderr).toBe(0);
-      const { requests, inputTokens, outputTokens, islProof, oslProof, connections } = report.levels[0]!;
-      return { counts: { requests, inputTokens, outputTokens, islProof, oslProof }, connections };
+      const { requests, inputTokens, outputTokens, islProof, oslProof, connections, audit, bounds } =
+        report.levels[0]!;
+      return {
+        counts: { requests, inputTokens, outputTokens, islProof, oslProof },
+        connections,
+        wire: report.spec.wire,
+        stampedBy: audit!.stampedBy,
+        hasBounds: bounds !== null,
+      };
     };
-    const socket = await counts([]);
-    const each = await counts(['--connection-per-request']);
-    const undici = await counts(['--wire', 'undici']);
-    const eachUndici = await counts(['--wire', 'undici', '--connection-per-request']);
-    expect(socket.counts.requests.good).toBe(12);
-    for (const other of [each, undici, eachUndici]) expect(other.counts).toEqual(socket.counts);
-    expect(socket.connections.opened).toBe(4);
-    expect(each.connections.opened).toBe(12);
+    const usual = await counts();
+    expect(usual.counts.requests.good).toBe(12);
+    expect(usual.connections.opened).toBe(4);
+    expect(usual).toMatchObject({ wire: 'auto', stampedBy: 'kernel', hasBounds: true });
+    for (const wire of ['kernel', 'socket', 'undici']) {
+      const kept = await counts('--wire', wire);
+      const each = await counts('--wire', wire, '--connection-per-request');
+      for (const other of [kept, each]) {
+        expect(other.counts).toEqual(usual.counts);
+        const isKernel = wire === 'kernel';
+        expect(other).toMatchObject({
+          wire,
+          stampedBy: isKernel ? 'kernel' : 'process',
+          hasBounds: isKernel,
+        });
+      }
+      if (wire !== 'undici') expect([kept.connections.opened, each.connections.opened]).toEqual([4, 12]);
+    }
   });
 });

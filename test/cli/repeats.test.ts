@@ -14,7 +14,7 @@ import {
 import { benchHere } from '../fixtures/in-process.ts';
 
 const FAST = '--ttft 20ms --step 1ms';
-const SHAPE = ['--isl', '50', '--osl', '5', '--pause', '0s', '--calibrate', 'never'];
+const SHAPE = ['--isl', '50', '--osl', '5', '--pause', '0s'];
 
 const reportIn = (folder: string): Report =>
   parseReport(readFileSync(path.join(folder, 'report.json'), 'utf8'));
@@ -67,7 +67,7 @@ describe('--repeats', () => {
     const out = newOut();
     const running = startBench([
       ...['sweep', '--url', url, '--isl', '50', '--osl', '20', '--concurrency', '1', '--repeats', '3'],
-      ...['--calibrate', 'never', '--pause', '0s', '--grace', '0s', '--out', out],
+      ...['--pause', '0s', '--grace', '0s', '--out', out],
     ]);
     await until('the second repeat', () => existsSync(path.join(out, '2', 'report.json')));
     running.child.kill('SIGINT');
@@ -107,7 +107,7 @@ describe('--repeats', () => {
     const out = newOut();
     const running = startBench([
       ...['sweep', '--url', url, '--isl', '50', '--osl', '5', '--concurrency', '1', '--repeats', '2'],
-      ...['--calibrate', 'never', '--pause', '30s', '--out', out],
+      ...['--pause', '30s', '--out', out],
     ]);
     await until('the pause', () => {
       const file = path.join(out, '1', 'report.json');
@@ -153,7 +153,7 @@ describe('--repeats', () => {
     const out = newOut();
     const sweep = startBench([
       ...['sweep', '--url', url, '--isl', '50', '--osl', '5', '--concurrency', '1', '--repeats', '3'],
-      ...['--calibrate', 'never', '--pause', '2s', '--out', out],
+      ...['--pause', '2s', '--out', out],
     ]);
     await until(
       'the first repeat',

@@ -119,7 +119,7 @@ const CASES: readonly (readonly [name: string, args: () => string[], line: RegEx
   ['a limit without a unit', () => [...RUN, '--slo', 'ttft=5'], /--slo ttft: "5" is not a duration/, /500ms/],
   ['a limit twice', () => [...RUN, '--slo', 'ttft=5s,ttft=6s'], /--slo: ttft is given twice/, /once/],
   ['a bad choice', () => [...RUN, '--server', 'foo'], /--server: "foo"/, /auto, mock, dynamo/],
-  ['a bad wire', () => [...RUN, '--wire', 'foo'], /--wire: "foo"/, /socket, undici/],
+  ['a bad wire', () => [...RUN, '--wire', 'foo'], /--wire: "foo"/, /auto, kernel, socket, undici/],
   [
     'a bad flag for the mock',
     () => [...MOCK_RUN, '--mock-flags', '--stepp 3ms'],
