@@ -104,12 +104,14 @@ export class RecordTable implements RowHome {
     const bytes = size === 0 ? NO_BYTES : this.#store.read(at, size);
     const numbers = (nth: number): Uint32Array =>
       new Uint32Array(bytes.buffer, bytes.byteOffset + 4 * chunks * nth, chunks);
-    const parts = {
+    const parts: RowParts = {
       chunkUs: numbers(0),
       chunkTokens:
         tokensAt !== null ? numbers(tokensAt) : arrays & HAS_ONES ? new Uint32Array(chunks).fill(1) : null,
       chunkSlackUs: slackAt === null ? null : numbers(slackAt),
-      words: (size === wordsAt ? {} : JSON.parse(DECODER.decode(bytes.subarray(wordsAt)))) as Words,
+      get words() {
+        return (size === wordsAt ? {} : JSON.parse(DECODER.decode(bytes.subarray(wordsAt)))) as Words;
+      },
     };
     this.#last = { at, parts };
     return parts;

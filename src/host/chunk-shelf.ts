@@ -6,6 +6,8 @@ import type { ByteStore } from '../core/record-table.ts';
 const KEPT_BYTES = 1024 * 1024;
 /** Memory is taken in pages of this size. */
 const PAGE_BYTES = 256 * 1024;
+/** So much is read at once by who reads on. */
+const AHEAD_BYTES = 16 * 1024;
 /** Addresses of a page of memory, of which each has its own; what lies on disk has addresses behind them all. */
 const PAGE_SPAN = 2 ** 32;
 const ON_DISK = 2 ** 52;
@@ -25,6 +27,10 @@ export class ChunkShelf implements ByteStore {
   #diskBytes = 0;
   /** Why nothing more is put on disk. */
   #full = false;
+  /** What was read last, where it lies on disk, and where who reads on would go on. */
+  #found = new Uint8Array();
+  #foundAt = 0;
+  #nextAt = -1;
   /** What is being written: in one piece, for one call of the system. */
   #piece = new Uint8Array(4_096);
 
@@ -51,8 +57,7 @@ export class ChunkShelf implements ByteStore {
 
   put(parts: readonly (Uint8Array | Uint32Array)[]): number {
     const bytes = parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    // The next begins at a multiple of 4 again.
-    const room = 4 * Math.ceil(bytes / 4);
+    const room = roomFor(bytes);
     if (this.#full || this.#memoryBytes + room <= this.#keptBytes) return this.#keep(parts, room);
     if (this.#piece.length < room) this.#piece = new Uint8Array(2 * room);
     copyInto(this.#piece, parts, 0);
@@ -74,20 +79,32 @@ export class ChunkShelf implements ByteStore {
       const start = at % PAGE_SPAN;
       return this.#pages[Math.floor(at / PAGE_SPAN)]!.subarray(start, start + bytes);
     }
-    const found = new Uint8Array(bytes);
     const from = at - ON_DISK;
-    for (let done = 0; done < bytes; ) {
-      const got = readSync(this.#handle!, found, done, bytes - done, from + done);
-      if (got === 0) throw new Error(`the file of chunks ends at byte ${from + done}`);
-      done += got;
+    if (from < this.#foundAt || from + bytes > this.#foundAt + this.#found.length) {
+      // Who reads one record after the other is given them from one piece.
+      const ahead = from === this.#nextAt ? Math.min(AHEAD_BYTES, this.#diskBytes - from) : 0;
+      this.#found = this.#readDisk(from, Math.max(bytes, ahead));
+      this.#foundAt = from;
     }
-    return found;
+    this.#nextAt = from + roomFor(bytes);
+    return this.#found.subarray(from - this.#foundAt, from - this.#foundAt + bytes);
   }
 
   close(): void {
     if (this.#handle !== null) closeSync(this.#handle);
     this.#handle = null;
     this.#full = true;
+    this.#found = new Uint8Array();
+  }
+
+  #readDisk(from: number, bytes: number): Uint8Array<ArrayBuffer> {
+    const found = new Uint8Array(bytes);
+    for (let done = 0; done < bytes; ) {
+      const got = readSync(this.#handle!, found, done, bytes - done, from + done);
+      if (got === 0) throw new Error(`the file of chunks ends at byte ${from + done}`);
+      done += got;
+    }
+    return found;
   }
 
   #keep(parts: readonly (Uint8Array | Uint32Array)[], room: number): number {
@@ -101,6 +118,11 @@ export class ChunkShelf implements ByteStore {
     this.#memoryBytes += room;
     return PAGE_SPAN * (this.#pages.length - 1) + at;
   }
+}
+
+/** So much is taken for these, so that the next begins at a multiple of 4 again. */
+function roomFor(bytes: number): number {
+  return 4 * Math.ceil(bytes / 4);
 }
 
 function copyInto(to: Uint8Array, parts: readonly (Uint8Array | Uint32Array)[], from: number): void {

@@ -100,6 +100,34 @@ describe('bytes on a shelf', () => {
     }
   });
 
+  it('are what they were whoever reads which of them in which order, and while more come', () => {
+    const shelf = new ChunkShelf(folder, 0);
+    const pieces: Uint8Array[] = [];
+    const places: number[] = [];
+    const more = (count: number): void => {
+      for (let i = 0; i < count; i++) {
+        pieces.push(
+          Uint8Array.from({ length: 1 + ((37 * pieces.length) % 300) }, (_, k) => pieces.length + k),
+        );
+        places.push(shelf.put([pieces.at(-1)!]));
+      }
+    };
+    const wrong = (order: readonly number[]): number[] =>
+      order.filter((i) => !Buffer.from(pieces[i]!).equals(shelf.read(places[i]!, pieces[i]!.length)));
+    more(900);
+    const all = pieces.map((_, i) => i);
+    expect(wrong(all)).toEqual([]);
+    expect(wrong([...all].reverse())).toEqual([]);
+    expect(wrong(all.map((i) => (i * 401) % 900))).toEqual([]);
+    // The end of what is read on, and what was put behind it meanwhile.
+    expect(wrong([898, 899])).toEqual([]);
+    const held = shelf.read(places[899]!, pieces[899]!.length);
+    more(900);
+    expect(wrong([899, 900, 901, 1_799])).toEqual([]);
+    expect(Buffer.from(pieces[899]!).equals(held)).toBe(true);
+    shelf.close();
+  });
+
   it('leave nothing in the folder, and stay in memory where it takes no file', () => {
     const shelf = new ChunkShelf(folder, 0);
     shelf.put([bytes(1)]);
