@@ -1,5 +1,6 @@
 // Makes the program of its sources and packages: dist/, of whose parts a command loads what it needs, or with
 // --one-file bench.mjs, which holds the data as well, for hosts that have nothing but Node. Types are checked by `npm run lint`.
+import { createHash } from 'node:crypto';
 import { chmodSync, cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -17,6 +18,14 @@ const embedded = [
 
 /** The prebuilt receivers, a folder per platform. */
 const receivers = 'src/endpoints/receiver/prebuilds/';
+/** Something of each, by platform. */
+const ofReceivers = (make) =>
+  Object.fromEntries(
+    readdirSync(new URL(receivers, root)).map((platform) => [
+      platform,
+      make(readFileSync(new URL(`${receivers}${platform}/receiver.node`, root))),
+    ]),
+  );
 
 /** What the program uses of undici. Its index loads fetch, caches, mocks and web sockets as well. */
 const UNDICI = `
@@ -58,21 +67,16 @@ const shared = {
 
 if (process.argv.includes('--one-file')) {
   const data = Object.fromEntries(embedded.map((file) => [file, read(`datasets/${file}`)]));
-  const addons = Object.fromEntries(
-    readdirSync(new URL(receivers, root)).map((platform) => [
-      platform,
-      readFileSync(new URL(`${receivers}${platform}/receiver.node`, root)).toString('base64'),
-    ]),
-  );
   const define = {
     ...version,
     BENCH_EMBEDDED: JSON.stringify(data),
-    BENCH_RECEIVERS: JSON.stringify(addons),
+    BENCH_RECEIVERS: JSON.stringify(ofReceivers((bytes) => bytes.toString('base64'))),
   };
   await build({ ...shared, outfile: 'bench.mjs', define });
   chmodSync(new URL('bench.mjs', root), 0o755);
 } else {
   rmSync(new URL('dist', root), { recursive: true, force: true });
+  const sha256 = ofReceivers((bytes) => createHash('sha256').update(bytes).digest('hex'));
   await build({
     ...shared,
     // What main.js runs stands alone as well, for tests that need no process of its own.
@@ -81,7 +85,11 @@ if (process.argv.includes('--one-file')) {
     splitting: true,
     chunkNames: 'part-[name]-[hash]',
     // All parts lie in dist/, whatever folder their source is in.
-    define: { ...version, BENCH_DATASETS: '"../datasets/"', BENCH_PREBUILDS: '"./receivers/"' },
+    define: {
+      ...version,
+      BENCH_DATASETS: '"../datasets/"',
+      BENCH_PREBUILDS: JSON.stringify({ folder: './receivers/', sha256 }),
+    },
   });
   cpSync(new URL(receivers, root), new URL('dist/receivers/', root), { recursive: true });
   chmodSync(new URL('dist/main.js', root), 0o755);

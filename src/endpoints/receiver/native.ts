@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,8 +33,10 @@ export interface NativeReceiver {
 
 /** In the one-file bundle: the prebuilt addons, base64 by platform. */
 declare const BENCH_RECEIVERS: Readonly<Record<string, string>> | undefined;
-/** In dist/: the folder of the prebuilt addons, relative to the program. */
-declare const BENCH_PREBUILDS: string | undefined;
+/** In dist/: the folder of the prebuilt addons, relative to the program, and the SHA-256 of each by platform. */
+declare const BENCH_PREBUILDS:
+  | { readonly folder: string; readonly sha256: Readonly<Record<string, string>> }
+  | undefined;
 
 let loaded: NativeReceiver | string | null = null;
 
@@ -55,9 +58,16 @@ function load(): NativeReceiver | string {
   }
 }
 
+/** A library that is cut short or damaged ends the process as it is loaded, so its bytes are compared before. */
 function fromFolder(platform: string): NativeReceiver {
-  const folder = typeof BENCH_PREBUILDS === 'undefined' ? './prebuilds/' : BENCH_PREBUILDS;
-  return open(fileURLToPath(new URL(`${folder}${platform}/receiver.node`, import.meta.url)));
+  const { folder, sha256 } =
+    typeof BENCH_PREBUILDS === 'undefined' ? { folder: './prebuilds/', sha256: null } : BENCH_PREBUILDS;
+  const file = fileURLToPath(new URL(`${folder}${platform}/receiver.node`, import.meta.url));
+  if (sha256 !== null) {
+    const actual = createHash('sha256').update(readFileSync(file)).digest('hex');
+    if (actual !== sha256[platform]) throw new Error(`${file} is not the file of this version`);
+  }
+  return open(file);
 }
 
 /** A library can be loaded from a file only: one that nobody else can write, and that is gone as soon as it is loaded. */
