@@ -83,9 +83,12 @@ export class Generator {
     return this.#metrics.text(this.#engine.gauges, this.#options.timing.kvTokens);
   }
 
-  /** Queues a request. The work is done once all sockets that are readable now have had their turn. */
+  /** Queues a request by its arrival. The work is done once all sockets that are readable now have had their turn. */
   take(incoming: Incoming): void {
-    this.#incoming.push(incoming);
+    // Of a connection that is new, Node gives the bytes later than those of others.
+    let at = this.#incoming.length;
+    while (at > 0 && this.#incoming[at - 1]!.arrivedAtMs > incoming.arrivedAtMs) at--;
+    this.#incoming.splice(at, 0, incoming);
     this.#intake ??= setImmediate(this.#takeIn);
   }
 

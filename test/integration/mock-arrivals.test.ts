@@ -8,7 +8,7 @@ import { pairClocks } from '../../src/core/clock-pair.ts';
 import { readTruth, type TruthLine } from '../../src/core/truth.ts';
 import { nativeReceiver } from '../../src/endpoints/receiver/native.ts';
 import { type MockServer, type MockTokenizer, parseMockOptions, startMock } from '../../src/mock/server.ts';
-import type { ListenStamped } from '../../src/mock/stamped-listener.ts';
+import type { ConnectionEvents, ListenStamped } from '../../src/mock/stamped-listener.ts';
 
 const TOKENIZER: MockTokenizer = {
   count: () => 1,
@@ -230,6 +230,32 @@ describe.skipIf(typeof nativeReceiver() === 'string')('a request is dated by its
 });
 
 describe('a server with stamps', () => {
+  it('takes requests in the order of their arrival, whatever the order of the connections', async () => {
+    const events: ConnectionEvents[] = [];
+    const connection = {
+      send: () => undefined,
+      unsent: () => 0,
+      end: () => undefined,
+      close: () => undefined,
+      reset: () => undefined,
+    };
+    const truth = path.join(folder, 'order.ndjson');
+    // 10 tokens of prompt are 10 ms of prefill.
+    const flags = { truth, 'prefill-tokens-per-s': 1_000, 'base-ttft': '200ms' };
+    const mock = await startMock(parseMockOptions(flags), TOKENIZER, (_host, _port, accept) => {
+      events.push(...[0, 1, 2].map(() => accept(connection)));
+      return { port: 1, close: () => undefined };
+    });
+    const nowMs = performance.now();
+    for (const i of [2, 1, 0]) events[i]!.arrived(Buffer.from(request(`r${i}`)), nowMs - 10 * (i + 1));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await mock.close();
+    const { lines } = readTruth(readFileSync(truth, 'utf8'), truth);
+    expect(lines.map(({ requestId }) => requestId)).toEqual(['r2', 'r1', 'r0']);
+    // Each is prefilled at its arrival: none of them has to wait for one that came later.
+    for (const { arrivedAtMs, dueAtMs } of lines) expect(dueAtMs[0]! - arrivedAtMs).toBeCloseTo(210, 2);
+  });
+
   it('says the same as one without where it cannot listen', async () => {
     const { mock } = await start();
     const refusal = async (flags: object, listener: ListenStamped | null): Promise<unknown> =>
