@@ -7,6 +7,7 @@ const LONG = [
   'guide-script',
   'stack-failures-serving',
   'stack-slurm-ends',
+  'receiver-native',
   'sweep-dynamo',
   'tokenizers',
   'bench-client',
