@@ -22,6 +22,8 @@ export const LIMITS = {
   stalledRatio: 0.01,
   /** Without the kernel's stamps, share of reads that filled their buffer. A server that is not throttled by us fills none. */
   fullReadRatio: 0.01,
+  /** Without bounds, share of the level that the event loop may stand still at once. */
+  standstillRatio: 0.01,
   /** Share of the load of a closed loop that turnaround may cost. */
   turnaroundRatio: 0.02,
   /** Of the mean gap between two arrivals of an open loop: how late requests may be sent at p99. */
@@ -142,11 +144,15 @@ function provenDoubts(level: Judged, bounds: LevelBounds): Doubt[] {
   return [...latencies, ...rates];
 }
 
-/** What the event loop was late by, as if it had been so for each event. */
-function estimatedDoubts(level: Judged, { eventLoopDelayMs, reads }: Audit): Doubt[] {
+/**
+ * What the event loop was late by, as if it had been so for each event. A standstill is one late timer, however long it took: where
+ * it took a hundredth of the level, so many events came late.
+ */
+function estimatedDoubts(level: Judged, { eventLoopDelayMs: delay, reads }: Audit): Doubt[] {
+  const isLong = level.durationS !== null && delay.max > LIMITS.standstillRatio * level.durationS * 1_000;
   const lateMs = {
-    p50: Math.max(eventLoopDelayMs.p50, reads?.waitMs?.p50 ?? 0),
-    p99: Math.max(eventLoopDelayMs.p99, reads?.waitMs?.p99 ?? 0),
+    p50: Math.max(delay.p50, reads?.waitMs?.p50 ?? 0),
+    p99: Math.max(delay.p99, reads?.waitMs?.p99 ?? 0, isLong ? delay.max : 0),
   };
   const tokens = level.requests.good === 0 ? 1 : level.outputTokens / level.requests.good;
   return LATENCIES.flatMap(([latency, name]) =>

@@ -11,7 +11,7 @@ const judge = (change: Partial<Audit>, level: Judged) => judgeLevel(level, { ...
 describe('a metric without bounds', () => {
   const NONE = makeJudged({ bounds: null });
   const judgeLate = (p50: number, p99: number, level = NONE) =>
-    judge({ stampedBy: 'process', eventLoopDelayMs: { p50, p99, max: 900 } }, level);
+    judge({ stampedBy: 'process', eventLoopDelayMs: { p50, p99, max: 90 } }, level);
 
   it('is off by what the event loop was late, at the median for mean and median, else at p99', () => {
     expect(judgeLate(0.2, 1)).toEqual(VALID);
@@ -60,6 +60,22 @@ describe('a metric without bounds', () => {
     expect(judge({ ...silent, reads: { ...READS, waitMs: null } }, NONE).doubtful).toHaveLength(6);
     const { reads: _, ...unread } = { ...CALM, ...silent };
     expect(judgeLevel(NONE, unread, null).doubtful).toHaveLength(6);
+  });
+
+  it('is off by a standstill of the event loop that took more than a hundredth of the level', () => {
+    const stood = (max: number, level = NONE) =>
+      judge({ stampedBy: 'process', eventLoopDelayMs: { p50: 0.1, p99: 0.2, max } }, level);
+    expect(stood(100)).toEqual(VALID);
+    const long = stood(100.1);
+    expect(long.verdict).toBe('suspect');
+    // Most events came in time: mean and median stand.
+    expect(long.doubtful).toHaveLength(15);
+    expect(long.doubtful!.filter((id) => /mean|p50/.test(id))).toEqual([]);
+    expect(long.reasons[0]).toContain('ITL (p90 20.0 ± 100 ms)');
+    expect(stood(100.1, { ...NONE, durationS: 20 })).toEqual(VALID);
+    expect(stood(1_000, { ...NONE, durationS: null })).toEqual(VALID);
+    // A proof needs no estimate.
+    expect(stood(1_000, makeJudged())).toEqual(VALID);
   });
 
   it('has an error that a request of few tokens does not share', () => {

@@ -311,6 +311,7 @@ describe('limits', () => {
       busyRatio: 0.9,
       stalledRatio: 0.01,
       fullReadRatio: 0.01,
+      standstillRatio: 0.01,
       turnaroundRatio: 0.02,
       lagRatio: 0.05,
       lagMs: 1,
