@@ -12,6 +12,8 @@ const LONG = [
   'tokenizers',
   'bench-client',
   'slurm-cluster',
+  'receiver-arm64',
+  'receiver-build',
 ];
 
 class LongestFirst extends BaseSequencer {
@@ -28,7 +30,7 @@ class LongestFirst extends BaseSequencer {
 const ALONE = ['load-ranks', 'serving-original', 'stack-slurm', 'stack-slurm-batch'].map(
   (name) => `test/real/${name}.test.ts`,
 );
-const NOT_OURS = ['test/real/node_modules/**', 'test/real/.venv/**', 'test/real/.sglang/**'];
+const NOT_OURS = ['node_modules', '.venv', '.sglang', '.zig'].map((name) => `test/real/**/${name}/**`);
 
 /** The real-component suite: real servers, a real SLURM and real tokenizers. */
 export default defineConfig({
