@@ -119,7 +119,7 @@ describe('the verdict on a level', () => {
     expect(percentile(late, 0.5)).toBeLessThan(1);
     expect(level.validity.verdict).not.toBe('client-bound');
     for (const latency of ['ttftMs', 'tpotMs', 'e2eMs'] as const)
-      expect(Math.max(...widths(level.bounds![latency]!)), latency).toBeLessThan(3);
+      expect(Math.max(...widths(level.bounds![latency]!)), latency).toBeLessThan(20);
   });
 
   it.skipIf(CORE === null)('leaves TTFT and TPOT valid beside others on the only core', async () => {
@@ -165,7 +165,7 @@ describe('the verdict on a level', () => {
     // Some five events of each stream came in one read: the last is known, the others came since the read before.
     expect(level.audit!.stampErrorMs!.max).toBeGreaterThan(200);
     expect(level.bounds!.itlMs!.p99.upper).toBeGreaterThan(300);
-    expect(level.bounds!.itlMs!.p99.lower).toBeLessThan(110);
+    expect(level.bounds!.itlMs!.p99.lower).toBeLessThan(level.bounds!.itlMs!.p99.upper - 200);
     expectSuspect(level, ended.code, ended.stdout);
     expect(level.validity.doubtful).toContain('itlMs.p99');
     expect(level.validity.reasons[0]).toMatch(/^error bound of time stamps: .*ITL \(p\d+ \d+ ± \d+ ms\)/);
