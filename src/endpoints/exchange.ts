@@ -217,6 +217,8 @@ export class Exchange implements ResponseSink, ChunkEvents {
   }
 
   #finish(atMs: number): void {
-    this.#resolve(this.#builder.finish(atMs, this.#options.templateShare));
+    // What fails before the instant at which it is to be sent lasts no time.
+    const endAtMs = Math.max(atMs, this.#builder.sentAtMs);
+    this.#resolve(this.#builder.finish(endAtMs, this.#options.templateShare));
   }
 }

@@ -115,7 +115,10 @@ class KernelTransport implements Transport, HandleEvents {
   }
 
   write(bytes: Buffer): number {
-    return this.#receiver.native.send(this.#handle, bytes) - this.#originMs;
+    const atMs = this.#receiver.native.send(this.#handle, bytes);
+    // The connection is gone, which is about to be reported.
+    if (atMs < 0) return this.#options.clock.now();
+    return atMs - this.#originMs;
   }
 
   writeAt(bytes: Buffer, atMs: number): void {
