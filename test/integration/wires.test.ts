@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { lookup } from 'node:dns/promises';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
@@ -5,19 +8,39 @@ import path from 'node:path';
 import tls from 'node:tls';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { RequestRecord } from '../../src/core/record.ts';
+import { BenchError, EXIT } from '../../src/core/errors.ts';
+import { CUT_BODY, type RequestRecord } from '../../src/core/record.ts';
 import { newRequestIds } from '../../src/core/request-ids.ts';
 import { Client } from '../../src/endpoints/client.ts';
+import { KernelWire } from '../../src/endpoints/kernel-wire.ts';
 import { openaiChat } from '../../src/endpoints/openai-chat.ts';
 import { ReadMeter } from '../../src/endpoints/read-meter.ts';
+import { nativeReceiver } from '../../src/endpoints/receiver/native.ts';
 import { SocketWire } from '../../src/endpoints/socket-wire.ts';
 import { parseTarget } from '../../src/endpoints/target.ts';
 import { UndiciWire } from '../../src/endpoints/undici-wire.ts';
-import type { TlsMaterial, Wire } from '../../src/endpoints/wire.ts';
-import { startClock } from '../../src/host/clock.ts';
+import type { TlsMaterial, Wire, WireOptions } from '../../src/endpoints/wire.ts';
+import { chooseWires } from '../../src/endpoints/wires.ts';
+import { type RunClock, startClock } from '../../src/host/clock.ts';
 
-const WIRES = ['socket', 'undici'] as const;
-type WireName = (typeof WIRES)[number];
+vi.mock('node:dns/promises', async (original) => {
+  const dns = await original<typeof import('node:dns/promises')>();
+  return { ...dns, lookup: vi.fn(dns.lookup) };
+});
+
+const noReceiver = nativeReceiver();
+const NO_KERNEL = typeof noReceiver === 'string' ? noReceiver : null;
+if (NO_KERNEL !== null) console.warn(`\n*** NOT RUN: the kernel wire. ${NO_KERNEL} ***\n`);
+
+const MAKE = {
+  kernel: (options: WireOptions) => new KernelWire(options),
+  socket: (options: WireOptions) => new SocketWire(options),
+  undici: (options: WireOptions) => new UndiciWire(options),
+} as const satisfies Record<string, (options: WireOptions) => Wire>;
+type WireName = keyof typeof MAKE;
+/** Those that pool connections of their own. */
+const POOLED = (['kernel', 'socket'] as const).filter((name) => name !== 'kernel' || NO_KERNEL === null);
+const WIRES: readonly WireName[] = [...POOLED, 'undici'];
 const NO_TIMEOUTS = { connectMs: 0, firstMs: 0, idleMs: 0, totalMs: 0 };
 const tlsFile = (name: string): Buffer =>
   readFileSync(path.join(import.meta.dirname, '../fixtures/tls', name));
@@ -31,6 +54,7 @@ afterEach(async () => {
 async function rawServer(
   answer: (socket: net.Socket, request: string) => void,
   options?: tls.TlsOptions,
+  host = '127.0.0.1',
 ): Promise<number> {
   const sockets = new Set<net.Socket>();
   const onSocket = (socket: net.Socket): void => {
@@ -50,7 +74,7 @@ async function rawServer(
   };
   const server = options ? tls.createServer(options, onSocket) : net.createServer(onSocket);
   server.on('tlsClientError', () => undefined);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   open.push({
     close: () => {
       for (const socket of sockets) socket.destroy();
@@ -60,23 +84,26 @@ async function rawServer(
   return (server.address() as net.AddressInfo).port;
 }
 
-function makeClient(
-  name: WireName,
-  url: string,
-  change: { timeouts?: Partial<typeof NO_TIMEOUTS>; tls?: TlsMaterial; perRequest?: boolean } = {},
-): Client {
+interface Setup {
+  readonly timeouts?: Partial<typeof NO_TIMEOUTS>;
+  readonly tls?: TlsMaterial;
+  readonly perRequest?: boolean;
+}
+
+const clocks = new WeakMap<Client, RunClock>();
+
+function makeClient(name: WireName, url: string, setup: Setup = {}): Client {
   const clock = startClock();
-  const timeouts = { ...NO_TIMEOUTS, ...change.timeouts };
+  const timeouts = { ...NO_TIMEOUTS, ...setup.timeouts };
   const meter = new ReadMeter();
-  const options = {
+  const wire = MAKE[name]({
     target: parseTarget(url),
     clock,
-    tls: change.tls ?? null,
+    tls: setup.tls ?? null,
     connectTimeoutMs: timeouts.connectMs,
-    connectionPerRequest: change.perRequest ?? false,
+    connectionPerRequest: setup.perRequest ?? false,
     meter,
-  };
-  const wire: Wire = name === 'socket' ? new SocketWire(options) : new UndiciWire(options);
+  });
   const client = new Client([wire], {
     clock,
     dialect: openaiChat,
@@ -86,21 +113,24 @@ function makeClient(
     headers: [['Content-Type', 'application/json']],
     timeouts,
     templateShare: 0,
+    stampedBy: wire.stampedBy,
     meter,
   });
+  clocks.set(client, clock);
   open.push(client);
   return client;
 }
 
 const ids = newRequestIds('w');
 
-async function ask(client: Client): Promise<RequestRecord> {
+/** Asks at once, or at an instant that lies so far ahead. */
+async function ask(client: Client, aheadMs?: number): Promise<RequestRecord> {
   const plan = {
     ...ids.next(),
     point: 0,
     concurrency: 1,
     phase: 'measured' as const,
-    dueAtMs: 0,
+    dueAtMs: aheadMs === undefined ? 0 : clocks.get(client)!.now() + aheadMs,
     isl: 3,
     osl: 4,
     promptTokens: null,
@@ -215,7 +245,7 @@ describe.each(WIRES)('the %s wire', (name) => {
     for (let i = 0; i < 3; i++) expect((await ask(kept)).outcome).toBe('good');
     // undici may open a second connection while the first is still being handed back.
     const keptPorts = ports.size;
-    expect(keptPorts).toBeLessThanOrEqual(name === 'socket' ? 1 : 2);
+    expect(keptPorts).toBeLessThanOrEqual(name === 'undici' ? 2 : 1);
     const single = makeClient(name, `http://127.0.0.1:${port}`, { perRequest: true });
     for (let i = 0; i < 3; i++) expect((await ask(single)).outcome).toBe('good');
     expect(ports.size).toBe(keptPorts + 3);
@@ -347,6 +377,34 @@ describe.each(WIRES)('the %s wire', (name) => {
     );
   });
 
+  it('speaks IPv6', async () => {
+    const port = await rawServer((socket) => socket.write(WHOLE), undefined, '::1');
+    expect((await ask(makeClient(name, `http://[::1]:${port}`))).outcome).toBe('good');
+    const refused = await ask(makeClient(name, 'http://[::1]:1'));
+    expect(refused).toMatchObject({ outcome: 'connect', firstAtMs: null });
+    expect(refused.detail).toContain('ECONNREFUSED');
+  });
+
+  it('gives up connecting after its time-out', async () => {
+    const port = await deafServer();
+    const record = await ask(makeClient(name, `http://127.0.0.1:${port}`, { timeouts: { connectMs: 150 } }));
+    expect(record.outcome).toBe('timeout');
+    expect(record.detail).toMatch(/^connect:/);
+  });
+
+  it('cancels a request before its connection is open, and opens no other for it', async () => {
+    let requests = 0;
+    const port = await rawServer(() => requests++);
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
+    const asked = ask(client);
+    client.cancel('interrupted');
+    expect(await asked).toMatchObject({ outcome: 'cancelled', detail: 'interrupted', firstAtMs: null });
+    expect(client.inFlight).toBe(0);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(requests).toBe(0);
+  });
+
+  if (name === 'kernel') return;
   it('speaks through a unix socket', async () => {
     const file = path.join(os.tmpdir(), `bench-wire-${process.pid}-${name}.sock`);
     const server = net.createServer((socket) => socket.once('data', () => socket.write(WHOLE)));
@@ -356,7 +414,58 @@ describe.each(WIRES)('the %s wire', (name) => {
   });
 });
 
-describe('the two wires', () => {
+/** Has a full listen queue and takes nothing from it, so that whoever connects next waits. */
+async function deafServer(): Promise<number> {
+  const script = `
+    const server = require('node:net').createServer();
+    server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+      require('node:fs').writeSync(1, String(server.address().port) + '\\n');
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20_000);
+      process.exit();
+    });`;
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  const port = Number(line);
+  const waiting = [1, 2, 3].map(() => net.connect(port, '127.0.0.1').on('error', () => undefined));
+  open.push({
+    close: () => {
+      for (const socket of waiting) socket.destroy();
+      child.kill('SIGKILL');
+    },
+  });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  return port;
+}
+
+/** Passes bytes on both ways, those of the server cut as `cuts` says for each piece that it reads. */
+async function cuttingProxy(port: number, cuts: () => readonly number[]): Promise<number> {
+  const sockets = new Set<net.Socket>();
+  const proxy = net.createServer((near) => {
+    const far = net.connect(port, '127.0.0.1');
+    let written = Promise.resolve();
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.setNoDelay(true);
+      socket.on('error', () => undefined);
+    }
+    near.on('data', (bytes) => far.write(bytes));
+    far.on('data', (bytes) => {
+      written = written.then(() => writeCut(near, bytes, cuts()));
+    });
+    far.on('end', () => void written.then(() => near.end()));
+    near.on('close', () => far.destroy());
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  open.push({
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      proxy.close();
+    },
+  });
+  return (proxy.address() as net.AddressInfo).port;
+}
+
+describe('all wires', () => {
   it('make the same record of the same bytes, cut anywhere', async () => {
     let cuts: readonly number[] = [];
     const bytes = Buffer.from(WHOLE);
@@ -365,26 +474,95 @@ describe('the two wires', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(), { maxLength: 12 }), async (some) => {
         cuts = some;
-        const [socket, undici] = [await ask(clients[0]!), await ask(clients[1]!)];
-        expect(socket.outcome).toBe('good');
-        expect(essence(socket)).toEqual(essence(undici));
+        const records: RequestRecord[] = [];
+        for (const client of clients) records.push(await ask(client));
+        expect(records[0]!.outcome).toBe('good');
+        for (const record of records.slice(1)) expect(essence(record)).toEqual(essence(records[0]!));
       }),
       { numRuns: 60 },
     );
   });
 
-  it('open connections before the clock, so that a level starts on open ones', async () => {
+  it('make the same record over TLS, cut anywhere', async () => {
+    let cuts: readonly number[] = [];
+    const server = { cert: tlsFile('server.pem'), key: tlsFile('server.key') };
+    const parts = WHOLE.split(/(?<=\r\n)/);
+    const port = await rawServer((socket) => {
+      // A TLS record each.
+      for (const part of parts) socket.write(part);
+    }, server);
+    const proxy = await cuttingProxy(port, () => cuts);
+    const material = { ca: tlsFile('ca.pem'), cert: null, key: null };
+    const clients = WIRES.map((name) => makeClient(name, `https://localhost:${proxy}`, { tls: material }));
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(), { maxLength: 8 }), async (some) => {
+        cuts = some;
+        const records: RequestRecord[] = [];
+        for (const client of clients) records.push(await ask(client));
+        expect(records[0]).toMatchObject({ outcome: 'good', detail: null });
+        for (const record of records.slice(1)) expect(essence(record)).toEqual(essence(records[0]!));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  /** Sends the start of a stream, then `end`s it once that has been read. */
+  const afterAStart =
+    (end: (socket: net.Socket) => void) =>
+    (socket: net.Socket): void => {
+      socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`);
+      for (const part of [token('a'), token('b')])
+        socket.write(`${Buffer.byteLength(part).toString(16)}\r\n${part}\r\n`);
+      setTimeout(() => end(socket), 30);
+    };
+
+  it.each<[string, RequestRecord['outcome'], (socket: net.Socket) => void, Partial<typeof NO_TIMEOUTS>?]>([
+    ['a reset before the answer', 'reset', (s) => s.resetAndDestroy()],
+    ['an end before the answer', 'reset', (s) => s.end()],
+    ['a reset in a stream', 'reset', afterAStart((s) => s.resetAndDestroy())],
+    ['a half-closed stream', 'truncated', afterAStart((s) => s.end())],
+    ['a closed stream', 'truncated', afterAStart((s) => s.destroy())],
+    ['half a head', 'truncated', (s) => s.end('HTTP/1.1 200 OK\r\nContent-')],
+    ['no HTTP', 'malformed', (s) => s.end('SSH-2.0-OpenSSH_9.2\r\n')],
+    ['garbage in a stream', 'malformed', afterAStart((s) => s.end('garbage\r\n'))],
+    ['a time-out of the first output', 'timeout', () => undefined, { firstMs: 60 }],
+    ['a time-out in a stream', 'timeout', afterAStart(() => undefined), { idleMs: 100 }],
+  ])('give %s the same class and words', async (_what, outcome, answer, timeouts = {}) => {
+    const port = await rawServer(answer);
+    const records = new Map<WireName, RequestRecord>();
+    for (const name of WIRES)
+      records.set(name, await ask(makeClient(name, `http://127.0.0.1:${port}`, { timeouts })));
+    for (const [name, record] of records) {
+      // undici takes half a head for a connection that was closed, before or in the middle.
+      if (name === 'undici' && record.outcome !== outcome) expect(record.outcome).toBe('reset');
+      else expect(record.outcome, name).toBe(outcome);
+      expect(record.chunkUs.length, name).toBe(records.get('socket')!.chunkUs.length);
+      expect(record.sentAtMs, name).toBeLessThanOrEqual(record.endAtMs);
+    }
+    if (NO_KERNEL === null) expect(records.get('kernel')!.detail).toBe(records.get('socket')!.detail);
+    if (outcome === 'truncated' && records.get('socket')!.chunkUs.length > 0)
+      for (const [name, record] of records) expect(record.detail, name).toBe(CUT_BODY);
+  });
+});
+
+describe.each(POOLED)('the %s wire and its connections', (name) => {
+  it('opens them before the clock, so that a level starts on open ones', async () => {
     const port = await rawServer((socket) => socket.write(WHOLE));
-    const client = makeClient('socket', `http://127.0.0.1:${port}`);
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
     const [tally] = await client.open(5);
     expect(tally).toMatchObject({ opened: 5, failed: 0 });
     const records = await Promise.all(Array.from({ length: 5 }, () => ask(client)));
     expect(records.map((record) => record.connectMs)).toEqual(Array(5).fill(null));
   });
 
-  it('keep some idle, so that a request of an open loop finds one', async () => {
+  it('counts those that are refused', async () => {
+    const client = makeClient(name, 'http://127.0.0.1:1');
+    expect((await client.open(3))[0]).toMatchObject({ opened: 0, failed: 3 });
+  });
+
+  it('keeps some idle, so that a request of an open loop finds one', async () => {
     const port = await rawServer((socket) => socket.write(WHOLE));
-    const client = makeClient('socket', `http://127.0.0.1:${port}`);
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
     let opened = 0;
     const count = (): number => {
       opened += client.takeTallies()[0]!.opened;
@@ -399,5 +577,166 @@ describe('the two wires', () => {
     client.spare(3);
     await ask(client);
     expect(count()).toBe(3);
+  });
+
+  it('has a request fail at its own time when its connection broke unseen', async () => {
+    const ports: net.Socket[] = [];
+    const port = await rawServer((socket) => {
+      ports.push(socket);
+      socket.write(WHOLE);
+    });
+    const client = makeClient(name, `http://127.0.0.1:${port}`, { timeouts: { totalMs: 5_000 } });
+    expect((await ask(client)).outcome).toBe('good');
+    ports[0]!.resetAndDestroy();
+    // The reset arrives while this thread cannot look.
+    const until = performance.now() + 30;
+    while (performance.now() < until);
+    const before = clocks.get(client)!.now();
+    const record = await ask(client);
+    expect(record).toMatchObject({ outcome: 'reset', firstAtMs: null });
+    expect(record.sentAtMs).toBeGreaterThanOrEqual(before);
+    expect(record.endAtMs).toBeGreaterThanOrEqual(record.sentAtMs);
+  });
+
+  it('lets go of all of them when it is closed, with requests under way', async () => {
+    let connections = 0;
+    const server = net.createServer((socket) => {
+      connections++;
+      socket.on('error', () => undefined);
+      socket.on('close', () => connections--);
+      socket.resume();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    open.push({ close: () => server.close() });
+    const client = makeClient(name, `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`);
+    await client.open(4);
+    void ask(client);
+    void ask(client);
+    await vi.waitFor(() => expect(connections).toBe(4));
+    await client.close();
+    await vi.waitFor(() => expect(connections).toBe(0));
+  });
+});
+
+describe.skipIf(NO_KERNEL !== null)('the kernel wire', () => {
+  it('sends at an instant: not before it, and the record has the true one', async () => {
+    const arrived: number[] = [];
+    const port = await rawServer((socket) => {
+      arrived.push(performance.now());
+      socket.write(WHOLE);
+    });
+    const client = makeClient('kernel', `http://127.0.0.1:${port}`);
+    expect(client.leadMs).toBeGreaterThan(0);
+    await client.open(4);
+    for (let i = 0; i < 20; i++) {
+      const dueAtMs = performance.now() + 7;
+      const record = await ask(client, 7);
+      expect(record.outcome).toBe('good');
+      // Until it is sent the record has the instant at which it is due.
+      expect(record.sentAtMs).toBeGreaterThan(record.dueAtMs);
+      expect(record.firstAtMs).toBeGreaterThan(record.sentAtMs);
+      expect(arrived.at(-1)).toBeGreaterThanOrEqual(dueAtMs);
+    }
+    // Over a connection that is not open yet: then connecting is a part of the request.
+    const record = await ask(makeClient('kernel', `http://127.0.0.1:${port}`), 5);
+    expect(record.outcome).toBe('good');
+    expect(record.sentAtMs).toBeGreaterThanOrEqual(record.dueAtMs);
+  });
+
+  it('sends nothing of a request that is cancelled before it is due', async () => {
+    let requests = 0;
+    const port = await rawServer((socket) => {
+      requests++;
+      socket.write(WHOLE);
+    });
+    const client = makeClient('kernel', `http://127.0.0.1:${port}`);
+    await client.open(2);
+    const scheduled = [ask(client, 30), ask(client, 30)];
+    client.cancel('interrupted');
+    for (const record of await Promise.all(scheduled)) {
+      expect(record).toMatchObject({ outcome: 'cancelled', detail: 'interrupted', firstAtMs: null });
+      expect(record.endAtMs).toBeGreaterThanOrEqual(record.sentAtMs);
+    }
+    // With no connection open yet.
+    const unopened = ask(client, 30);
+    client.cancel('interrupted');
+    expect((await unopened).outcome).toBe('cancelled');
+    await new Promise((resolve) => setTimeout(resolve, 80));
+    expect(requests).toBe(0);
+    expect((await ask(client)).outcome).toBe('good');
+    expect(requests).toBe(1);
+  });
+
+  it('takes the first address of a host that answers', async () => {
+    const port = await rawServer((socket) => socket.write(WHOLE));
+    const addresses = ['127.0.0.9', '::1', '127.0.0.1', '127.0.0.8'];
+    const answer = addresses.map((address) => ({ address, family: net.isIP(address) }));
+    const resolve = vi.mocked(lookup as (host: string) => Promise<unknown>);
+    resolve.mockResolvedValueOnce(answer);
+    const client = makeClient('kernel', `http://localhost:${port}`);
+    const before = resolve.mock.calls.length;
+    for (let i = 0; i < 3; i++) expect((await ask(client)).outcome).toBe('good');
+    expect(resolve.mock.calls.length - before).toBe(1);
+
+    resolve.mockResolvedValueOnce(answer);
+    const refused = await ask(makeClient('kernel', 'http://localhost:1'));
+    expect(refused).toMatchObject({
+      outcome: 'connect',
+      detail: 'connect ECONNREFUSED 127.0.0.8:1',
+    });
+
+    const unknown = Object.assign(new Error('getaddrinfo ENOTFOUND nowhere.invalid'), { code: 'ENOTFOUND' });
+    resolve.mockRejectedValueOnce(unknown);
+    const lost = makeClient('kernel', `http://nowhere.invalid:${port}`);
+    expect(await ask(lost)).toMatchObject({ outcome: 'connect', detail: unknown.message });
+    // A name that could not be looked up is looked up again.
+    resolve.mockResolvedValueOnce(answer);
+    expect((await ask(lost)).outcome).toBe('good');
+  });
+
+  it('knows when plaintext arrived: it comes out of the call that fed its ciphertext', async () => {
+    let cuts: readonly number[] = [];
+    const server = { cert: tlsFile('server.pem'), key: tlsFile('server.key') };
+    // More than the buffers of a stream hold, in one burst.
+    const texts = Array.from({ length: 3_000 }, (_, i) => token(`${i} ${'β🎲'.repeat(i % 40)}`));
+    const whole = Buffer.from(chunked([...texts, FINISH, DONE]));
+    const port = await rawServer((socket) => socket.write(whole), server);
+    const proxy = await cuttingProxy(port, () => cuts);
+    const client = makeClient('kernel', `https://localhost:${proxy}`, {
+      tls: { ca: tlsFile('ca.pem'), cert: null, key: null },
+    });
+    expect(client.stampedBy).toBe('kernel');
+    expect(client.leadMs).toBe(0);
+    for (let i = 0; i < 20; i++) {
+      cuts = Array.from({ length: i }, (_, k) => (k + 1) * 7_919 * (i + 1));
+      const record = await ask(client);
+      expect(record).toMatchObject({ outcome: 'good', stampedBy: 'kernel' });
+      expect(record.chunkUs).toHaveLength(texts.length);
+      // None has the mark of a chunk whose arrival has no lower end.
+      expect(Math.max(0, ...(record.chunkSlackUs ?? []))).toBeLessThan(2 ** 32 - 1);
+    }
+  });
+
+  it('is what auto chooses over TCP; a unix socket has none, and kernel is refused there', () => {
+    const [tcp, unix] = [parseTarget('http://127.0.0.1:1'), parseTarget('unix:/run/server.sock')];
+    expect(chooseWires('auto', [tcp, tcp])).toMatchObject({ stampedBy: 'kernel', fallback: null });
+    expect(chooseWires('kernel', [tcp])).toMatchObject({ stampedBy: 'kernel', fallback: null });
+    const fallen = chooseWires('auto', [tcp, unix]);
+    expect(fallen.stampedBy).toBe('process');
+    expect(fallen.fallback).toContain('the kernel stamps no Unix sockets');
+    expect(chooseWires('socket', [unix])).toMatchObject({ stampedBy: 'process', fallback: null });
+    expect(chooseWires('undici', [unix])).toMatchObject({ stampedBy: 'process', fallback: null });
+    const refused = ((): unknown => {
+      try {
+        return chooseWires('kernel', [unix]);
+      } catch (error) {
+        return error;
+      }
+    })();
+    expect(refused).toBeInstanceOf(BenchError);
+    expect(refused).toMatchObject({
+      exitCode: EXIT.usage,
+      message: '--wire kernel: the kernel stamps no Unix sockets',
+    });
   });
 });
