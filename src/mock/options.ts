@@ -81,7 +81,7 @@ export const MOCK_FLAGS: readonly MockFlag[] = (
     {
       name: 'truth',
       type: 'string',
-      about: 'file for a log of when each piece of output was written to its socket',
+      about: 'file for a log of when each request arrived and each piece of output was written',
     },
     { name: 'model', type: 'string', about: 'name of the served model' },
     { name: 'seed', type: 'number', about: 'seed of jitter, output lengths, words, faults and cuts' },

@@ -15,8 +15,8 @@ export interface TruthRequest {
 }
 
 /**
- * Logs when each piece of output was written to its socket, on CLOCK_MONOTONIC, which all processes of a
- * host share: what a client then says of the same answers can be held against it.
+ * Logs when each request arrived and when each piece of its output was written to its socket, on CLOCK_MONOTONIC,
+ * which all processes of a host share: what a client says of the same answers is compared with it.
  */
 export class TruthLog {
   readonly #file: WriteStream;
