@@ -34,22 +34,32 @@ export function validityNotes(report: Report): Note[] {
 function clockNotes(report: Report): Note[] {
   const run = levelsRun(report);
   const own = run.filter(({ audit }) => audit?.stampedBy === 'process');
-  const kernel = run.filter(({ audit }) => audit?.stampedBy === 'kernel' && audit.stampErrorMs);
-  const worst = (of: 'p99' | 'max'): number =>
-    twoDigits(Math.max(INSTANT_MS, ...kernel.map(({ audit }) => audit!.stampErrorMs![of])));
-  const texts = [
-    ...(own.length === 0
-      ? []
-      : [
-          `${at(report, own)}time stamps are those of the harness's event loop, not the kernel's: their error is estimated, not bounded`,
-        ]),
-    ...(kernel.length === 0
-      ? []
-      : [
-          `${at(report, kernel)}stamped by the kernel, within ${worst('p99')} ms at p99 (at most ${worst('max')} ms)`,
-        ]),
-  ];
+  const received = run.filter(({ audit }) => audit?.stampedBy === 'kernel' && audit.stampErrorMs);
+  const unstamped = received.filter(lacksStamps);
+  const stamped = received.filter((level) => !lacksStamps(level));
+  const texts: string[] = [];
+  if (own.length > 0)
+    texts.push(
+      `${at(report, own)}time stamps are those of the harness's event loop, not the kernel's: their error is estimated, not bounded`,
+    );
+  if (stamped.length > 0) texts.push(`${at(report, stamped)}stamped by the kernel, ${within(stamped)}`);
+  if (unstamped.length > 0)
+    texts.push(
+      `${at(report, unstamped)}the kernel gave no stamps, the time of a read stands for them, ${within(unstamped)}`,
+    );
   return texts.map((text) => ({ topic: 'clock', text, loud: false }));
+}
+
+/** Not every system has stamps for a program: qemu-user, for one, does not pass them on. */
+function lacksStamps({ audit }: LevelReport): boolean {
+  const reads = audit?.reads;
+  return reads !== undefined && reads.count > 0 && reads.unstamped === reads.count;
+}
+
+function within(levels: readonly LevelReport[]): string {
+  const worst = (of: 'p99' | 'max'): number =>
+    twoDigits(Math.max(INSTANT_MS, ...levels.map(({ audit }) => audit!.stampErrorMs![of])));
+  return `within ${worst('p99')} ms at p99 (at most ${worst('max')} ms)`;
 }
 
 function requestedLoadNotes(report: Report): Note[] {

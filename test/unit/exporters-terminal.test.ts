@@ -309,6 +309,17 @@ describe('renderReport', () => {
       'concurrency 2: stamped by the kernel, within 1 ms at p99 (at most 2 ms)',
     ]);
     expect(notesOf('clock', null, { stampedBy: 'kernel', stampErrorMs: null })).toEqual([]);
+    const counted = (count: number, unstamped: number): Partial<Audit> => ({
+      ...error(1, 2),
+      reads: { count, bytes: 900, eventsPerRead: 1, fullRatio: 0, waitMs: null, unstamped, reordered: 0 },
+    });
+    expect(notesOf('clock', counted(9, 8), counted(0, 0))).toEqual([
+      'stamped by the kernel, within 1 ms at p99 (at most 2 ms)',
+    ]);
+    expect(notesOf('clock', counted(9, 9), counted(9, 0))).toEqual([
+      'concurrency 2: stamped by the kernel, within 1 ms at p99 (at most 2 ms)',
+      'concurrency 1: the kernel gave no stamps, the time of a read stands for them, within 1 ms at p99 (at most 2 ms)',
+    ]);
     // Of older versions no clock is known.
     expect(runNotes(makeReport({ levels: [makeThinLevel()] })).map(({ topic }) => topic)).not.toContain(
       'clock',
