@@ -19,6 +19,7 @@ const RECORD_FIELDS = [
   'lastEventAtMs',
   'endAtMs',
   'connectMs',
+  'stampedBy',
   'isl',
   'osl',
   'promptTokens',
@@ -103,7 +104,12 @@ describe('the files of a run', () => {
     const { report, records, summary, histograms } = readRun(out);
 
     expect(records).toHaveLength(4 * (12 + 3));
-    for (const record of records) expect(Object.keys(record).sort()).toEqual([...RECORD_FIELDS].sort());
+    for (const { chunkSlackUs, ...record } of records) {
+      expect(Object.keys(record).sort()).toEqual([...RECORD_FIELDS].sort());
+      expect(record.stampedBy).toBe('kernel');
+      // Only where a chunk is not exact.
+      if (chunkSlackUs !== undefined) expect(chunkSlackUs).toHaveLength(record.chunkUs.length);
+    }
     expect(new Set(records.map(({ id }) => id)).size).toBe(records.length);
     expect(new Set(records.map(({ requestId }) => requestId)).size).toBe(records.length);
     expect(Math.max(...records.map(({ id }) => id))).toBe(records.length - 1);
