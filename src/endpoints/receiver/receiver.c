@@ -23,21 +23,24 @@ enum {
   EVENTS = 512,
   READ_BYTES = 262144,
   READS_AT_ONCE = 4,
+  SPLIT_SEGMENTS = 32,  /* no more segments are read one by one, */
+  SPLIT_BYTES_LOG = 14, /* nor more bytes than two to the power of this */
   FLOOD_PART = 16, /* more than this part of the ring untaken: neither the thread nor the consumer rests */
   LEAST_ROOM = 4096,
   ALIGN = 16,
   COMMAND = -1, /* what epoll reports for the descriptor that wakes the thread */
 };
 
+/* What epoll is to report of a connection, once for each change. */
+static const uint32_t READABLE = EPOLLIN | EPOLLRDHUP | EPOLLET;
 /* While streams flow the thread looks this often, so that segments that merge unread have narrow intervals. */
-#ifndef TICK
-#define TICK 500000
-#endif
-static const int64_t TICK_NS = TICK;
+static const int64_t TICK_NS = 500000;
 /* So long after the last data the thread sleeps until something comes. */
 static const int64_t IDLE_NS = 1000000000;
 /* A look that finds so many sockets readable makes the thread sleep a whole tick before the next. */
 static const int BUSY_READS = 3;
+/* After so long a look has too much to do to read segments one by one. */
+static const int64_t SPLIT_NS = 3000000;
 /* When busy, the consumer is woken this often unless a response ends. */
 static const int64_t WAKE_NS = 2000000;
 /* Reading both clocks takes no longer, or it is done again. */
@@ -58,6 +61,7 @@ struct slot {
   uint8_t state;
   uint8_t accepted;
   uint8_t unseen; /* what came before epoll knew of it has not been read */
+  uint8_t listed; /* it is in `undrained` */
   uint8_t ending; /* shut our side down once `out` is empty */
   uint8_t ended;  /* the peer's end has come: the last stamp may be that of it */
   uint8_t holes;  /* segments may wait for earlier ones: they arrived after `counted_ns`, unseen by a look */
@@ -99,12 +103,15 @@ struct rx {
   /* The thread's own. */
   uint32_t head;
   uint32_t head_woken; /* what the consumer was woken for */
+  int64_t began_ns;  /* begin of the look that is under way */
   int64_t look_ns;   /* begin of the last look that saw all sockets */
   int64_t active_ns; /* when data came last */
   int64_t offset_ns, offset_error_ns, step_ns;
   int64_t deferral_ns;
   int64_t wake_ns; /* the consumer is to be woken by then; 0: nothing is waiting */
   int urgent, reads, incomplete;
+  uint32_t undrained[2 * SLOTS]; /* handles that had more than one turn takes: epoll does not report them again */
+  uint32_t undrained_count;
 };
 
 static int64_t system_now(clockid_t clock) {
@@ -257,7 +264,7 @@ static void queue(rx_t *rx, uint32_t handle, struct slot *s, const uint8_t *byte
   s->out = out;
   s->out_at = 0;
   s->out_length = waiting + length;
-  if (s->state == OPEN) watch(rx, EPOLL_CTL_MOD, s->fd, EPOLLIN | EPOLLRDHUP | EPOLLOUT, handle);
+  if (s->state == OPEN) watch(rx, EPOLL_CTL_MOD, s->fd, READABLE | EPOLLOUT, handle);
 }
 
 static void send_or_queue(rx_t *rx, uint32_t handle, struct slot *s, const uint8_t *bytes, size_t length) {
@@ -283,7 +290,7 @@ static void flush(rx_t *rx, uint32_t handle, struct slot *s) {
   free(s->out);
   s->out = NULL;
   s->out_at = s->out_length = 0;
-  watch(rx, EPOLL_CTL_MOD, s->fd, EPOLLIN | EPOLLRDHUP, handle);
+  watch(rx, EPOLL_CTL_MOD, s->fd, READABLE, handle);
   if (s->ending) shutdown(s->fd, SHUT_WR);
 }
 
@@ -478,22 +485,28 @@ static int64_t compare_clocks(rx_t *rx, int *sure) {
   return now;
 }
 
-/* How many segments made up what was read so far; 0 when there is more than was read, or the system is too old to tell. */
-static uint32_t count_segments(struct slot *s, uint16_t *flags) {
+/* What lies unread in a socket. */
+struct unread {
+  uint32_t bytes;    /* 0 where that is not known */
+  uint32_t segments; /* no fewer than they consist of */
+  uint32_t counted;  /* segments of the connection so far */
+};
+
+/* Asks the socket before it is read: a read of just as many bytes is of the segments that were counted. */
+static struct unread count_unread(struct slot *s) {
+  const struct unread unknown = {0, 0, 0};
   struct tcp_info info;
   socklen_t length = sizeof info;
   memset(&info, 0, sizeof info);
-  if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return 0;
-  if (length < offsetof(struct tcp_info, tcpi_rcv_ooopack) + sizeof info.tcpi_rcv_ooopack) return 0;
+  if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return unknown;
+  if (length < offsetof(struct tcp_info, tcpi_rcv_ooopack) + sizeof info.tcpi_rcv_ooopack) return unknown;
   if (info.tcpi_rcv_ooopack != s->reordered) s->holes = 1;
   s->reordered = info.tcpi_rcv_ooopack;
-  if (s->holes) *flags |= RX_REORDERED;
   s->ended = info.tcpi_state != ESTABLISHED && info.tcpi_state != FIN_WAIT1 && info.tcpi_state != FIN_WAIT2;
-  /* The peer's end counts as one byte. */
-  if (info.tcpi_bytes_received != s->bytes && !(s->ended && info.tcpi_bytes_received == s->bytes + 1)) return 0;
-  uint32_t segments = info.tcpi_data_segs_in - s->segments;
-  s->segments = info.tcpi_data_segs_in;
-  return segments;
+  /* The peer's end may count as one byte. */
+  uint64_t bytes = info.tcpi_bytes_received - s->bytes;
+  if (s->ended || bytes == 0 || bytes > READ_BYTES) return unknown;
+  return (struct unread){(uint32_t)bytes, info.tcpi_data_segs_in - s->segments, info.tcpi_data_segs_in};
 }
 
 /* Whether the socket holds no byte, not even one that waits for others. */
@@ -517,8 +530,8 @@ static int64_t unread_since(rx_t *rx, struct slot *s) {
   return s->unseen || s->since_ns > rx->look_ns ? s->since_ns : rx->look_ns;
 }
 
-/* Fills in when the bytes of a read arrived. */
-static void date(rx_t *rx, struct slot *s, rx_record *record, int64_t wall_ns, int64_t read_ns, int sure) {
+/* Fills in when the bytes of a read arrived. `is_last`: no byte behind the last one has the same stamp. */
+static void date(rx_t *rx, struct slot *s, rx_record *record, int64_t wall_ns, int is_last, int64_t read_ns, int sure) {
   int64_t since = s->holes ? s->counted_ns : unread_since(rx, s);
   int64_t stamp = wall_ns - rx->offset_ns, error = rx->offset_error_ns;
   if (since < rx->step_ns) record->flags |= RX_STEPPED;
@@ -535,14 +548,14 @@ static void date(rx_t *rx, struct slot *s, rx_record *record, int64_t wall_ns, i
   int64_t at = read_ns;
   if (usable) {
     record->flags |= RX_STAMPED;
-    s->stamp_ns = stamp;
+    if (is_last) s->stamp_ns = stamp;
     if (stamp + error < read_ns) at = stamp + error;
     if (lower > stamp - error) lower = stamp - error;
   }
   if (at < s->at_ns) at = s->at_ns;
   s->at_ns = at;
   record->at_ms = ms(at);
-  record->lower_ms = ms(usable && !s->ended ? stamp - error : lower);
+  record->lower_ms = ms(usable && is_last && !s->ended ? stamp - error : lower);
   record->since_ms = ms(lower);
   record->read_ms = ms(read_ns);
 }
@@ -553,16 +566,84 @@ static int ends_response(const uint8_t *bytes, ssize_t length) {
 
 enum outcome { DRAINED, MORE, GONE, STOPPED };
 
-static enum outcome read_once(rx_t *rx, uint32_t handle, struct slot *s) {
-  union {
-    char bytes[256];
-    struct cmsghdr align;
-  } control;
+/* Room for the control messages of a read. */
+union control {
+  char bytes[256];
+  struct cmsghdr align;
+};
+
+/* The kernel's stamp of the segment that holds an unread byte, 0 for none; nothing is read. */
+static int64_t stamp_at(struct slot *s, uint8_t *room, uint32_t byte) {
+  union control control;
+  struct iovec part = {room, byte + 1};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  ssize_t got = recvmsg(s->fd, &message, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
+  return got == (ssize_t)byte + 1 ? stamp_of(&message) : 0;
+}
+
+/* One segment of those that lie unread: the byte behind it, and the kernel's stamp. */
+struct piece {
+  uint32_t end;
+  int64_t stamp_ns;
+};
+
+/*
+ * Where the unread segments end, in bytes: their number, or 0 when the kernel has merged some of them. Bytes of different stamps
+ * are of different segments, and stamps do not fall, so all are told apart when there are as many stamps as segments.
+ */
+static uint32_t find_segments(struct slot *s, struct unread unread, uint8_t *room, struct piece *pieces) {
+  struct {
+    uint32_t from, to;
+    int64_t from_ns, to_ns;
+  } stack[2 * SPLIT_BYTES_LOG], span = {0, unread.bytes - 1, stamp_at(s, room, 0), stamp_at(s, room, unread.bytes - 1)};
+  uint32_t depth = 0, found = 0;
+  for (;;) {
+    if (span.from_ns == 0 || span.to_ns < span.from_ns) return 0;
+    if (span.from_ns != span.to_ns && span.to - span.from > 1) {
+      uint32_t middle = span.from + (span.to - span.from) / 2;
+      int64_t middle_ns = stamp_at(s, room, middle);
+      stack[depth].from = middle;
+      stack[depth].from_ns = middle_ns;
+      stack[depth].to = span.to;
+      stack[depth++].to_ns = span.to_ns;
+      span.to = middle;
+      span.to_ns = middle_ns;
+      continue;
+    }
+    if (span.from_ns != span.to_ns) {
+      if (found == unread.segments) return 0;
+      pieces[found].end = span.to;
+      pieces[found++].stamp_ns = span.from_ns;
+    }
+    if (depth == 0) break;
+    depth--;
+    span.from = stack[depth].from;
+    span.from_ns = stack[depth].from_ns;
+    span.to = stack[depth].to;
+    span.to_ns = stack[depth].to_ns;
+  }
+  if (found + 1 != unread.segments) return 0;
+  pieces[found].end = unread.bytes;
+  pieces[found].stamp_ns = span.to_ns;
+  return unread.segments;
+}
+
+/* What a read is expected to bring. Later segments may have been merged with the last of those that were counted. */
+struct expected {
+  uint32_t bytes, segments;
+  int64_t stamp_ns; /* 0: any */
+  int more;         /* segments that were counted as well follow: no further bytes are read */
+};
+
+/* Reads as much as there is room for, or as is expected where more follows. */
+static enum outcome take(rx_t *rx, uint32_t handle, struct slot *s, struct expected expected) {
+  union control control;
   uint32_t room = READ_BYTES;
   rx_record *record = reserve(rx, &room);
   if (record == NULL) return STOPPED;
   uint8_t *bytes = (uint8_t *)(record + 1);
-  struct iovec part = {bytes, room};
+  struct iovec part = {bytes, expected.more && expected.bytes < room ? expected.bytes : room};
   struct msghdr message = {
       .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
   int64_t before = mono(rx);
@@ -581,21 +662,53 @@ static enum outcome read_once(rx_t *rx, uint32_t handle, struct slot *s) {
   }
   int64_t now = compare_clocks(rx, &sure);
   int full = (uint32_t)got == room;
-  record->flags = full ? RX_FULL : 0;
+  record->flags = (uint16_t)((full ? RX_FULL : 0) | (s->holes ? RX_REORDERED : 0));
   s->bytes += (uint64_t)got;
-  record->segments = count_segments(s, &record->flags);
-  date(rx, s, record, stamp_of(&message), now, sure);
-  if (!full) {
-    s->since_ns = before;
-    s->unseen = 0;
-    if (s->holes) s->holes = !holds_nothing(s->fd);
-    if (!s->holes) s->counted_ns = before;
-  }
+  int64_t stamp = stamp_of(&message);
+  int is_expected = (uint32_t)got == expected.bytes && (expected.stamp_ns == 0 || expected.stamp_ns == stamp);
+  record->segments = is_expected ? expected.segments : 0;
+  date(rx, s, record, stamp, is_expected || !expected.more, now, sure);
   commit(rx, record, handle, RX_DATA, (int32_t)got);
   rx->reads++;
   rx->active_ns = now;
   if (s->accepted || ends_response(bytes, got)) rx->urgent = 1;
+  if (expected.more) return (uint32_t)got == expected.bytes ? DRAINED : MORE;
   return full ? MORE : DRAINED;
+}
+
+/* Segments that lay unread together are read one by one where they can be told apart, so that each has its own stamp. */
+static enum outcome take_segments(rx_t *rx, uint32_t handle, struct slot *s, struct unread unread) {
+  struct piece pieces[SPLIT_SEGMENTS];
+  uint32_t room = READ_BYTES, count = 0, from = 0;
+  rx_record *record = reserve(rx, &room);
+  if (record == NULL) return STOPPED;
+  if (room >= unread.bytes) count = find_segments(s, unread, (uint8_t *)(record + 1), pieces);
+  if (count == 0) return take(rx, handle, s, (struct expected){unread.bytes, unread.segments, 0, 0});
+  enum outcome outcome = DRAINED;
+  for (uint32_t i = 0; i < count && outcome == DRAINED; i++) {
+    struct piece piece = pieces[i];
+    outcome = take(rx, handle, s, (struct expected){piece.end - from, 1, piece.stamp_ns, i + 1 < count});
+    from = piece.end;
+  }
+  return outcome;
+}
+
+static enum outcome read_once(rx_t *rx, uint32_t handle, struct slot *s) {
+  int64_t before = mono(rx);
+  struct unread unread = count_unread(s);
+  int can_split = unread.segments > 1 && unread.segments <= SPLIT_SEGMENTS && unread.bytes <= 1 << SPLIT_BYTES_LOG &&
+                  before - rx->began_ns < SPLIT_NS && !s->holes;
+  uint64_t counted_bytes = s->bytes + unread.bytes;
+  enum outcome outcome = can_split ? take_segments(rx, handle, s, unread)
+                                   : take(rx, handle, s, (struct expected){unread.bytes, unread.segments, 0, 0});
+  if (outcome == DRAINED) {
+    s->since_ns = before;
+    s->unseen = 0;
+    if (unread.bytes > 0 && s->bytes == counted_bytes) s->segments = unread.counted;
+    if (s->holes) s->holes = !holds_nothing(s->fd);
+    if (!s->holes) s->counted_ns = before;
+  }
+  return outcome;
 }
 
 static void accept_all(rx_t *rx, uint32_t listener, struct slot *s) {
@@ -624,7 +737,7 @@ static void accept_all(rx_t *rx, uint32_t listener, struct slot *s) {
     record->at_ms = record->read_ms = ms(mono(rx));
     commit(rx, record, (uint32_t)handle, RX_ACCEPT, 0);
     rx->urgent = 1;
-    watch(rx, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLRDHUP, (uint32_t)handle);
+    watch(rx, EPOLL_CTL_ADD, fd, READABLE, (uint32_t)handle);
   }
 }
 
@@ -640,7 +753,7 @@ static int finish_connect(rx_t *rx, uint32_t handle, struct slot *s) {
   if (error != 0) drop(rx, handle, s);
   else {
     s->state = OPEN;
-    watch(rx, EPOLL_CTL_MOD, s->fd, EPOLLIN | EPOLLRDHUP | EPOLLOUT, handle);
+    watch(rx, EPOLL_CTL_MOD, s->fd, READABLE | EPOLLOUT, handle);
     flush(rx, handle, s);
   }
   pthread_mutex_unlock(&rx->lock);
@@ -667,7 +780,11 @@ static void serve(rx_t *rx, uint32_t handle, uint32_t events) {
   enum outcome outcome = read_once(rx, handle, s);
   for (int reads = 1; outcome == MORE && reads < READS_AT_ONCE; reads++) outcome = read_once(rx, handle, s);
   /* What is left arrived whenever it did: the next look begins after that. */
-  if (outcome == MORE) s->unseen = 1;
+  if (outcome == MORE) {
+    s->unseen = 1;
+    if (!s->listed) rx->undrained[rx->undrained_count++] = handle;
+    s->listed = 1;
+  }
   if (outcome == DRAINED && (events & EPOLLRDHUP)) outcome = read_once(rx, handle, s);
   if (outcome != GONE) return;
   pthread_mutex_lock(&rx->lock);
@@ -706,12 +823,24 @@ static int64_t send_due(rx_t *rx) {
   }
 }
 
+static void serve_undrained(rx_t *rx) {
+  uint32_t count = rx->undrained_count;
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t handle = rx->undrained[i];
+    slot_at(rx, handle)->listed = 0;
+    serve(rx, handle, EPOLLIN | EPOLLRDHUP);
+  }
+  memmove(rx->undrained, rx->undrained + count, (rx->undrained_count - count) * sizeof *rx->undrained);
+  rx->undrained_count -= count;
+}
+
 static void look(rx_t *rx) {
   static const int most = SLOTS / EVENTS;
   struct epoll_event events[EVENTS];
-  int64_t begin = mono(rx);
+  rx->began_ns = mono(rx);
   int count, rounds = 0;
   rx->incomplete = 0;
+  serve_undrained(rx);
   do {
     count = epoll_wait(rx->epoll, events, EVENTS, 0);
     for (int i = 0; i < count; i++) {
@@ -723,7 +852,7 @@ static void look(rx_t *rx) {
     }
   } while (count == EVENTS && ++rounds < most);
   /* Whatever was not seen in this look arrived after it began. */
-  if (count < EVENTS && !rx->incomplete) rx->look_ns = begin;
+  if (count < EVENTS && !rx->incomplete) rx->look_ns = rx->began_ns;
 }
 
 static int64_t earlier(int64_t a, int64_t b) { return a == 0 || (b != 0 && b < a) ? b : a; }
@@ -766,7 +895,6 @@ static void *run(void *context) {
   ask_for_little_latency();
   while (!atomic_load(&rx->stop)) {
     send_due(rx);
-    int64_t began = mono(rx);
     rx->reads = 0;
     look(rx);
     int64_t due = send_due(rx);
@@ -777,9 +905,10 @@ static void *run(void *context) {
     if (flooded) rx->urgent = 1;
     if (rx->head != rx->head_woken) rx->wake_ns = earlier(rx->wake_ns, busy ? now + WAKE_NS : now);
     if (rx->urgent || (rx->wake_ns != 0 && now >= rx->wake_ns)) wake(rx);
-    int64_t tick = now - rx->active_ns < IDLE_NS ? began + TICK_NS : 0;
+    int64_t tick = now - rx->active_ns < IDLE_NS ? rx->began_ns + TICK_NS : 0;
     /* The look may have taken the command that comes with `stop`. */
-    if (!atomic_load(&rx->stop)) rest(rx, earlier(earlier(due, rx->wake_ns), tick), busy);
+    int rests = rx->undrained_count == 0 && !atomic_load(&rx->stop);
+    if (rests) rest(rx, earlier(earlier(due, rx->wake_ns), tick), busy);
   }
   return NULL;
 }

@@ -3,7 +3,7 @@ import { pairClocks } from '../../core/clock-pair.ts';
 import { type NativeReceiver, nativeReceiver } from './native.ts';
 
 /** See receiver.h, which these follow. */
-const RING_BYTES = 4 * 1024 * 1024;
+const RING_BYTES = 8 * 1024 * 1024;
 const ENTRY_BYTES = 48;
 const ALIGN = 16;
 const KIND = { pad: 0, open: 1, data: 2, end: 3, fail: 4, sent: 5, accept: 6 } as const;
