@@ -7,7 +7,9 @@ import { makeFolder } from '../fixtures/cli.ts';
 import { notRun } from './not-run.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PYTHON = process.env['BENCH_ZIG_PYTHON'] ?? path.join(import.meta.dirname, '.zig/bin/python');
+const GIVEN = process.env['BENCH_ZIG_PYTHON'] ?? path.join(import.meta.dirname, '.zig/bin/python');
+/** A name alone is looked for in PATH. */
+const PYTHON = GIVEN.includes('/') ? path.resolve(GIVEN) : GIVEN;
 const PREBUILDS = 'src/endpoints/receiver/prebuilds';
 const PLATFORMS = ['linux-x64', 'linux-arm64'];
 const GLIBC = [2, 28];
