@@ -2,6 +2,7 @@ import { StringDecoder } from 'node:string_decoder';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 
 const LF = 0x0a;
+const BYTE_ORDER_MARK = 0xfeff;
 
 /**
  * Bytes of a server-sent-event stream, cut anywhere, in; whole events out, in order. Framing is
@@ -14,6 +15,7 @@ export class SseReader {
   /** The last read ended inside a character, or at least might have. */
   #split = false;
   #between = false;
+  #begun = false;
 
   /** `onEvent` gets the event's data and its type (null when the server named none). */
   constructor(onEvent: (data: string, type: string | null) => void) {
@@ -29,7 +31,7 @@ export class SseReader {
 
   /** Events were read elsewhere before the first bytes are fed here, so that these do not begin the stream. */
   pass(): void {
-    this.#parser.feed('');
+    this.#parse('');
     this.#between = true;
   }
 
@@ -39,16 +41,23 @@ export class SseReader {
     this.#between = end - start > 1 && buffer[end - 1] === LF && buffer[end - 2] === LF;
     const endsWhole = buffer[end - 1]! < 0x80;
     if (endsWhole && !this.#split) {
-      this.#parser.feed(buffer.toString('utf8', start, end));
+      this.#parse(buffer.toString('utf8', start, end));
       return;
     }
     this.#split = !endsWhole;
     const text = this.#decoder.write(buffer.subarray(start, end));
-    if (text !== '') this.#parser.feed(text);
+    if (text !== '') this.#parse(text);
+  }
+
+  /** A byte order mark may stand before the first event. */
+  #parse(text: string): void {
+    const isMarked = !this.#begun && text.charCodeAt(0) === BYTE_ORDER_MARK;
+    this.#begun = true;
+    this.#parser.feed(isMarked ? text.slice(1) : text);
   }
 
   /** The response ended as it should: an event that lacks its blank line is told all the same. */
   end(): void {
-    this.#parser.feed(`${this.#decoder.end()}\n\n`);
+    this.#parse(`${this.#decoder.end()}\n\n`);
   }
 }

@@ -27,6 +27,17 @@ describe('SseReader', () => {
     ]);
   });
 
+  it('passes over a byte order mark before the first event, cut anywhere', () => {
+    const bytes = Buffer.from('\ufeffdata: 1\n\n\ufeffdata: 2\n\ndata: \ufeff\n\n');
+    for (let cut = 0; cut < bytes.length; cut++) {
+      // Further on it is a part of the text.
+      expect(events(bytes, [cut])).toEqual([
+        ['1', null],
+        ['\ufeff', null],
+      ]);
+    }
+  });
+
   it('tells an event that lacks its blank line only when the response ended as it should', () => {
     expect(events(Buffer.from('data: [DONE]'), [], true)).toEqual([['[DONE]', null]]);
     expect(events(Buffer.from('data: {"half'), [], false)).toEqual([]);
