@@ -492,17 +492,23 @@ struct unread {
   uint32_t counted;  /* segments of the connection so far */
 };
 
+/* What the socket says of its segments, and notes whether some came out of order or the peer's end; 0: the system is too old. */
+static int ask_socket(struct slot *s, struct tcp_info *info) {
+  socklen_t length = sizeof *info;
+  memset(info, 0, sizeof *info);
+  if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, info, &length) < 0) return 0;
+  if (length < offsetof(struct tcp_info, tcpi_rcv_ooopack) + sizeof info->tcpi_rcv_ooopack) return 0;
+  if (info->tcpi_rcv_ooopack != s->reordered) s->holes = 1;
+  s->reordered = info->tcpi_rcv_ooopack;
+  s->ended = info->tcpi_state != ESTABLISHED && info->tcpi_state != FIN_WAIT1 && info->tcpi_state != FIN_WAIT2;
+  return 1;
+}
+
 /* Asks the socket before it is read: a read of just as many bytes is of the segments that were counted. */
 static struct unread count_unread(struct slot *s) {
   const struct unread unknown = {0, 0, 0};
   struct tcp_info info;
-  socklen_t length = sizeof info;
-  memset(&info, 0, sizeof info);
-  if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return unknown;
-  if (length < offsetof(struct tcp_info, tcpi_rcv_ooopack) + sizeof info.tcpi_rcv_ooopack) return unknown;
-  if (info.tcpi_rcv_ooopack != s->reordered) s->holes = 1;
-  s->reordered = info.tcpi_rcv_ooopack;
-  s->ended = info.tcpi_state != ESTABLISHED && info.tcpi_state != FIN_WAIT1 && info.tcpi_state != FIN_WAIT2;
+  if (!ask_socket(s, &info)) return unknown;
   /* The peer's end may count as one byte. */
   uint64_t bytes = info.tcpi_bytes_received - s->bytes;
   if (s->ended || bytes == 0 || bytes > READ_BYTES) return unknown;
@@ -662,11 +668,14 @@ static enum outcome take(rx_t *rx, uint32_t handle, struct slot *s, struct expec
   }
   int64_t now = compare_clocks(rx, &sure);
   int full = (uint32_t)got == room;
+  /* What is read may have the stamp of the peer's end, if that has come since. */
+  struct tcp_info info;
+  ask_socket(s, &info);
   record->flags = (uint16_t)((full ? RX_FULL : 0) | (s->holes ? RX_REORDERED : 0));
   s->bytes += (uint64_t)got;
   int64_t stamp = stamp_of(&message);
   int is_expected = (uint32_t)got == expected.bytes && (expected.stamp_ns == 0 || expected.stamp_ns == stamp);
-  record->segments = is_expected ? expected.segments : 0;
+  record->segments = is_expected && !s->ended ? expected.segments : 0;
   date(rx, s, record, stamp, is_expected || !expected.more, now, sure);
   commit(rx, record, handle, RX_DATA, (int32_t)got);
   rx->reads++;
