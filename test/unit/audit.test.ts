@@ -72,6 +72,7 @@ describe('a metric with bounds', () => {
   it('may be off by exactly its limit', () => {
     expect(judgeBounds(off(makeJudged(), 'ttftMs', 'p50', 2))).toEqual(VALID);
     expect(judgeBounds(off(makeJudged(), 'itlMs', 'p50', 1))).toEqual(VALID);
+    expect(judgeBounds(offRate(makeJudged({ requestsPerS: 100 }), 'requestsPerS', 0.01))).toEqual(VALID);
   });
 
   it.each(limits)('%s.%s is valid up to 0.1 ms, however small it is', (latency, stat) => {
