@@ -836,7 +836,10 @@ static void serve_undrained(rx_t *rx) {
   uint32_t count = rx->undrained_count;
   for (uint32_t i = 0; i < count; i++) {
     uint32_t handle = rx->undrained[i];
-    slot_at(rx, handle)->listed = 0;
+    pthread_mutex_lock(&rx->lock);
+    struct slot *s = find(rx, handle);
+    if (s != NULL) s->listed = 0;
+    pthread_mutex_unlock(&rx->lock);
     serve(rx, handle, EPOLLIN | EPOLLRDHUP);
   }
   memmove(rx->undrained, rx->undrained + count, (rx->undrained_count - count) * sizeof *rx->undrained);
