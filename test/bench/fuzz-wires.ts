@@ -10,235 +10,7 @@ import { parseTarget } from '../../src/endpoints/target.ts';
 import { UndiciWire } from '../../src/endpoints/undici-wire.ts';
 import type { Wire, WireOptions } from '../../src/endpoints/wire.ts';
 import { startClock } from '../../src/host/clock.ts';
-
-/** What a client must make of a stream; of one that fails, what all clients must agree on. */
-interface Expected {
-  readonly outcome: string;
-  readonly finishReason: string | null;
-  readonly responseId: string | null;
-  readonly texts: readonly string[];
-  readonly counted: number | null;
-  readonly promptTokens: number | null;
-  readonly cachedTokens: number | null;
-}
-
-export interface FuzzStream {
-  readonly bytes: Buffer;
-  /** The server ends the connection behind the bytes. */
-  readonly closes: boolean;
-  readonly expected: Expected;
-}
-
-const WORDS = [
-  'a',
-  ' the',
-  'β',
-  ' 你好',
-  '🎲',
-  '👩‍👩‍👧',
-  'é',
-  '"',
-  '\\',
-  '\n',
-  '\r\n',
-  '\t',
-  '\u0001',
-  '\u2028',
-  ' data: ',
-  '0\r\n\r\n',
-  '}',
-  '{"',
-  'null',
-  '[DONE]',
-  ' x'.repeat(40),
-  'ÿ',
-  '\u{10ffff}',
-]; // prettier-ignore
-const ENDS = ['\n', '\n', '\n', '\n', '\r\n', '\r\n', '\r'];
-const FIELDS = [': ping', ':', 'id: 7', 'retry: 10', 'event: message', 'event:', 'unknown: x', 'lonely'];
-/** What fails, by the outcome. */
-const FAULTS = ['truncated', 'error-event', 'malformed', 'http', 'empty'] as const;
-
-/** Stream number `id`: the same for the same seed, in the server and in the client. */
-export function fuzzStream(seed: number, id: number): FuzzStream {
-  const random = new Random('fuzz-wires', seed, id);
-  const upTo = (high: number): number => random.integer(0, high);
-  const oneOf = <T>(some: readonly T[]): T => some[upTo(some.length - 1)]!;
-  const oneIn = (times: number): boolean => upTo(times - 1) === 0;
-
-  const fault = oneIn(10) ? oneOf(FAULTS) : null;
-  if (fault === 'http') return errorStatus(oneOf([400, 429, 500, 503]), oneIn(2));
-  const end = oneOf(ENDS);
-  const mixed = oneIn(12);
-  const space = oneIn(6) ? '' : ' ';
-  const spaced = oneIn(5);
-  const escaped = oneIn(6);
-  const usageOf = oneOf(['none', 'last', 'last', 'each'] as const);
-  const where = oneOf(['content', 'content', 'content', 'reasoning_content', 'tool_calls'] as const);
-  const responseId = oneIn(8) ? null : `chatcmpl-${id}`;
-  const texts: string[] = [];
-  let out = oneIn(20) ? '\ufeff' : '';
-  let prompt: number | null = null;
-  let cached: number | null = null;
-  let counted: number | null = null;
-  let finishReason: string | null = null;
-
-  const line = (text: string): void => {
-    const mark = mixed ? oneOf(['\n', '\r\n', '\r']) : end;
-    // Behind a CR a LF would not end another line.
-    out += text + (text === '' && mark === '\n' && out.endsWith('\r') ? '\r' : mark);
-  };
-  const event = (data: string): void => {
-    while (oneIn(10)) {
-      line(oneOf(FIELDS));
-      if (oneIn(3)) line('');
-    }
-    line(`data:${space}${data}`);
-    line('');
-  };
-  const json = (value: unknown): string => {
-    const text = spaced ? JSON.stringify(value, null, 1).replaceAll('\n', ' ') : JSON.stringify(value);
-    if (!escaped) return text;
-    return text.replace(
-      /[\u0080-\uffff]/g,
-      (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-    );
-  };
-  const usage = (tokens: number): unknown => {
-    prompt = 3 + (id % 50);
-    cached = id % 4 === 0 ? null : id % 7;
-    counted = tokens;
-    return {
-      prompt_tokens: prompt,
-      completion_tokens: tokens,
-      ...(cached === null ? {} : { prompt_tokens_details: { cached_tokens: cached } }),
-    };
-  };
-  const chunk = (delta: unknown, reason: string | null, tokens: number): void => {
-    const head = responseId === null ? {} : { id: responseId, object: 'chat.completion.chunk', created: 17 };
-    const choices = [{ index: 0, delta, finish_reason: reason }];
-    const tail = usageOf === 'each' ? { usage: usage(tokens) } : oneIn(30) ? { usage: null } : {};
-    const data = json({ ...head, choices, ...tail });
-    // Data of several lines is one event; JSON takes a line feed wherever it takes a space.
-    if (oneIn(25) && spaced) event(data.replace('{ ', `{${mixed ? '\n' : end}data:${space}`));
-    else event(data);
-  };
-  const deltaOf = (text: string): unknown => {
-    if (where === 'tool_calls') return { tool_calls: [{ index: 0, function: { arguments: text } }] };
-    return { [where]: text };
-  };
-
-  if (oneIn(2)) chunk({ role: 'assistant', content: '' }, null, 0);
-  const chunks = fault === 'empty' ? 0 : 1 + (oneIn(30) ? upTo(200) : upTo(10));
-  for (let i = 0; i < chunks; i++) {
-    let text = '';
-    for (let words = oneIn(60) ? upTo(400) : upTo(3); words >= 0; words--) text += oneOf(WORDS);
-    texts.push(text);
-    const isLast = i === chunks - 1 && oneIn(3);
-    if (isLast) finishReason = 'length';
-    chunk(deltaOf(text), isLast ? 'length' : null, i + 1);
-  }
-  if (fault === 'error-event') event(json({ error: { message: 'the engine died', code: 500 } }));
-  else if (fault === 'malformed') event('{"choices":[');
-  if (fault === null || fault === 'empty') {
-    if (finishReason === null && (fault !== null || oneIn(2))) {
-      finishReason = 'stop';
-      chunk({}, 'stop', chunks);
-    }
-    if (usageOf === 'last') event(json({ choices: [], usage: usage(chunks) }));
-    if (finishReason === null || oneIn(2)) event('[DONE]');
-    if (oneIn(10)) line(': bye');
-    // An event that lacks its blank line is one all the same.
-    if (oneIn(20)) out = out.slice(0, -1);
-  }
-  const body = Buffer.from(out);
-  const framing = oneOf([
-    'chunked',
-    'chunked',
-    'chunked',
-    'chunked',
-    'chunked',
-    'chunked',
-    'length',
-    'length',
-    'close',
-  ] as const);
-  const framed = frame(body, framing, oneOf, upTo, oneIn);
-  const cut = fault === 'truncated';
-  const bytes = cut
-    ? framed.bytes.subarray(0, framed.bodyAt + upTo(framed.bytes.length - framed.bodyAt - 1))
-    : framed.bytes;
-  return {
-    bytes,
-    closes: cut || framing === 'close',
-    expected: {
-      outcome: fault ?? 'good',
-      finishReason,
-      responseId,
-      texts,
-      counted,
-      promptTokens: prompt,
-      cachedTokens: cached,
-    },
-  };
-}
-
-function frame(
-  body: Buffer,
-  framing: 'chunked' | 'length' | 'close',
-  oneOf: <T>(some: readonly T[]) => T,
-  upTo: (high: number) => number,
-  oneIn: (times: number) => boolean,
-): { bytes: Buffer; bodyAt: number } {
-  let head = 'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n';
-  if (oneIn(4)) head += 'Date: Thu, 01 Jan 2026 00:00:00 GMT\r\nX-Padding:   much   \r\n';
-  if (oneIn(10)) head = `HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n${head}`;
-  if (framing === 'length') head += `Content-Length: ${body.length}\r\n`;
-  else if (framing === 'close') head += 'Connection: close\r\n';
-  else head += `${oneOf(['Transfer-Encoding: chunked', 'transfer-encoding:chunked'])}\r\n`;
-  const start = Buffer.from(`${head}\r\n`);
-  if (framing !== 'chunked') return { bytes: Buffer.concat([start, body]), bodyAt: start.length };
-  const parts: Buffer[] = [start];
-  const most = oneOf([1, 7, 60, 400, 4_000]);
-  const extended = oneIn(12);
-  for (let at = 0; at < body.length; ) {
-    // Mostly an event each, as servers do; else cut anywhere.
-    const blank = most > 7 ? endOfEvent(body, at) : at + 1 + upTo(most);
-    const to = Math.min(body.length, most > 7 && oneIn(3) ? at + 1 + upTo(most) : blank);
-    let size = (to - at).toString(16);
-    if (oneIn(20)) size = size.toUpperCase().padStart(4, '0');
-    parts.push(
-      Buffer.from(`${size}${extended ? ';a="b"' : ''}\r\n`),
-      body.subarray(at, to),
-      Buffer.from('\r\n'),
-    );
-    at = to;
-  }
-  parts.push(Buffer.from(`0\r\n${oneIn(15) ? 'X-Trailer: yes\r\n' : ''}\r\n`));
-  return { bytes: Buffer.concat(parts), bodyAt: start.length };
-}
-
-/** The index behind the next two line ends in a row. */
-function endOfEvent(body: Buffer, from: number): number {
-  for (let at = from + 1; at < body.length; at++) {
-    const byte = body[at];
-    if (byte === 0x0a && (body[at - 1] === 0x0a || (body[at - 1] === 0x0d && body[at - 2] === 0x0a)))
-      return at + 1;
-    if (byte === 0x0d && body[at - 1] === 0x0d) return at + 1;
-  }
-  return body.length;
-}
-
-function errorStatus(status: number, isJson: boolean): FuzzStream {
-  const body = isJson ? JSON.stringify({ error: { message: 'slow down ü' } }) : 'slow down ü\nsecond line';
-  const head = `HTTP/1.1 ${status} Oh\r\nContent-Type: ${isJson ? 'application/json' : 'text/plain'}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`;
-  const nothing = { finishReason: null, responseId: null, texts: [], counted: null };
-  return {
-    bytes: Buffer.from(head + body),
-    closes: false,
-    expected: { outcome: 'http', ...nothing, promptTokens: null, cachedTokens: null },
-  };
-}
+import { type Expected, type FuzzStream, fuzzStream } from './fuzz-streams.ts';
 
 /** Answers request number N of any connection with stream N, cut at other places each time. */
 export async function startFuzzServer(seed: number): Promise<{ port: number; close(): void }> {
@@ -428,28 +200,30 @@ export interface FuzzResult {
   readonly wrong: readonly string[];
 }
 
-/** Has all wires read streams [0, count) of the server, `lanes` at once, until one is wrong or the time is over. */
+/** Has all wires read `count` streams of the server, `lanes` at once, until one is wrong or the time is over. */
 export async function fuzzWires(
   port: number,
   seed: number,
   count: number,
   options: {
+    first?: number;
     lanes?: number;
     untilMs?: number;
     wires?: readonly WireName[];
     progress?: (done: number) => void;
   } = {},
 ): Promise<FuzzResult> {
-  const { lanes = 48, untilMs = Number.POSITIVE_INFINITY, wires = ['kernel', 'socket', 'undici'] } = options;
+  const { first = 0, lanes = 48, untilMs = Number.POSITIVE_INFINITY } = options;
+  const { wires = ['kernel', 'socket', 'undici'] } = options;
   const clients = wires.map((name) => [name, makeClient(name, port)] as const);
   const outcomes: Record<string, number> = {};
   const wrong: string[] = [];
-  let next = 0;
+  let next = first;
   let streams = 0;
   let bytes = 0;
   let chunks = 0;
   const lane = async (): Promise<void> => {
-    while (next < count && wrong.length === 0 && performance.now() < untilMs) {
+    while (next < first + count && wrong.length === 0 && performance.now() < untilMs) {
       const id = next++;
       const finished = new Map<WireName, FinishedRequest>();
       await Promise.all(clients.map(async ([name, client]) => finished.set(name, await ask(client, id))));
