@@ -4,8 +4,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -15,7 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ALIGN = 16, SLOTS = 65536, LARGEST = 12 << 20 };
+enum { ALIGN = 16, SLOTS = 65536, LARGEST = 12 << 20, LARGEST_AT_ONCE = 60000 };
+
+/* What has left another processor has arrived by then. */
+static const int64_t DELIVERY_NS = 20000000;
 
 /* Instants are doubles of ms in the ring: what they are rounded by. */
 static const double ROUNDING_MS = 2e-6;
@@ -336,9 +339,24 @@ static int held_back(const stream *s) {
   return ioctl(s->fd, SIOCOUTQNSD, &bytes) == 0 ? bytes : 0;
 }
 
+/*
+ * Whether a write is sent within its own call: over loopback it has arrived by the end of it. What has to wait for an
+ * acknowledgement is sent by the processor that this comes to, and may still be on its way when nothing is held back.
+ */
+static int has_room(const stream *s, size_t length) {
+  struct tcp_info info;
+  socklen_t size = sizeof info;
+  int unacked = 0;
+  memset(&info, 0, sizeof info);
+  if (s->settled < s->count || length > LARGEST_AT_ONCE) return 0;
+  if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 || ioctl(s->fd, SIOCOUTQ, &unacked) < 0) return 0;
+  if (size < offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof info.tcpi_snd_wnd) return 0;
+  return info.tcpi_unacked + 2 <= info.tcpi_snd_cwnd && (size_t)unacked + length <= info.tcpi_snd_wnd;
+}
+
 /* All that was written has left. */
-static void all_left(stream *s) {
-  int64_t after = now_ns();
+static void all_left(stream *s, int64_t within_ns) {
+  int64_t after = now_ns() + within_ns;
   for (; s->settled < s->count; s->settled++) s->writes[s->settled].after_ns = after;
 }
 
@@ -346,6 +364,7 @@ ssize_t put(stream *s, size_t length) {
   CHECK(length <= LARGEST, "a write of %zu bytes", length);
   s->writes = grown(s->writes, s->count, &s->room, sizeof *s->writes);
   written *w = s->writes + s->count;
+  int is_at_once = has_room(s, length);
   w->before_ns = now_ns();
   w->after_ns = INT64_MAX;
   ssize_t took = send(s->fd, pattern_at(s->id, s->sent), length, MSG_NOSIGNAL);
@@ -353,7 +372,8 @@ ssize_t put(stream *s, size_t length) {
   w->from = s->sent;
   w->to = s->sent += (uint64_t)took;
   s->count++;
-  if (held_back(s) == 0) all_left(s);
+  w->is_held = !is_at_once;
+  if (held_back(s) == 0) all_left(s, is_at_once ? 0 : DELIVERY_NS);
   return took;
 }
 
@@ -362,7 +382,7 @@ int settled(stream *s) {
   socklen_t length = sizeof info;
   if (s->settled < s->count) {
     if (held_back(s) > 0) return 0;
-    all_left(s);
+    all_left(s, DELIVERY_NS);
   }
   if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0) s->retransmitted = (int)info.tcpi_total_retrans;
   return 1;
@@ -412,6 +432,7 @@ void check_stream(const stream *s, claims *sum) {
       overlaps(s, e, w, "a byte", r->since_ms, r->at_ms);
       if (r->segments == 1) overlaps(s, e, w, "the one segment", r->lower_ms, r->at_ms);
       if (w->after_ns == INT64_MAX) sum->unsettled++;
+      sum->held += w->is_held;
     }
     overlaps(s, e, s->writes + last, "the last byte", r->lower_ms, r->at_ms);
     sum->reads++;
@@ -450,6 +471,7 @@ void print_claims(const char *name, claims *sum) {
   if (sum->full > 0) printf(", %llu full", (unsigned long long)sum->full);
   if (sum->stepped > 0) printf(", %llu stepped", (unsigned long long)sum->stepped);
   if (sum->reordered > 0) printf(", %llu reordered", (unsigned long long)sum->reordered);
+  if (sum->held > 0) printf(", %llu held back", (unsigned long long)sum->held);
   if (sum->unsettled > 0) printf(", %llu of writes without an end", (unsigned long long)sum->unsettled);
   putchar('\n');
   print_spread("  interval of all bytes", "us", sum->slack_us, sum->count);

@@ -30,10 +30,11 @@ void pause_us(int64_t us);
 void seed(uint64_t value);
 uint32_t draw(uint32_t below);
 
-/* Bytes [from, to) left the server within [before_ns, after_ns]: the kernel held none of them back by the end. */
+/* Bytes [from, to) arrived within [before_ns, after_ns]. */
 typedef struct {
   uint64_t from, to;
   int64_t before_ns, after_ns;
+  int is_held; /* by the kernel, until there is room: `after_ns` is late */
 } written;
 
 /* An entry of the ring. */
@@ -125,7 +126,7 @@ void reset_server(stream *s);
 /* --- the check --- */
 
 typedef struct {
-  uint64_t reads, bytes, stamped, single, reordered, stepped, full, unknown_segments, late, unsettled;
+  uint64_t reads, bytes, held, stamped, single, reordered, stepped, full, unknown_segments, late, unsettled;
   double *slack_us, *last_us;
   size_t count, room;
 } claims;

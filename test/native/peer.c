@@ -153,7 +153,15 @@ static void *send_in_order_of(void *context) {
   peer *p = one->p;
   int64_t before, after;
   size_t *ends = one->ends;
-  if (one->order == 0) {
+  if (one->order == 4) {
+    /* Two at once, the later first, at any moment of the thread's. */
+    for (int i = 0; i + 1 < SEGMENTS; i += 2) {
+      int64_t end = now_ns() + draw(100000);
+      while (now_ns() < end) continue;
+      data(p, ends[i + 1], ends[i + 2]);
+      data(p, ends[i], ends[i + 1]);
+    }
+  } else if (one->order == 0) {
     /* The first is read while the third waits for the second. */
     for (int i = 0; i + 2 < SEGMENTS; i += 3) {
       data(p, ends[i], ends[i + 1]);
@@ -245,15 +253,17 @@ static void one_peer(int tun, int order, claims *sum) {
 }
 
 void reordered_segments(void) {
-  static const char *const names[] = {"read beside a hole", "in order", "out of order", "twice and overlapping"};
+  static const char *const names[] = {"read beside a hole", "in order", "out of order", "twice and overlapping",
+                                      "two at once"};
   int tun = open_tun();
   if (tun < 0) {
     printf("  *** NOT RUN: no tun device (%s) ***\n", strerror(errno));
     return;
   }
-  for (int order = 0; order < 4; order++) {
+  for (int order = 0; order < 5; order++) {
+    static const int peers[] = {4, 30, 30, 30, 200};
     claims sum = {0};
-    for (int i = 0; i < (order == 0 ? 4 : 30); i++) one_peer(tun, order, &sum);
+    for (int i = 0; i < peers[order]; i++) one_peer(tun, order, &sum);
     print_claims(names[order], &sum);
   }
   close(tun);

@@ -21,6 +21,17 @@
 
 enum { RING = 1 << 22, SMALL_RING = 1 << 16 };
 
+/* Whether so many descriptors may be open at once. */
+static int can_open(rlim_t count) {
+  struct rlimit limit;
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= count + 100) return 1;
+  printf("  *** NOT RUN: at most %llu descriptors ***\n", (unsigned long long)limit.rlim_cur);
+  return 0;
+}
+
 /* --- reads of all kinds ------------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -247,6 +258,43 @@ static void case_ends(void) {
   bench_stop(b);
 }
 
+enum { ENDING = 3000 };
+
+/* Ends some µs after the last write, so that the end comes before, while or after the bytes are read. */
+static void *write_and_end(void *context) {
+  stream **streams = context;
+  for (int i = 0; i < ENDING; i++) {
+    stream *s = streams[i];
+    for (uint32_t k = draw(3); k > 0; k--) {
+      put(s, 1 + draw(300));
+      pause_us(draw(60));
+    }
+    put(s, 1 + draw(300));
+    settle(s);
+    int64_t end = now_ns() + draw(30000);
+    while (now_ns() < end) continue;
+    if (i % 2 == 0) shutdown(s->fd, SHUT_WR);
+    else reset_server(s);
+  }
+  return NULL;
+}
+
+static void case_end_races(void) {
+  if (!can_open(2 * ENDING)) return;
+  bench *b = bench_start("127.0.0.1", RING);
+  for (int i = 0; i < ENDING; i++) {
+    open_stream(b);
+    if (i % 64 == 0) pump(b, 0);
+  }
+  beside(b, write_and_end, b->all);
+  for (int i = 0; i < ENDING; i++) {
+    await_end(b, b->all[i]);
+    CHECK(b->all[i]->got == b->all[i]->sent, "stream %u", b->all[i]->id);
+  }
+  check_all(b, "ended within 30 us");
+  bench_stop(b);
+}
+
 static void *close_in_a_write(void *context) {
   stream *s = context;
   put(s, 50);
@@ -455,14 +503,7 @@ static void case_many(void) {
 
 static void case_4096(void) {
   enum { STREAMS = 4096 };
-  struct rlimit limit;
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur < 2 * STREAMS + 100) {
-    printf("  *** NOT RUN: at most %llu descriptors ***\n", (unsigned long long)limit.rlim_cur);
-    return;
-  }
+  if (!can_open(2 * STREAMS)) return;
   bench *b = bench_start("127.0.0.1", 1 << 23);
   for (int i = 0; i < STREAMS; i++) {
     open_stream(b);
@@ -881,6 +922,7 @@ static const struct {
     {"stall", case_stall},
     {"greeting", case_greeting},
     {"ends", case_ends},
+    {"end-races", case_end_races},
     {"cut", case_cut},
     {"half-closed", case_half_closed_by_us},
     {"refused", case_refused},

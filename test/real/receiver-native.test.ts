@@ -24,7 +24,9 @@ describe.skipIf(missing !== null)('the receiver in C', () => {
   ])('reports each byte within the interval of its write, %s', async (_name, build) => {
     const { stdout, stderr } = await promisify(execFile)(RUN, [build], { timeout: 280_000 });
     expect(stderr).toBe('');
-    expect(stdout.match(/^ {2}ok, /gm)).toHaveLength(21);
+    const cases = stdout.match(/^\S.*/gm)!;
+    expect(cases.length).toBeGreaterThan(20);
+    expect(stdout.match(/^ {2}ok, /gm)).toHaveLength(cases.length);
     for (const [, why] of stdout.matchAll(/\*\*\* NOT RUN: (.*) \*\*\*/g))
       notRun('a case of the receiver', why!);
   });
