@@ -163,8 +163,25 @@ describe('a response', () => {
     const said = told();
     expect(said.at(-1)).toBe('closed');
     expect(said).toContain('end 50');
+    expect(said).toContain('body ok 50 3 0.5 false');
     expect(said.join()).not.toContain('fail');
     expect(connection.dead).toBe(true);
+  });
+
+  it('says nothing more once it is cancelled in the middle of a read', () => {
+    const { connection, transport, sink, told } = makeOpen();
+    const cancel = (): void => connection.cancel({ class: 'cancelled', detail: 'enough' });
+    connection.exchange(REQUEST, {
+      ...sink,
+      body: (...body) => {
+        sink.body(...body);
+        cancel();
+      },
+    });
+    told();
+    const chunks = '1\r\na\r\n1\r\nb\r\n0\r\n\r\n';
+    transport.read(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`);
+    expect(told()).toEqual(['head 200 1 50', 'body a 50 3 0.5 false', 'closed', 'fail cancelled 20: enough']);
   });
 
   it('that was cut fails, and one without a length ends, with the connection', () => {

@@ -77,6 +77,13 @@ describe('connections in advance', () => {
     expect(made.wire.takeTally()).toEqual({ opened: 0, totalMs: 0, maxMs: 0, failed: 0 });
   });
 
+  it('have the longest time to open one, and all together', async () => {
+    const made = make();
+    const opening = made.wire.open(3);
+    for (const [i, atMs] of [1, 7, 4].entries()) made.wire.transports[i]!.events.opened(atMs);
+    expect(await opening).toEqual({ opened: 3, totalMs: 12, maxMs: 7, failed: 0 });
+  });
+
   it('are only those that are missing', async () => {
     const made = make();
     await openNow(made, 3);

@@ -261,11 +261,13 @@ describe('what lies in the ring', () => {
     withReceiver((receiver) => {
       receiver.connect('127.0.0.1', 80, events('a'));
       const size = fake.ring.byteLength;
-      const skip = size - RECORD_BYTES;
+      // Each round ends in a rest that is too short for an entry.
       for (let bytes = 0; bytes < 2 ** 32 + size; bytes += size) {
-        fake.put({ kind: 'pad', length: skip });
+        fake.put({ kind: 'pad', length: size - RECORD_BYTES - 16 });
+        fake.move(fake.head + 16);
         fake.drain();
-        if (fake.tail !== fake.head) expect.fail(`${fake.tail} is not ${fake.head}`);
+        if (fake.tail !== (fake.head - 16) >>> 0 && fake.tail !== fake.head)
+          expect.fail(`${fake.tail} is not ${fake.head}`);
       }
       fake.put({ kind: 'data', bytes: 'again' });
       fake.drain();
@@ -326,7 +328,12 @@ describe('a handle', () => {
 
   it('of a listener accepts, until it is closed', () => {
     withReceiver((receiver) => {
-      fake.handles = [5, -98];
+      fake.handles = [0, 5, -98];
+      expect(receiver.listen('127.0.0.1', 0, (handle) => events(`first ${handle}`))).toBe(0);
+      fake.put({ kind: 'accept', handle: 3, segments: 0 });
+      fake.put({ kind: 'open', handle: 3 });
+      fake.drain();
+      expect(log.splice(0)).toEqual(['first 3 opened 0']);
       expect(receiver.listen('127.0.0.1', 0, (handle) => events(`conn ${handle}`))).toBe(5);
       expect(receiver.listen('127.0.0.1', 1, () => events('none'))).toBe(-98);
       fake.put({ kind: 'accept', handle: 0xffff_0001, segments: 5 });

@@ -1,7 +1,9 @@
+import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
+import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { TransportEvents } from '../../src/endpoints/http-connection.ts';
 import { parseTarget } from '../../src/endpoints/target.ts';
 import { secured } from '../../src/endpoints/tls-transport.ts';
@@ -149,6 +151,22 @@ describe('TLS over a transport', () => {
     feed(record.subarray(9), { atMs: 410, slackMs: 2, lastSlackMs: 0 });
     await until(() => reads.length > 0);
     expect(reads).toEqual([{ text: 'in two', arrival: { atMs: 410, slackMs: 2, lastSlackMs: 2 } }]);
+  });
+
+  it('has no lower end for what comes out later, and keeps what it was lent', async () => {
+    const plain = Object.assign(new EventEmitter(), { destroy: () => undefined });
+    const connect = vi.spyOn(tls, 'connect').mockReturnValue(plain as unknown as tls.TLSSocket);
+    const { reads, feed, clock, log } = await make();
+    const cipher = await until(() => connect.mock.calls[0]?.[0] as unknown as { socket: Duplex });
+    plain.emit('secureConnect');
+    expect(log).toEqual(['opened 7']);
+    feed(Buffer.from('ciphertext'), { atMs: 90, slackMs: 1, lastSlackMs: 1 });
+    clock.ms = 95;
+    plain.emit('data', Buffer.from('late'));
+    const never = Number.POSITIVE_INFINITY;
+    expect(reads).toEqual([{ text: 'late', arrival: { atMs: 95, slackMs: never, lastSlackMs: never } }]);
+    expect(String(cipher.socket.read())).toBe('ciphertext');
+    connect.mockRestore();
   });
 
   it('sends at once, as of the clock, and never at an instant', async () => {
