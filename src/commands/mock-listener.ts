@@ -32,10 +32,8 @@ export const listenStamped: ListenStamped = (host, port, accept) => {
   }
   return {
     port: receiver.native.port(handle),
-    close() {
-      receiver.close(handle);
-      receiver.release();
-    },
+    stop: () => receiver.close(handle),
+    release: () => receiver.release(),
   };
 };
 

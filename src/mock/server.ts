@@ -72,8 +72,10 @@ export async function startMock(
     port,
     async close() {
       generator.stop();
+      // First of all: a client that comes back at once is to be refused.
+      listener?.stop();
       for (const socket of sockets) socket.destroy();
-      listener?.close();
+      listener?.release();
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();

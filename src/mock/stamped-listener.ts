@@ -22,8 +22,10 @@ export interface ConnectionEvents {
 
 export interface StampedListener {
   readonly port: number;
-  /** The connections must have been closed. */
-  close(): void;
+  /** Takes no more connections. */
+  stop(): void;
+  /** Called last, when all connections have been closed. */
+  release(): void;
 }
 
 /** Listens on an address; null where that is not possible with stamps, or not at all. */
