@@ -903,6 +903,50 @@ static void case_listen(void) {
   bench_stop(b);
 }
 
+static int ten_accepted(void *context) { return ((bench *)context)->count >= 10; }
+
+/* Connections wait while no descriptor is left; the thread does not ask for them without a rest. */
+static void case_no_descriptors(void) {
+  bench *b = accepting = bench_start("127.0.0.1", RING);
+  b->on_accept = on_accept;
+  struct sockaddr_storage address;
+  socklen_t length = address_of("127.0.0.1", 0, &address);
+  int64_t listener = rx_listen(b->rx, (struct sockaddr *)&address, length);
+  length = address_of("127.0.0.1", rx_port(b->rx, (uint32_t)listener), &address);
+  int fds[10], highest = 0;
+  for (int i = 0; i < 10; i++) {
+    fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fds[i] > highest) highest = fds[i];
+  }
+  struct rlimit kept, none;
+  getrlimit(RLIMIT_NOFILE, &kept);
+  none = kept;
+  none.rlim_cur = (rlim_t)highest + 1;
+  CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0, "%s", strerror(errno));
+  for (int i = 0; i < 10; i++) {
+    CHECK(connect(fds[i], (struct sockaddr *)&address, length) == 0, "%s", strerror(errno));
+  }
+  struct timespec before, after;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+  pause_us(400000);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+  pump(b, 0);
+  CHECK(b->count == 0, "%zu accepted", b->count);
+  double ms = (double)(after.tv_sec - before.tv_sec) * 1e3 + (double)(after.tv_nsec - before.tv_nsec) / 1e6;
+  printf("  %.1f ms of CPU in 400 ms\n", ms);
+  CHECK(ms < 200, "%.1f ms of CPU", ms);
+  setrlimit(RLIMIT_NOFILE, &kept);
+  CHECK(pump_until(b, ten_accepted, b, 5000), "%zu accepted", b->count);
+  for (size_t i = 0; i < 10; i++) {
+    b->all[i]->fd = fds[i];
+    put(b->all[i], 100);
+    settle(b->all[i]);
+  }
+  read_all(b);
+  check_all(b, "accepted later");
+  bench_stop(b);
+}
+
 /* --- segments in any order --------------------------------------------------------------------------------------- */
 
 static int own_net;
@@ -939,6 +983,7 @@ static const struct {
     {"steps", case_steps},
     {"made-and-freed", case_made_and_freed},
     {"listen", case_listen},
+    {"no-descriptors", case_no_descriptors},
     {"reordered", case_reordered},
 };
 

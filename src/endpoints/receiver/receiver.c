@@ -497,10 +497,10 @@ static int ask_socket(struct slot *s, struct tcp_info *info) {
   socklen_t length = sizeof *info;
   memset(info, 0, sizeof *info);
   if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, info, &length) < 0) return 0;
+  s->ended = info->tcpi_state != ESTABLISHED && info->tcpi_state != FIN_WAIT1 && info->tcpi_state != FIN_WAIT2;
   if (length < offsetof(struct tcp_info, tcpi_rcv_ooopack) + sizeof info->tcpi_rcv_ooopack) return 0;
   if (info->tcpi_rcv_ooopack != s->reordered) s->holes = 1;
   s->reordered = info->tcpi_rcv_ooopack;
-  s->ended = info->tcpi_state != ESTABLISHED && info->tcpi_state != FIN_WAIT1 && info->tcpi_state != FIN_WAIT2;
   return 1;
 }
 
@@ -726,6 +726,11 @@ static void accept_all(rx_t *rx, uint32_t listener, struct slot *s) {
     int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), one = 1;
     if (fd < 0) {
       s->unseen = errno != EAGAIN;
+      /* Without a descriptor for it the connection stays there: the thread looks again after a tick, not at once. */
+      if (s->unseen) {
+        rx->reads += BUSY_READS;
+        rx->active_ns = rx->began_ns;
+      }
       return;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
