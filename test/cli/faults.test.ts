@@ -171,7 +171,8 @@ describe('a server that goes away', () => {
     expect(first!.requests.failed).toBeGreaterThan(0);
     expect(first!.requests.sent).toBe(40);
     expect(first!.failures.connect?.count).toBeGreaterThan(0);
-    expect(first!.failures.connect!.first).toContain('ECONNREFUSED');
+    // The system may close the listener of a killed process last: who comes back before that is reset.
+    expect(first!.failures.connect!.first).toMatch(/ECONNREFUSED|ECONNRESET/);
     expect(second!.requests.good).toBe(0);
     expect(run.report.status).toBe('failed');
     expect(ended.code).toBe(1);
