@@ -111,6 +111,11 @@ export class Connection {
     );
   }
 
+  /** Why the time stamps are not the kernel's although nothing else was asked for, in a sentence; null where they are. */
+  get fallback(): string | null {
+    return this.#wires.fallback;
+  }
+
   /** A client with wires of its own. */
   client(options: {
     model: string;
@@ -164,7 +169,7 @@ export class Connection {
       );
     }
     const listed = models!.status === 200 ? parseModels(models!.body) : null;
-    const notes: string[] = this.#wires.fallback === null ? [] : [this.#wires.fallback];
+    const notes: string[] = this.fallback === null ? [] : [this.fallback];
     const model = chooseModel(this.#spec.model, listed?.ids ?? null, url, models!.status, notes);
     const signs = {
       ownedBy: listed?.ownedBy ?? [],

@@ -118,7 +118,7 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
     targetFacts(spec, identified, canary, connection.controls, roundTrip),
     supply.facts,
   );
-  draft.warnings.push(...job.earlierNotes, ...identified.notes, ...supply.warnings);
+  draft.warnings.push(...new Set([...job.earlierNotes, ...identified.notes, ...supply.warnings]));
   if (canary.refusedFields.length > 0) {
     draft.warnings.push(
       `the server refused ${canary.refusedFields.join(', ')}: output lengths may fall short of what was asked`,

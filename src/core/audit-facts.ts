@@ -92,7 +92,7 @@ export interface Validity {
   readonly load?: readonly string[];
 }
 
-/** A metric's value cannot lie outside [lower, upper], in its unit, whatever the harness did. */
+/** A metric's value cannot lie outside [lower, upper], in its unit. */
 export interface ValueBound {
   readonly lower: number;
   readonly upper: number;

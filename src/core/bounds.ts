@@ -5,8 +5,10 @@ import type { RequestRecord } from './record.ts';
 import type { LevelReport } from './report.ts';
 import type { Stats } from './stats.ts';
 
-/** Instants are kept in whole µs, so a difference of two of them is right to this. */
-const RESOLUTION_MS = 0.001;
+/** Instants and slacks are kept in whole µs, so a difference of two instants is right to this. */
+const RESOLUTION_MS = 0.002;
+/** Histograms keep three significant digits: a percentile may lie off by this share. */
+const HISTOGRAM_RATIO = 1 / 1024;
 const NO_SLACK = new Uint32Array(0);
 
 /** The metrics whose bounds are made. */
@@ -68,7 +70,8 @@ export function boundsOf(good: readonly RequestRecord[], level: Bounded): LevelB
     addTokenEnds(record, slack, tokenGaps, tokenSpare);
     if (record.endAtMs >= latest.endAtMs) {
       latest = record;
-      latestSlackUs = lastUs;
+      // The response ended no earlier than with its last chunk.
+      latestSlackUs = lastUs + (record.endAtMs - record.lastAtMs!) * 1_000;
     }
   }
   const shorter = level.durationS === null ? 1 : shorterBy(level.durationS, latestSlackUs);
@@ -132,7 +135,7 @@ function pooledBounds(
 ): DistributionBounds | null {
   const [low, high] = [lower.stats(), upper.stats()];
   if (low.count === 0) return null;
-  const all = bounds(low, high, RESOLUTION_MS);
+  const all = bounds(low, high, true);
   if (mean === null) return all;
   const each = (us: number): number => us / 1_000 / count + RESOLUTION_MS;
   return {
@@ -141,12 +144,14 @@ function pooledBounds(
   };
 }
 
-function bounds(low: Stats, high: Stats, widerMs = 0): DistributionBounds {
+function bounds(low: Stats, high: Stats, fromHistogram = false): DistributionBounds {
+  const widerMs = (valueMs: number): number =>
+    fromHistogram ? Math.max(RESOLUTION_MS, HISTOGRAM_RATIO * valueMs) : 0;
   return Object.fromEntries(
-    BOUNDED_STATS.map((stat) => [
-      stat,
-      { lower: Math.max(0, low[stat]! - widerMs), upper: high[stat]! + widerMs },
-    ]),
+    BOUNDED_STATS.map((stat) => {
+      const [lower, upper] = [low[stat]!, high[stat]!];
+      return [stat, { lower: Math.max(0, lower - widerMs(lower)), upper: upper + widerMs(upper) }];
+    }),
   ) as unknown as DistributionBounds;
 }
 

@@ -48,13 +48,13 @@ const TEXTS = {
   'audit.reads':
     'Reads from sockets, their bytes, events per read, events that shared a read (sharedEvents), and the share that filled the buffer. waitMs is how long bytes waited to be read: read − stamp with the stamps of the kernel; without them an upper bound in a sample of the turns of the event loop, weighted by bytes. unstamped: reads without a usable stamp of the kernel, whose bytes have the reading time; reordered: those of them whose segments came out of order.',
   'audit.stampErrorMs':
-    'By how much the instant of a chunk may be off, in ms, over all output chunks = upper − lower end of the interval in which each arrived. An event of a read of one segment has the stamp of that segment; of several segments the last event has the last stamp, the others arrived between the previous look at the socket and that stamp. Instants are kept in whole µs. null where the event loop stamps: then nothing bounds it.',
+    'By how much the instant of a chunk may be off, in ms, over all output chunks = upper − lower end of the interval in which each arrived. An event of a read of one segment has the stamp of that segment; of several segments that the kernel has merged the last event has the last stamp, the others arrived between the previous look at the socket (less twice the longest time seen from a stamp to its socket, at least 0.04 ms) and that stamp. Instants are kept in whole µs. null where the event loop stamps: then nothing bounds it.',
   'audit.ring':
     'The thread that reads the sockets: how often and how long it waited because the event loop did not take what it had read, and how often the system clock was set (stamps around that are not used).',
   'audit.otherCpuRatio':
     'Share of all cores of this host that other processes used while the level ran, those of a server on the same host included.',
   bounds:
-    'Lower and upper end of each metric, whatever the harness did: a latency with its events as early and as late as their intervals allow; percentiles of all lower and of all upper ends. null where the event loop stamps.',
+    'Lower and upper end of each metric: a latency with its events as early and as late as their intervals allow; percentiles of all lower and of all upper ends. null where the event loop stamps.',
   server:
     "The server's side of a level by its own Prometheus metrics: of what takes requests (frontend), of workers that do nothing but prefill (prefill), and of the engines that answer (engine). Requests are added up over all addresses; of KV caches the fullest counts.",
   'server.running':

@@ -30,6 +30,7 @@ export function factsOf(report: Report): Facts {
     ['arrival', arrivalText(spec)],
     ['most in flight', capText(spec)],
     ['wire', spec.connectionPerRequest ? `${spec.wire}, a connection per request` : spec.wire],
+    ['time stamps', stampsText(report)],
     ['load generators', String(spec.load?.tasks ?? 1)],
     ['load held', String(spec.holdLoad)],
     ['GPUs', spec.gpus === null ? null : String(spec.gpus)],
@@ -51,6 +52,17 @@ export function factsOf(report: Report): Facts {
     ['SLURM job', job, true],
     ['git commit', provenance.git?.commit ?? null, true],
   ];
+}
+
+/** Who stamped the levels; runs of older versions knew the event loop alone. */
+function stampsText({ levels }: Report): string | null {
+  const who = new Set(levels.flatMap(({ audit }) => (audit === null ? [] : (audit.stampedBy ?? 'process'))));
+  return who.size === 0
+    ? null
+    : [...who]
+        .sort()
+        .map((one) => (one === 'process' ? 'event loop' : one))
+        .join(' and ');
 }
 
 /** How many an open loop lets be in flight; null in a closed loop, whose levels say so, and where there are as many as requests. */

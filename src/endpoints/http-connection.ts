@@ -44,6 +44,8 @@ export class HttpConnection implements TransportEvents {
   #connectTimer: NodeJS.Timeout | null = null;
   #waiting: { readonly request: WireRequest; readonly atMs: number } | null = null;
   #sink: ResponseSink | null = null;
+  /** The request that waits for its instant may still go out over another connection. */
+  #elsewhere: (() => void) | null = null;
   #arrival: Arrival = { atMs: 0, slackMs: 0, lastSlackMs: 0 };
 
   constructor(options: WireOptions, open: OpenTransport, events: ConnectionEvents) {
@@ -59,11 +61,16 @@ export class HttpConnection implements TransportEvents {
     }
   }
 
-  /** Sends a request, at once or as soon as the connection is open, or at `atMs` when that lies ahead. */
-  exchange(request: WireRequest, sink: ResponseSink, atMs = 0): void {
+  /**
+   * Sends a request, at once or as soon as the connection is open, or at `atMs` when that lies ahead. `elsewhere` is called
+   * instead of a failure when an open connection breaks before that instant: nothing has been sent then.
+   */
+  exchange(request: WireRequest, sink: ResponseSink, atMs = 0, elsewhere: (() => void) | null = null): void {
     this.#sink = sink;
-    if (this.#connected) this.#send(request, sink, atMs, true);
-    else {
+    if (this.#connected) {
+      this.#elsewhere = elsewhere;
+      this.#send(request, sink, atMs, true);
+    } else {
       sink.sent(Math.max(atMs, this.#options.clock.now()));
       this.#waiting = { request, atMs };
     }
@@ -71,6 +78,7 @@ export class HttpConnection implements TransportEvents {
 
   /** Ends what is under way with `failure`; a connection that is already done stays so. */
   cancel(failure: WireFailure): void {
+    this.#elsewhere = null;
     this.failed(failure, this.#options.clock.now());
   }
 
@@ -105,18 +113,20 @@ export class HttpConnection implements TransportEvents {
       this.#transport.writeAt(bytes, atMs);
       return;
     }
+    this.#elsewhere = null;
     const sentAtMs = this.#transport.write(bytes);
     if (wasOpen) sink.sent(sentAtMs);
   }
 
   sent(atMs: number): void {
+    this.#elsewhere = null;
     this.#sink?.sent(atMs);
   }
 
   read(buffer: Buffer, start: number, end: number, arrival: Arrival): void {
     if (this.dead) return;
     if (this.#reader.idle) {
-      // Bytes that nobody asked for: the connection cannot be trusted with another request.
+      // Bytes of no request: the connection cannot be trusted with another request.
       this.destroy();
       return;
     }
@@ -127,7 +137,7 @@ export class HttpConnection implements TransportEvents {
 
   ended(atMs: number): void {
     if (this.dead) return;
-    if (this.#reader.idle) {
+    if (this.#reader.idle || this.#elsewhere !== null) {
       this.failed({ class: 'reset', detail: 'connection closed by the server' }, atMs);
       return;
     }
@@ -139,8 +149,10 @@ export class HttpConnection implements TransportEvents {
     if (this.dead) return;
     const sink = this.#sink;
     const connected = this.#connected;
+    const elsewhere = this.#elsewhere;
     this.destroy();
-    if (sink !== null) sink.fail(failure, atMs);
+    if (elsewhere !== null) elsewhere();
+    else if (sink !== null) sink.fail(failure, atMs);
     else if (!connected) this.#events.failed();
   }
 

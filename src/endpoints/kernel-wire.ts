@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import net from 'node:net';
+import os from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { socketFailure } from './failures.ts';
 import type { OpenTransport, Transport, TransportEvents } from './http-connection.ts';
@@ -7,6 +8,10 @@ import { PooledWire } from './pooled-wire.ts';
 import { type HandleEvents, type Read, Receiver } from './receiver/receiver.ts';
 import { secured } from './tls-transport.ts';
 import type { Arrival, Target, WireFailure, WireOptions } from './wire.ts';
+
+/** A host's next address is tried after so long, as Node's sockets do. */
+const NEXT_ADDRESS_MS = 250;
+const TIMED_OUT = os.constants.errno.ETIMEDOUT;
 
 /** So long before a request is due it may be handed over, longer than Node's timers and garbage collection are late. */
 const LEAD_MS = 10;
@@ -93,6 +98,7 @@ class KernelTransport implements Transport, HandleEvents {
   #handle = -1;
   #connected = false;
   #gone = false;
+  #timer: NodeJS.Timeout | null = null;
 
   constructor(
     receiver: Receiver,
@@ -126,12 +132,14 @@ class KernelTransport implements Transport, HandleEvents {
   }
 
   destroy(): void {
+    this.#stopTimer();
     if (this.#gone) return;
     this.#gone = true;
     if (this.#handle >= 0) this.#receiver.close(this.#handle);
   }
 
   opened(atMs: number): void {
+    this.#stopTimer();
     this.#connected = true;
     this.#events.opened(atMs - this.#originMs);
   }
@@ -164,6 +172,7 @@ class KernelTransport implements Transport, HandleEvents {
   }
 
   #connectNext(errno: number | null): void {
+    this.#stopTimer();
     if (this.#gone) return;
     const address = this.#left.shift();
     if (address === undefined) {
@@ -172,8 +181,21 @@ class KernelTransport implements Transport, HandleEvents {
     }
     this.#address = address;
     const handle = this.#receiver.connect(address, this.#options.target.port, this);
-    if (handle < 0) this.#connectNext(-handle);
-    else this.#handle = handle;
+    if (handle < 0) {
+      this.#connectNext(-handle);
+      return;
+    }
+    this.#handle = handle;
+    if (this.#left.length === 0) return;
+    this.#timer = setTimeout(() => {
+      this.#receiver.close(handle);
+      this.#connectNext(TIMED_OUT);
+    }, NEXT_ADDRESS_MS);
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
   }
 
   #fail(failure: WireFailure): void {

@@ -62,13 +62,14 @@ export abstract class PooledWire implements Wire {
   }
 
   send(request: WireRequest, sink: ResponseSink, atMs?: number): (reason: WireFailure) => void {
-    let connection = this.#idle.pop();
-    while (connection?.dead) connection = this.#idle.pop();
-    if (connection === undefined) {
-      connection = this.#connection((connectMs) => sink.connected(connectMs));
-    }
-    connection.exchange(request, sink, atMs);
-    const used = connection;
+    let used: HttpConnection;
+    const start = (): void => {
+      let connection = this.#idle.pop();
+      while (connection?.dead) connection = this.#idle.pop();
+      used = connection ?? this.#connection((connectMs) => sink.connected(connectMs));
+      used.exchange(request, sink, atMs, start);
+    };
+    start();
     return (reason) => used.cancel(reason);
   }
 

@@ -36,6 +36,8 @@ export function secured(open: OpenTransport, events: TransportEvents, options: S
     opened: () => {
       const secure = tls.connect({
         ...tlsOptions(options.target, options.material, options.session),
+        // The name that the certificate is checked for; nothing is dialled.
+        host: options.target.host,
         socket: cipher,
       });
       plain = secure;

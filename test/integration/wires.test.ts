@@ -362,6 +362,10 @@ describe.each(WIRES)('the %s wire', (name) => {
     expect(unknown.outcome).toBe('tls');
     const ca = { ca: tlsFile('ca.pem'), cert: null, key: null };
     expect((await ask(makeClient(name, `https://localhost:${port}`, { tls: ca }))).outcome).toBe('good');
+    // The certificate is of localhost and 127.0.0.1, not of its other address.
+    expect((await ask(makeClient(name, `https://127.0.0.1:${port}`, { tls: ca }))).outcome).toBe('good');
+    const other = await rawServer((socket) => socket.write(WHOLE), server, '::1');
+    expect((await ask(makeClient(name, `https://[::1]:${other}`, { tls: ca }))).outcome).toBe('tls');
 
     const strict = await rawServer((socket) => socket.write(WHOLE), {
       ...server,

@@ -178,6 +178,39 @@ describe('a request', () => {
     expect(lastLog(made.wire)).toEqual([`writeAt ${made.clock.ms + 5}`]);
   });
 
+  it.each([
+    'ended',
+    'failed',
+  ] as const)('that waits for its instant goes out over another connection when its own has %s', async (how) => {
+    const made = make();
+    const { wire, clock, sink, told } = made;
+    await openNow(made, 2);
+    const dueMs = clock.ms + 5;
+    const cancel = wire.send(REQUEST, sink, dueMs);
+    const { events } = wire.transports[1]!;
+    if (how === 'ended') events.ended(clock.ms);
+    else events.failed({ class: 'reset', detail: 'gone' }, clock.ms);
+    expect(lastLog(wire)).toEqual([`writeAt ${dueMs}`, `writeAt ${dueMs},destroy`]);
+    expect(told().join()).not.toContain('fail');
+    // What is cancelled is the one that is under way.
+    cancel({ class: 'cancelled', detail: 'enough' });
+    expect(told().at(-1)).toContain('fail cancelled');
+    expect(wire.transports).toHaveLength(2);
+  });
+
+  it('fails with its connection once it has been sent, or is cancelled before', async () => {
+    const made = make();
+    const { wire, clock, sink, told } = made;
+    await openNow(made, 2);
+    wire.send(REQUEST, sink, clock.ms + 5);
+    wire.transports[1]!.events.sent(clock.ms + 5);
+    wire.transports[1]!.events.ended(clock.ms + 6);
+    expect(told().at(-1)).toContain('fail reset');
+    wire.send(REQUEST, sink, clock.ms + 5)({ class: 'cancelled', detail: 'enough' });
+    expect(told().at(-1)).toContain('fail cancelled');
+    expect(wire.transports).toHaveLength(2);
+  });
+
   it('opens a connection where none is idle, and tells how long it took', async () => {
     const made = make();
     const { wire, clock, sink, told } = made;

@@ -203,7 +203,9 @@ class RankProcess {
     const ids = newRequestIds(`${requestPrefix(salt)}-r${this.#rank}`);
     this.#prepared = { run, spec, connection, supply, ids };
     const { facts = null, warnings = [] } = supply ?? {};
-    this.#say({ kind: 'prepared', facts, warnings, atByte: this.#store.bytes });
+    const { fallback } = connection;
+    const notes = fallback === null ? warnings : [...warnings, fallback];
+    this.#say({ kind: 'prepared', facts, warnings: notes, atByte: this.#store.bytes });
   }
 
   async #begin(fields: readonly OptionalField[]): Promise<void> {

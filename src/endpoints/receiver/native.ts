@@ -70,7 +70,7 @@ function fromFolder(platform: string): NativeReceiver {
   return open(file);
 }
 
-/** A library can be loaded from a file only: one that nobody else can write, and that is gone as soon as it is loaded. */
+/** A library can be loaded from a file only: one that no other user can write, and that is gone as soon as it is loaded. */
 function fromBundle(encoded: string | undefined): NativeReceiver {
   if (encoded === undefined) throw new Error('none was built');
   const folder = mkdtempSync(path.join(os.tmpdir(), 'bench-receiver-'));

@@ -670,8 +670,8 @@ static enum outcome take(rx_t *rx, uint32_t handle, struct slot *s, struct expec
   int full = (uint32_t)got == room;
   /* What is read may have the stamp of the peer's end, if that has come since. */
   struct tcp_info info;
-  ask_socket(s, &info);
-  record->flags = (uint16_t)((full ? RX_FULL : 0) | (s->holes ? RX_REORDERED : 0));
+  int in_order = ask_socket(s, &info) && !s->holes;
+  record->flags = (uint16_t)((full ? RX_FULL : 0) | (in_order ? 0 : RX_REORDERED));
   s->bytes += (uint64_t)got;
   int64_t stamp = stamp_of(&message);
   int is_expected = (uint32_t)got == expected.bytes && (expected.stamp_ns == 0 || expected.stamp_ns == stamp);

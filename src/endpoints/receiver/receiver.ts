@@ -149,7 +149,7 @@ export class Receiver {
 
   counters(): ReceiverCounters {
     const [stalls, stalledUs, , clockSteps] = this.#control.subarray(STALLS, STALLS + 4);
-    return { stalls: stalls!, stalledMs: stalledUs! / 1_000, clockSteps: clockSteps! };
+    return { stalls: stalls! >>> 0, stalledMs: (stalledUs! >>> 0) / 1_000, clockSteps: clockSteps! >>> 0 };
   }
 
   #forget(handle: number): void {
@@ -165,22 +165,20 @@ export class Receiver {
   /** Takes all entries there are. Whoever is called may stop the receiver. */
   #drain(): void {
     const words = this.#words;
-    while (Receiver.#running === this) {
-      const head = Atomics.load(this.#control, HEAD);
-      if (head === this.#tail) return;
-      while (this.#tail !== head && Receiver.#running === this) {
-        const at = this.#tail & (RING_BYTES - 1);
-        if (RING_BYTES - at < ENTRY_BYTES) {
-          this.#tail = (this.#tail + RING_BYTES - at) | 0;
-          continue;
-        }
-        const kind = words[(at >> 2) + 1]! & 0xffff;
-        const length = words[(at >> 2) + 2]!;
-        if (kind !== KIND.pad) this.#report(kind, at, length);
-        const bytes = ENTRY_BYTES + (kind === KIND.pad || kind === KIND.data ? length : 0);
-        this.#tail = (this.#tail + ((bytes + ALIGN - 1) & -ALIGN)) | 0;
-        if (Receiver.#running === this) Atomics.store(this.#control, TAIL, this.#tail);
+    // What comes meanwhile is left for the next call, so that timers and requests have their turn.
+    const head = Receiver.#running === this ? Atomics.load(this.#control, HEAD) : this.#tail;
+    while (this.#tail !== head && Receiver.#running === this) {
+      const at = this.#tail & (RING_BYTES - 1);
+      if (RING_BYTES - at < ENTRY_BYTES) {
+        this.#tail = (this.#tail + RING_BYTES - at) | 0;
+        continue;
       }
+      const kind = words[(at >> 2) + 1]! & 0xffff;
+      const length = words[(at >> 2) + 2]!;
+      if (kind !== KIND.pad) this.#report(kind, at, length);
+      const bytes = ENTRY_BYTES + (kind === KIND.pad || kind === KIND.data ? length : 0);
+      this.#tail = (this.#tail + ((bytes + ALIGN - 1) & -ALIGN)) | 0;
+      if (Receiver.#running === this) Atomics.store(this.#control, TAIL, this.#tail);
     }
   }
 
