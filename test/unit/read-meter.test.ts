@@ -145,6 +145,14 @@ describe('ReadMeter of a receiver', () => {
     expect(meter.take().reads.waitMs).toBeNull();
   });
 
+  it('loses no wait, however near it is to the longest that is counted by the µs', () => {
+    for (const waitMs of [16.383, 16.384, 16.385]) {
+      const meter = received();
+      meter.arrived(read({ atMs: 0, readMs: waitMs }));
+      expect(meter.take().reads.waitMs!.max).toBeCloseTo(waitMs, 6);
+    }
+  });
+
   it('has the stamp error of all chunks: exact ones as the largest of them, unknown ones not at all', () => {
     const meter = received();
     for (let i = 0; i < 98; i++) meter.stamp(i === 7 ? 0.000_3 : 0.000_07);
