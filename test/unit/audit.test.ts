@@ -246,7 +246,6 @@ describe('the load', () => {
   it('is not spoken of where no request was sent', () => {
     expect(judge({ sendLagMs: NO_STATS })).toEqual(VALID);
     expect(judge({ sendLagMs: NO_STATS }, makeJudged({ ratePerS: 10 }))).toEqual(VALID);
-    expect(judgeLevel(makeJudged(), null, null)).toEqual(VALID);
   });
 
   it('is spoken of beside a verdict', () => {
