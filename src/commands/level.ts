@@ -32,6 +32,8 @@ const SPARE_FILES = 64;
 const READY_S = 2;
 const SPARE_S = 0.1;
 const SPARE_LEAST = 2;
+/** Requests that are sent in one turn of the event loop where a thread of its own reads. */
+const SENDS_PER_TURN = 8;
 /** Output tokens that a warm-up request asks for at most. */
 const WARMUP_OSL = 32;
 
@@ -228,10 +230,10 @@ async function driveMeasured(
 /** `spare` idle connections are kept, so that a request of an open loop finds one however many are under way. */
 function driveHost(host: LevelHost, log: LevelLog, spare: number): DriveHost {
   const { gate, client } = host;
-  const turns = new LoopTurns();
+  // Where a thread reads, room between sends is needed only to take what it has read.
+  const turns = new LoopTurns(client.stampedBy === 'kernel' ? SENDS_PER_TURN : 1);
   return {
-    // A thread that reads meanwhile needs no room between two sends.
-    ...(client.stampedBy === 'kernel' ? {} : { turn: () => turns.next() }),
+    turn: () => turns.next(),
     leadMs: client.leadMs,
     clock: host.clock,
     prompts: {

@@ -5,7 +5,13 @@
  */
 export class LoopTurns {
   readonly #waiting: (() => void)[] = [];
+  readonly #atOnce: number;
   #running = false;
+
+  /** So many askers have the same turn. */
+  constructor(atOnce = 1) {
+    this.#atOnce = atOnce;
+  }
 
   /** Resolves when it is the caller's turn; within the current pass of the loop when nobody else waits. */
   next(): Promise<void> {
@@ -18,7 +24,7 @@ export class LoopTurns {
   }
 
   readonly #give = (): void => {
-    this.#waiting.shift()!();
+    for (const give of this.#waiting.splice(0, this.#atOnce)) give();
     // An immediate that is asked for in an immediate comes after the next poll for events.
     if (this.#waiting.length > 0) setImmediate(this.#give);
     else this.#running = false;

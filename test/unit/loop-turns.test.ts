@@ -16,6 +16,18 @@ it('gives turns in the order of asking, also to who asks during one', async () =
   expect(given).toEqual(['a', 'b', 'c', 'late']);
 });
 
+it('gives one turn to several askers where that is asked for', async () => {
+  const turns = new LoopTurns(2);
+  const given: string[] = [];
+  const all = ['a', 'b', 'c'].map(async (name) => {
+    await turns.next();
+    given.push(name);
+  });
+  setImmediate(() => given.push('turn'));
+  await Promise.all(all);
+  expect(given).toEqual(['a', 'b', 'turn', 'c']);
+});
+
 it('has what came from the network read between two turns', async () => {
   const server = net.createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1');
   await once(server, 'listening');

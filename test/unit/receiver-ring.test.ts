@@ -277,7 +277,7 @@ describe('what lies in the ring', () => {
     });
   });
 
-  it('is taken entry by entry, so that the thread has room again; what comes meanwhile is left for the next call', () => {
+  it('is taken entry by entry, so that the thread has room again, also what comes meanwhile', () => {
     withReceiver((receiver) => {
       const tails: number[] = [];
       receiver.connect('127.0.0.1', 80, {
@@ -288,8 +288,6 @@ describe('what lies in the ring', () => {
         },
       });
       for (const bytes of ['1', '17 bytes of text.']) fake.put({ kind: 'data', bytes });
-      fake.drain();
-      expect(tails).toEqual([0, 64]);
       fake.drain();
       expect(tails).toEqual([0, 64, 64 + 80]);
       expect(fake.tail).toBe(64 + 80 + 64);

@@ -11,6 +11,7 @@ const STAMPED = 1;
 const FULL = 2;
 const REORDERED = 4;
 const STEPPED = 8;
+const LONGEST_DRAIN_MS = 5;
 const HEAD = 0;
 const TAIL = 16;
 const STALLS = 32;
@@ -164,9 +165,18 @@ export class Receiver {
 
   /** Takes all entries there are. Whoever is called may stop the receiver. */
   #drain(): void {
+    // In a flood what comes meanwhile is left for the next call, so that timers and requests have their turn.
+    const untilMs = performance.now() + LONGEST_DRAIN_MS;
+    while (Receiver.#running === this) {
+      const head = Atomics.load(this.#control, HEAD);
+      if (head === this.#tail) return;
+      this.#takeUntil(head);
+      if (performance.now() >= untilMs) return;
+    }
+  }
+
+  #takeUntil(head: number): void {
     const words = this.#words;
-    // What comes meanwhile is left for the next call, so that timers and requests have their turn.
-    const head = Receiver.#running === this ? Atomics.load(this.#control, HEAD) : this.#tail;
     while (this.#tail !== head && Receiver.#running === this) {
       const at = this.#tail & (RING_BYTES - 1);
       if (RING_BYTES - at < ENTRY_BYTES) {
