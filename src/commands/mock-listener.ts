@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
 import { type Read, Receiver } from '../endpoints/receiver/receiver.ts';
 import type { ConnectionEvents, ListenStamped, StampedConnection } from '../mock/stamped-listener.ts';
@@ -33,7 +34,11 @@ export const listenStamped: ListenStamped = (host, port, accept) => {
   return {
     port: receiver.native.port(handle),
     stop: () => receiver.close(handle),
-    release: () => receiver.release(),
+    async release() {
+      // It is the receiver's thread that closes.
+      while (receiver.native.port(handle) !== 0) await setTimeout(1);
+      receiver.release();
+    },
   };
 };
 

@@ -20,7 +20,7 @@ export type { MockTokenizer } from './tokenizer.ts';
 export interface MockServer {
   readonly url: string;
   readonly port: number;
-  /** Ends all connections, whatever is under way on them. */
+  /** Ends all connections, whatever is under way on them; a second call waits for the first. */
   close(): Promise<void>;
 }
 
@@ -67,20 +67,25 @@ export async function startMock(
   // Where the other listener fails, this one fails too and says why.
   const port = listener?.port ?? (await listen(server, options));
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
+  const closeAll = async (): Promise<void> => {
+    generator.stop();
+    // First of all: a client that comes back at once is to be refused.
+    listener?.stop();
+    for (const socket of sockets) socket.destroy();
+    await listener?.release();
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+    await truth?.close();
+  };
+  let closed: Promise<void> | null = null;
   return {
     url: `http://${host}:${port}`,
     port,
-    async close() {
-      generator.stop();
-      // First of all: a client that comes back at once is to be refused.
-      listener?.stop();
-      for (const socket of sockets) socket.destroy();
-      listener?.release();
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      });
-      await truth?.close();
+    close() {
+      closed ??= closeAll();
+      return closed;
     },
   };
 }

@@ -24,8 +24,8 @@ export interface StampedListener {
   readonly port: number;
   /** Takes no more connections. */
   stop(): void;
-  /** Called last, when all connections have been closed. */
-  release(): void;
+  /** Called last, when all connections have been closed. Afterwards the port is free. */
+  release(): Promise<void>;
 }
 
 /** Listens on an address; null where that is not possible with stamps, or not at all. */

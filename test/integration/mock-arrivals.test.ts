@@ -244,7 +244,7 @@ describe('a server with stamps', () => {
     const flags = { truth, 'prefill-tokens-per-s': 1_000, 'base-ttft': '200ms' };
     const mock = await startMock(parseMockOptions(flags), TOKENIZER, (_host, _port, accept) => {
       events.push(...[0, 1, 2].map(() => accept(connection)));
-      return { port: 1, stop: () => undefined, release: () => undefined };
+      return { port: 1, stop: () => undefined, release: () => Promise.resolve() };
     });
     const nowMs = performance.now();
     for (const i of [2, 1, 0]) events[i]!.arrived(Buffer.from(request(`r${i}`)), nowMs - 10 * (i + 1));
