@@ -98,7 +98,7 @@ export class RecordBuilder {
 
   /**
    * An output chunk that arrived at most `slackMs` before `atMs`; `completionTokens` is the server's running count with it,
-   * -1 when not told.
+   * -1 when unknown.
    */
   addChunk(atMs: number, text: string, completionTokens: number, slackMs = 0): void {
     if (this.#countChunk(atMs, completionTokens, slackMs)) this.#addText(text);

@@ -596,7 +596,7 @@ struct piece {
 
 /*
  * Where the unread segments end, in bytes: their number, or 0 when the kernel has merged some of them. Bytes of different stamps
- * are of different segments, and stamps do not fall, so all are told apart when there are as many stamps as segments.
+ * are of different segments, and stamps do not fall, so they are distinguished when there are as many stamps as segments.
  */
 static uint32_t find_segments(struct slot *s, struct unread unread, uint8_t *room, struct piece *pieces) {
   struct {
@@ -685,7 +685,7 @@ static enum outcome take(rx_t *rx, uint32_t handle, struct slot *s, struct expec
   return full ? MORE : DRAINED;
 }
 
-/* Segments that lay unread together are read one by one where they can be told apart, so that each has its own stamp. */
+/* Segments that lay unread together are read one by one where they can be distinguished, so that each has its own stamp. */
 static enum outcome take_segments(rx_t *rx, uint32_t handle, struct slot *s, struct unread unread) {
   struct piece pieces[SPLIT_SEGMENTS];
   uint32_t room = READ_BYTES, count = 0, from = 0;
@@ -862,13 +862,13 @@ static void look(rx_t *rx) {
     count = epoll_wait(rx->epoll, events, EVENTS, 0);
     for (int i = 0; i < count; i++) {
       if (events[i].data.u64 == (uint64_t)COMMAND) {
-        uint64_t told;
-        if (read(rx->command, &told, sizeof told) < 0) continue;
+        uint64_t commands;
+        if (read(rx->command, &commands, sizeof commands) < 0) continue;
         close_asked(rx);
       } else serve(rx, (uint32_t)events[i].data.u64, events[i].events);
     }
   } while (count == EVENTS && ++rounds < most);
-  /* Whatever was not seen in this look arrived after it began. */
+  /* What was not seen in this look arrived after it began. */
   if (count < EVENTS && !rx->incomplete) rx->look_ns = rx->began_ns;
 }
 
