@@ -1,8 +1,7 @@
 import type { Spread } from './audit-facts.ts';
 import { quantile } from './distribution.ts';
 import type { RequestRecord } from './record.ts';
-import { chunkErrorsMs, clockShiftMs } from './stamp-error.ts';
-import type { Truth } from './truth.ts';
+import type { Truth, TruthLine } from './truth.ts';
 
 /** Records of a run and the CLOCK_MONOTONIC of its instant 0. */
 export interface StampedRun {
@@ -47,4 +46,26 @@ export function compareStamps(truth: Truth, run: StampedRun): StampErrors | null
 function spreadOf(values: readonly number[]): Spread {
   const sorted = Float64Array.from(values).sort();
   return { p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99), max: sorted.at(-1)! };
+}
+
+/** ms to be added to instants of a clock whose 0 is at CLOCK_MONOTONIC `fromNs`, to have them on one whose 0 is at `toNs`. */
+function clockShiftMs(fromNs: string, toNs: string): number {
+  return Number(BigInt(fromNs) - BigInt(toNs)) / 1e6;
+}
+
+/**
+ * Stamp − write in ms for each chunk of a record, compared with the server's log of the same answer; null where
+ * the log has no line of it, or one of another number of events. `shiftMs` turns the record's instants into the log's.
+ */
+export function chunkErrorsMs(
+  { sentAtMs, chunkUs }: Pick<RequestRecord, 'sentAtMs' | 'chunkUs'>,
+  line: TruthLine | undefined,
+  shiftMs: number,
+): Float64Array | null {
+  if (line?.eventAtMs.length !== chunkUs.length) return null;
+  let atMs = sentAtMs + shiftMs;
+  return Float64Array.from(chunkUs, (gapUs, i) => {
+    atMs += gapUs / 1_000;
+    return atMs - line.eventAtMs[i]!;
+  });
 }
