@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { askedTokens, startChatServer, stream } from '../fixtures/chat-server.ts';
 import { allTexts, type Ended, makeFolder, readRun, startBench, startServer } from '../fixtures/cli.ts';
 import { benchHere } from '../fixtures/in-process.ts';
+import { freePort } from '../fixtures/stack.ts';
 
 const SHAPE = ['--dataset-name', 'random', '--random-range-ratio', '1.0'];
 const SMALL = [...SHAPE, '--random-input', '60', '--random-output', '8', '--num-prompt', '4'];
@@ -137,8 +138,7 @@ describe('bench serving', () => {
   });
 
   it('waits for a server that comes up late, and for its model', async () => {
-    const probe = await startChatServer();
-    const port = probe.port + 1;
+    const port = await freePort();
     const cwd = makeFolder();
     const words = [
       '--backend',
