@@ -141,7 +141,7 @@ export class LevelLog {
   }
 }
 
-/** What changes in a record whose tokens per chunk the local tokenizer told. */
+/** What changes in a record whose tokens per chunk the local tokenizer counted. */
 function toldBy({ osl }: RequestRecord, tokens: Uint32Array): Partial<RequestRecord> {
   const counted = tokens.reduce((total, n) => total + n, 0);
   return {

@@ -14,7 +14,7 @@ export const LIMITS = {
   ratio: 0.01,
   /** Of a percentile of ITL. */
   itlPercentileRatio: 0.05,
-  /** Whatever share of the value that is. */
+  /** In ms: a smaller error is none, of any value. */
   ms: 0.1,
   /** An event loop busier than this leaves no room for the next burst. */
   busyRatio: 0.9,

@@ -31,7 +31,7 @@ class TwoEnds {
 /**
  * Between which values each metric of a level must lie, by the arrival intervals of its events: a latency with its later event
  * as early as possible and its earlier one as late as possible, and the other way round. A percentile of all lower ends is not
- * above the true percentile, since each value is not above its true one; likewise for upper ends. A mean gap is bounded by the
+ * above the true percentile, since each value is not above its true one; the same holds for upper ends. A mean gap is bounded by the
  * first and the last event of each request alone, between which all gaps add up. `good` are the good measured records with
  * output; null when one of them has no arrival intervals, or there is none.
  */

@@ -24,7 +24,7 @@ export interface DriveHost {
    * it that is at once. Must resolve soon after the signal aborts.
    */
   drained?(): Promise<void>;
-  /** So many ms before it is due a request may be handed to `send`, which then sends it on time; left out for 0. */
+  /** The number of ms before it is due that a request may be handed to `send`, which then sends it on time; left out for 0. */
   readonly leadMs?: number;
   /**
    * Resolves when the next request may be made ready and sent. Requests that are due together are sent one by one, with

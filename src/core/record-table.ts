@@ -14,7 +14,7 @@ import { ShelvedRecord } from './shelved-record.ts';
 export interface ByteStore {
   /** Puts all parts one behind the other. Where they begin: a multiple of 4, so that they can be looked at as numbers. */
   put(parts: readonly (Uint8Array | Uint32Array)[]): number;
-  /** So many bytes from `at` on, not to be changed. */
+  /** That number of bytes from `at` on, not to be changed. */
   read(at: number, bytes: number): Uint8Array;
 }
 

@@ -41,7 +41,7 @@ export class Client {
     return this.#options.stampedBy;
   }
 
-  /** So many ms before it is due a request may be sent; 0 where it is sent at once. */
+  /** The number of ms before it is due that a request may be sent; 0 where it is sent at once. */
   get leadMs(): number {
     return Math.min(...this.#wires.map((wire) => wire.leadMs));
   }

@@ -48,7 +48,7 @@ export class ReadMeter {
   #lookAtMs = 0;
   #restedMs = 0;
   #waits = new Pooled(1_000);
-  /** Waits of so many µs each: nearly all, and adding one must cost next to nothing. */
+  /** The number of waits of each length in µs: nearly all, and adding one must cost next to nothing. */
   readonly #shortWaits = new Uint32Array(SHORT_WAITS);
 
   /** Says that a receiver reads. */

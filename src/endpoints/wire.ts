@@ -59,7 +59,7 @@ export function emptyTally(): ConnectionTally {
 export interface Wire {
   /** Who stamps the bytes: see `Arrival`. */
   readonly stampedBy: 'kernel' | 'process';
-  /** So many ms before it is due a request may be handed over; 0: it is sent at once, whenever that is. */
+  /** The number of ms before it is due that a request may be handed over; 0: it is sent at once. */
   readonly leadMs: number;
   /** Opens connections until `count` fresh ones are idle. Failures are in the tally, never thrown. */
   open(count: number): Promise<ConnectionTally>;

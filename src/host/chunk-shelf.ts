@@ -14,7 +14,7 @@ const ON_DISK = 2 ** 52;
 
 /**
  * Puts the long parts of requests that have ended (the times and tokens of their chunks, their words, their text) on
- * disk, where they are read from whenever somebody looks, so that memory does not grow with the number of requests. The
+ * disk, where they are read from when they are looked at, so that memory does not grow with the number of requests. The
  * file has no name: nothing is left of it, however the process ends.
  */
 export class ChunkShelf implements ByteStore {

@@ -8,7 +8,7 @@ export class LoopTurns {
   readonly #atOnce: number;
   #running = false;
 
-  /** So many askers have the same turn. */
+  /** The number of callers that share a turn. */
   constructor(atOnce = 1) {
     this.#atOnce = atOnce;
   }

@@ -20,7 +20,7 @@ export type { MockTokenizer } from './tokenizer.ts';
 export interface MockServer {
   readonly url: string;
   readonly port: number;
-  /** Ends all connections, whatever is under way on them; a second call waits for the first. */
+  /** Ends all connections, also those that are in use; a second call waits for the first. */
   close(): Promise<void>;
 }
 

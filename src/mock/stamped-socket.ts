@@ -104,7 +104,7 @@ export class StampedSocket extends Duplex implements ConnectionEvents {
     this.#whenTaken(LOOK_BYTES, done);
   }
 
-  /** Calls `done` when at most so many bytes wait for the system; until then further output waits in the stream. */
+  /** Calls `done` when at most that number of bytes waits for the system; until then further output waits in the stream. */
   #whenTaken(mostBytes: number, done: Done): void {
     if (this.#connection.unsent() <= mostBytes) done();
     else if (this.writableLength > MOST_WAITING_BYTES) this.resetAndDestroy();
