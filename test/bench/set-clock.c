@@ -45,7 +45,12 @@ int clock_gettime(clockid_t clock, struct timespec *at) {
 ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
   ssize_t got = system_recvmsg(fd, message, flags);
   if (got <= 0) return got;
-  long long offset_ns = read_clock(CLOCK_REALTIME) - read_clock(CLOCK_MONOTONIC);
+  long long offset_ns, before_ns, after_ns;
+  do {
+    before_ns = read_clock(CLOCK_MONOTONIC);
+    offset_ns = read_clock(CLOCK_REALTIME) - before_ns;
+    after_ns = read_clock(CLOCK_MONOTONIC);
+  } while (after_ns - before_ns > 1000);
   for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_TIMESTAMPING) continue;
     struct timespec stamp;

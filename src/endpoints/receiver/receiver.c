@@ -48,6 +48,8 @@ static const int64_t CLOCK_NS = 1000;
 static const int CLOCK_TRIES = 4;
 /* A segment lies at least so long between its stamp and its socket before it is an exception. */
 static const int64_t DEFERRAL_NS = 20000;
+/* No segment is on its way for longer between its stamp and its socket. */
+static const int64_t LONGEST_DELIVERY_NS = 1000000000;
 static const int64_t STALL_NS = 1000000;
 
 enum state { FREE, CONNECTING, OPEN, LISTENING };
@@ -106,7 +108,8 @@ struct rx {
   int64_t began_ns;  /* begin of the look that is under way */
   int64_t look_ns;   /* begin of the last look that saw all sockets */
   int64_t active_ns; /* when data came last */
-  int64_t offset_ns, offset_error_ns, step_ns;
+  int64_t offset_ns, offset_error_ns;
+  int64_t step_ns, stepped_by_ns; /* when the system clock was found to be set, and by how much; 0: never */
   int64_t deferral_ns;
   int64_t wake_ns; /* the consumer is to be woken by then; 0: nothing is waiting */
   int urgent, reads, incomplete;
@@ -476,6 +479,7 @@ static int64_t compare_clocks(rx_t *rx, int *sure) {
   if (apart > error + rx->offset_error_ns || -apart > error + rx->offset_error_ns) {
     atomic_fetch_add(&rx->shared->steps, 1);
     rx->step_ns = now;
+    rx->stepped_by_ns = apart;
     rx->offset_ns = offset;
     rx->offset_error_ns = error;
   } else if (error < rx->offset_error_ns) {
@@ -536,11 +540,29 @@ static int64_t unread_since(rx_t *rx, struct slot *s) {
   return s->unseen || s->since_ns > rx->look_ns ? s->since_ns : rx->look_ns;
 }
 
+/* A segment that may have been stamped before the system clock was set, though its stamp is compared with what that shows since. */
+struct doubt {
+  int is_there;
+  int64_t earliest_ns; /* of both instants that the stamp may mean */
+};
+
+/* A segment may be on its way to its socket while the clock is set, and be read much later. */
+static struct doubt doubt_of(rx_t *rx, int64_t since_ns, int64_t stamp_ns) {
+  if (rx->step_ns == 0) return (struct doubt){0, stamp_ns};
+  int64_t before_ns = stamp_ns + rx->stepped_by_ns, soonest_ns = since_ns - LONGEST_DELIVERY_NS;
+  int is_stamp = stamp_ns > soonest_ns, is_before = before_ns > soonest_ns;
+  return (struct doubt){since_ns < rx->step_ns || stamp_ns < rx->step_ns || (is_before && before_ns < rx->step_ns),
+                        is_before && (!is_stamp || before_ns < stamp_ns) ? before_ns
+                        : is_stamp                                      ? stamp_ns
+                                                                        : since_ns};
+}
+
 /* Fills in when the bytes of a read arrived. `is_last`: no byte behind the last one has the same stamp. */
 static void date(rx_t *rx, struct slot *s, rx_record *record, int64_t wall_ns, int is_last, int64_t read_ns, int sure) {
   int64_t since = s->holes ? s->counted_ns : unread_since(rx, s);
   int64_t stamp = wall_ns - rx->offset_ns, error = rx->offset_error_ns;
-  if (since < rx->step_ns) record->flags |= RX_STEPPED;
+  struct doubt doubt = doubt_of(rx, since, stamp);
+  if (doubt.is_there) record->flags |= RX_STEPPED;
   /* A segment is stamped before it reaches its socket, so it may lie before the look that did not see it yet. */
   int64_t deferral = since - stamp;
   int usable = wall_ns != 0 && sure && !(record->flags & (RX_STEPPED | RX_REORDERED | RX_FULL)) &&
@@ -550,7 +572,8 @@ static void date(rx_t *rx, struct slot *s, rx_record *record, int64_t wall_ns, i
     atomic_store(&rx->shared->deferral_ns, deferral > UINT32_MAX ? UINT32_MAX : (uint32_t)deferral);
   }
   int64_t lower = since - 2 * (rx->deferral_ns > DEFERRAL_NS ? rx->deferral_ns : DEFERRAL_NS);
-  if (s->stamp_ns > lower && !(record->flags & RX_STEPPED)) lower = s->stamp_ns;
+  if (!doubt.is_there && s->stamp_ns > lower) lower = s->stamp_ns;
+  if (doubt.is_there && doubt.earliest_ns - error < lower) lower = doubt.earliest_ns - error;
   int64_t at = read_ns;
   if (usable) {
     record->flags |= RX_STAMPED;
