@@ -48,7 +48,9 @@ static const int64_t CLOCK_NS = 1000;
 static const int CLOCK_TRIES = 4;
 /* A segment lies at least so long between its stamp and its socket before it is an exception. */
 static const int64_t DEFERRAL_NS = 20000;
-/* No segment is on its way for longer between its stamp and its socket. */
+/* A segment is on its way from its stamp to its socket for no longer than so many times the longest that was seen, or than this, */
+static const int64_t DELIVERIES = 4, USUAL_DELIVERY_NS = 1000000;
+/* unless the clock was set meanwhile and no instant that the stamp may mean is as late: then for no longer than this. */
 static const int64_t LONGEST_DELIVERY_NS = 1000000000;
 static const int64_t STALL_NS = 1000000;
 
@@ -540,28 +542,30 @@ static int64_t unread_since(rx_t *rx, struct slot *s) {
   return s->unseen || s->since_ns > rx->look_ns ? s->since_ns : rx->look_ns;
 }
 
-/* A segment that may have been stamped before the system clock was set, though its stamp is compared with what that shows since. */
+/* Whether a segment may have been stamped before the system clock was set, though its stamp is compared with the clock since. */
 struct doubt {
   int is_there;
-  int64_t earliest_ns; /* of both instants that the stamp may mean */
+  int64_t earliest_ns; /* of the instants that the stamp may mean */
 };
 
 /* A segment may be on its way to its socket while the clock is set, and be read much later. */
 static struct doubt doubt_of(rx_t *rx, int64_t since_ns, int64_t stamp_ns) {
   if (rx->step_ns == 0) return (struct doubt){0, stamp_ns};
-  int64_t before_ns = stamp_ns + rx->stepped_by_ns, soonest_ns = since_ns - LONGEST_DELIVERY_NS;
-  int is_stamp = stamp_ns > soonest_ns, is_before = before_ns > soonest_ns;
-  return (struct doubt){since_ns < rx->step_ns || stamp_ns < rx->step_ns || (is_before && before_ns < rx->step_ns),
-                        is_before && (!is_stamp || before_ns < stamp_ns) ? before_ns
-                        : is_stamp                                      ? stamp_ns
-                                                                        : since_ns};
+  int64_t before_ns = stamp_ns + rx->stepped_by_ns; /* had it been stamped before */
+  int64_t usual_ns = DELIVERIES * rx->deferral_ns > USUAL_DELIVERY_NS ? DELIVERIES * rx->deferral_ns : USUAL_DELIVERY_NS;
+  int is_usual = stamp_ns >= since_ns - usual_ns, is_usual_before = before_ns >= since_ns - usual_ns && before_ns < rx->step_ns;
+  int64_t soonest_ns = since_ns - (is_usual || is_usual_before ? usual_ns : LONGEST_DELIVERY_NS), earliest_ns = since_ns;
+  if (stamp_ns >= soonest_ns && stamp_ns < earliest_ns) earliest_ns = stamp_ns;
+  if (before_ns >= soonest_ns && before_ns < earliest_ns) earliest_ns = before_ns;
+  int may_precede = stamp_ns < rx->step_ns || (before_ns < rx->step_ns && before_ns >= since_ns - LONGEST_DELIVERY_NS);
+  return (struct doubt){since_ns < rx->step_ns || (may_precede && (!is_usual || is_usual_before)), earliest_ns};
 }
 
 /* Fills in when the bytes of a read arrived. `is_last`: no byte behind the last one has the same stamp. */
 static void date(rx_t *rx, struct slot *s, rx_record *record, int64_t wall_ns, int is_last, int64_t read_ns, int sure) {
   int64_t since = s->holes ? s->counted_ns : unread_since(rx, s);
   int64_t stamp = wall_ns - rx->offset_ns, error = rx->offset_error_ns;
-  struct doubt doubt = doubt_of(rx, since, stamp);
+  struct doubt doubt = wall_ns != 0 ? doubt_of(rx, since, stamp) : (struct doubt){since < rx->step_ns, since};
   if (doubt.is_there) record->flags |= RX_STEPPED;
   /* A segment is stamped before it reaches its socket, so it may lie before the look that did not see it yet. */
   int64_t deferral = since - stamp;
