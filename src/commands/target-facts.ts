@@ -11,6 +11,7 @@ export function targetFacts(
   roundTripMs: number | null,
 ): TargetFacts {
   const { record } = canary.finished;
+  const { metricsPath } = identified.server;
   return {
     urls: spec.urls,
     model: identified.model,
@@ -19,7 +20,8 @@ export function targetFacts(
     serverBy: identified.serverBy,
     modelsListed: identified.modelsListed,
     refusedFields: canary.refusedFields,
-    metricsUrl: identified.hasMetrics ? `${controls[0]!.target.url}/metrics` : null,
+    metricsUrl:
+      identified.hasMetrics && metricsPath !== null ? `${controls[0]!.target.url}${metricsPath}` : null,
     canary: {
       ttftMs: record.firstAtMs === null ? null : record.firstAtMs - record.sentAtMs,
       e2eMs: record.endAtMs - record.sentAtMs,
