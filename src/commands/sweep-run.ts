@@ -150,21 +150,26 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
   draft.write(levels, 'running', null);
   let stopped: string | null = null;
   let failure: BenchError | null = null;
+  /** What the last level took beside its measured requests. */
+  let extraMs: number | null = null;
   for (const [nth, point] of setup.todo.entries()) {
     if (nth > 0) await clock.sleepUntil(clock.now() + spec.pauseMs, interrupt.stop);
     if (interrupt.stop.aborted) break;
-    const skipped = whySkipped(levels, point, stack?.leftMs ?? null);
+    const skipped = whySkipped(levels, point, stack?.leftMs ?? null, extraMs);
     if (skipped !== null) {
       progress.say(`${loadText(point)} ${point.isl}x${point.osl} skipped: ${skipped}`);
       levels.push(skippedLevel(point, skipped, spec.gpus));
       draft.write(levels, 'running', null);
       continue;
     }
+    const beganAtMs = clock.now();
     const measured = await runner.measure(point, setup.newWatch()).catch((error: unknown) => {
       draft.write(levels, 'failed', errorText(error));
       throw error;
     });
     const { level, warnings } = measured;
+    if (level !== null && level.durationS !== null)
+      extraMs = Math.max(0, clock.now() - beganAtMs - level.durationS * 1_000);
     // What made requests fail may be the stack's end, which its supervisor tells a moment later.
     if (stack !== null && (interrupt.stop.aborted || (level?.requests.failed ?? 1) > 0))
       await stack.verdict(VERDICT_WITHIN_MS);

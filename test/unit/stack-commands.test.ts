@@ -222,36 +222,65 @@ describe('a level that would outlast the allocation', () => {
       e2eMs: {},
     }) as unknown as LevelReport;
   const point = (over: Partial<PointSpec>): PointSpec =>
-    ({ isl: 1000, osl: 100, concurrency: 16, requests: 64, durationMs: null, ...over }) as PointSpec;
+    ({
+      isl: 1000,
+      osl: 100,
+      concurrency: 16,
+      requests: 64,
+      durationMs: null,
+      warmup: 1,
+      ...over,
+    }) as PointSpec;
   const MINUTE = 60_000;
 
   it('is not started', () => {
     // Waves of 100 s, then of 200 s: the next takes four waves of 400 s, and a minute is kept for the rest.
     const done = [level(4, 400), level(8, 800)];
-    expect(whySkipped(done, point({}), 1_600_000 + MINUTE)).toBeNull();
-    expect(whySkipped(done, point({}), 1_600_000 + MINUTE - 1)).toBe(
+    expect(whySkipped(done, point({}), 1_600_000 + MINUTE, null)).toBeNull();
+    expect(whySkipped(done, point({}), 1_600_000 + MINUTE - 1, null)).toBe(
       'time: it needs about 26 m 40 s, the allocation ends in 27 m 40 s',
     );
   });
 
   it('is known by its duration', () => {
-    expect(whySkipped([], point({ requests: null, durationMs: 5 * MINUTE }), 6 * MINUTE)).toBeNull();
-    expect(whySkipped([], point({ requests: null, durationMs: 5 * MINUTE }), 5 * MINUTE)).toMatch(
+    expect(whySkipped([], point({ requests: null, durationMs: 5 * MINUTE }), 6 * MINUTE, null)).toBeNull();
+    expect(whySkipped([], point({ requests: null, durationMs: 5 * MINUTE }), 5 * MINUTE, null)).toMatch(
       /^time: it needs/,
     );
     // A warm-up before it and a drain behind it, as long as the longest request so far.
     const done = [{ ...level(4, 60), e2eMs: { max: 45_000 } } as LevelReport];
     const timed = point({ requests: null, durationMs: 5 * MINUTE });
-    expect(whySkipped(done, timed, 7.5 * MINUTE)).toBeNull();
-    expect(whySkipped(done, timed, 7.5 * MINUTE - 1)).toBe(
+    expect(whySkipped(done, timed, 7.5 * MINUTE, null)).toBeNull();
+    expect(whySkipped(done, timed, 7.5 * MINUTE - 1, null)).toBe(
       'time: it needs about 6 m 30 s, the allocation ends in 7 m 30 s',
     );
   });
 
+  it('counts what the last level took beside its measured requests', () => {
+    const done = [level(4, 400), level(8, 800)];
+    const extraMs = 90_000;
+    expect(whySkipped(done, point({}), 1_600_000 + extraMs + MINUTE, extraMs)).toBeNull();
+    expect(whySkipped(done, point({}), 1_600_000 + extraMs + MINUTE - 1, extraMs)).toMatch(
+      /needs about 28 m 10 s/,
+    );
+    const timed = point({ requests: null, durationMs: 5 * MINUTE });
+    const slow = [{ ...level(4, 60), e2eMs: { max: 45_000 } } as LevelReport];
+    expect(whySkipped(slow, timed, 5 * MINUTE + 45_000 + extraMs + MINUTE, extraMs)).toBeNull();
+    expect(whySkipped(slow, timed, 5 * MINUTE + 45_000 + extraMs + MINUTE - 1, extraMs)).toMatch(/^time: /);
+  });
+
+  it('has a warm-up as long as the longest request where none was run here, unless it has none', () => {
+    const done = [{ ...level(4, 400), e2eMs: { max: 120_000 } } as LevelReport];
+    // Four waves of 100 s.
+    expect(whySkipped(done, point({}), 400_000 + 120_000 + MINUTE - 1, null)).toMatch(/^time: /);
+    expect(whySkipped(done, point({}), 400_000 + 120_000 + MINUTE, null)).toBeNull();
+    expect(whySkipped(done, point({ warmup: 0 }), 400_000 + MINUTE, null)).toBeNull();
+  });
+
   it('is started when nothing is known of it, or of the end', () => {
-    expect(whySkipped([], point({}), 2 * MINUTE)).toBeNull();
-    expect(whySkipped([level(4, 4_000)], point({}), null)).toBeNull();
-    expect(whySkipped([], point({}), -5)).toBe('time: the allocation ends in 0 ms');
+    expect(whySkipped([], point({}), 2 * MINUTE, null)).toBeNull();
+    expect(whySkipped([level(4, 4_000)], point({}), null, null)).toBeNull();
+    expect(whySkipped([], point({}), -5, null)).toBe('time: the allocation ends in 0 ms');
   });
 });
 
@@ -450,8 +479,8 @@ services:
   it('names the file and the folder in full, and no two runs alike', () => {
     const file = path.join(makeFolder(), 's.yaml');
     writeFileSync(file, FILE);
-    const one = newOrder(file, 'x/stack', { lifeline: true });
-    const two = newOrder(file, 'x/stack', {});
+    const one = newOrder(file, 'x/stack', { lifeline: true }).order;
+    const two = newOrder(file, 'x/stack', {}).order;
     expect(one).toEqual({
       file,
       run: one.run,
@@ -477,10 +506,10 @@ services:
     expect(clash.exitCode).toBe(2);
     expect(clash.message).toMatch(/^port 8000 of node NODE\d is wanted by a-0 and by b-0/);
     write(service('a', '{nodes: [n7]}'), service('b', '{nodes: [n8]}'));
-    expect(newOrder(file, 'x', {}).checkOnly).toBe(false);
+    expect(newOrder(file, 'x', {}).order.checkOnly).toBe(false);
     // On a node that is named the head is only where the file says so.
     write(service('a', '{nodes: [n7]}'), service('b', 'head'));
-    expect(newOrder(file, 'x', {}).checkOnly).toBe(false);
+    expect(newOrder(file, 'x', {}).order.checkOnly).toBe(false);
     writeFileSync(file, readFileSync(file, 'utf8').replace('mode: salloc', 'mode: salloc, head: n7'));
     expect(refusal(() => newOrder(file, 'x', {})).message).toMatch(/^port 8000 of node n7 is wanted/);
   });

@@ -5,12 +5,12 @@ export interface MeasuredLevel {
   readonly isl: number;
   readonly osl: number;
   readonly requests: number;
-  /** From the level's first send to its last answer, pauses and warm-up included. */
+  /** From the first measured send to the end of the last measured response. */
   readonly durationMs: number;
 }
 
 /**
- * How long the next level will take, in milliseconds, or null when nothing was measured to tell it from.
+ * How long the measured requests of the next level will take, in milliseconds, or null when nothing was measured to predict it from.
  * A closed loop works in waves of `concurrency` requests (requests ÷ concurrency of them, at least one): the time of a wave of the last level of the same
  * shape, times the growth seen between the last two of that shape (never below 1), times the next level's
  * waves. Without a level of its shape, the last level of another is scaled by the tokens, without growth.
