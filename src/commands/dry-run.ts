@@ -12,6 +12,7 @@ import type { LoadPlan } from './load-plan.ts';
 import type { MeasureArgs } from './options.ts';
 import { prepareJob } from './prompt-supply.ts';
 import { srunCommand } from './ranks/srun-channel.ts';
+import type { LoadPlaces } from './stack/load-places.ts';
 
 const SHOWN_PROMPT_CHARACTERS = 160;
 
@@ -87,11 +88,13 @@ export interface ToldStack {
 
 /** null without a stack. Exit 2 when its file is wrong or there is none, 4 when the one to attach to is not up. */
 export async function stackTold(
-  args: Pick<MeasureArgs, 'stack' | 'stack-run' | 'out'>,
+  args: Pick<MeasureArgs, 'stack' | 'stack-run' | 'out'> & LoadPlaces,
 ): Promise<ToldStack | null> {
   if (args.stack !== undefined) {
     const { newOrder } = await import('./stack/order.ts');
-    newOrder(args.stack, args.out ?? 'results', {});
+    const { checkLoadPlaces } = await import('./stack/load-places.ts');
+    const { stack } = newOrder(args.stack, args.out ?? 'results', {});
+    checkLoadPlaces(stack, args, process.env['SLURM_JOB_ID']);
     const where = `the stack that ${args.stack} launches (bench stack plan ${shellQuote(args.stack)} shows it)`;
     return { where, job: 'JOB', model: null };
   }

@@ -111,6 +111,7 @@ async function measure(
         : await launchStack(args.stack, {
             ...args,
             directory,
+            places: args,
             points: first.points.filter(({ lengths }) => lengths === undefined),
           });
   }

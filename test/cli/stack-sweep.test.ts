@@ -201,11 +201,32 @@ describe('--dry-run of a stack', () => {
     );
     expect(existsSync(path.join(stack.cwd, 'results'))).toBe(false);
     // Its job has no number yet.
+    const cluster = readFileSync(stack.file, 'utf8');
+    writeFileSync(stack.file, cluster.replace('mode: local', 'mode: salloc, nodes: 2'));
     const spread = await bench([...SHORT, '--stack', stack.file, '--load-nodes', '2', '--dry-run'], stack);
     expect(spread).toMatchObject({ code: 0, stdout: expect.stringContaining('on 2 nodes of job JOB') });
+    const wide = await bench([...SHORT, '--stack', stack.file, '--load-nodes', '3', '--dry-run'], stack);
+    expect(wide).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--load-nodes: 3 nodes, but the job of scripted has 2'),
+    });
+    writeFileSync(stack.file, cluster);
     writeFileSync(stack.file, 'schema: 1\nservices: {}\n');
     expect((await bench([...SHORT, '--stack', stack.file, '--dry-run'], stack)).code).toBe(2);
     expect((await bench([...SHORT, '--stack-run', 'nowhere', '--dry-run'], stack)).code).toBe(2);
+  });
+});
+
+describe('load from nodes that the stack will not have', () => {
+  it.each([
+    [['--load-on', 'head'], '--load-on: head is no node of scripted, which runs on this machine'],
+    [['--load-nodes', '2'], '--load-nodes: scripted runs on this machine'],
+  ])('is refused before the launch: %j', async (flags, words) => {
+    const { stack, out } = await make();
+    const ended = await benchHere([...SHORT, '--stack', stack.file, '--out', 'out', ...flags], stack);
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain(words);
+    expect(existsSync(out)).toBe(false);
   });
 });
 

@@ -42,7 +42,7 @@ export async function runStackCheck(args: {
   const dir = args.out ?? newFolder(args.file, 'check');
   const parent = path.dirname(dir);
   const [had, hadParent] = [existsSync(dir), existsSync(parent)];
-  const order = newOrder(args.file, dir, { checkOnly: true, lifeline: true, shapes });
+  const { order } = newOrder(args.file, dir, { checkOnly: true, lifeline: true, shapes });
   let keep = true;
   const view = new LiveView(process.stderr);
   const stop = new Stop();

@@ -3,10 +3,18 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { usageError } from '../../core/errors.ts';
 import { readStack } from '../../stack/file/read.ts';
+import type { Stack } from '../../stack/file/stack.ts';
 import { allocationOf } from '../../stack/plan/allocation-plan.ts';
 import { inventedNodes } from '../../stack/plan/invented-nodes.ts';
 import { makePlan } from '../../stack/plan/plan.ts';
 import type { StackOrder } from './start.ts';
+
+export interface NewOrder {
+  readonly order: StackOrder;
+  readonly stack: Stack;
+  /** The job to attach to; null where one is asked for, or none is needed. */
+  readonly jobId: string | null;
+}
 
 /**
  * What a supervisor is to do with a stack file; `dir` is the stack's new folder. The run's name is part of step
@@ -17,7 +25,7 @@ export function newOrder(
   file: string,
   dir: string,
   options: Partial<Pick<StackOrder, 'lifeline' | 'checkOnly' | 'preflight' | 'shapes'>>,
-): StackOrder {
+): NewOrder {
   if (!existsSync(file)) throw usageError(`no stack file ${file}`, 'see datasets/stacks/ for examples');
   // What is wrong with the file is told here, and not by a process that nobody sees.
   const stack = readStack(file);
@@ -36,10 +44,14 @@ export function newOrder(
     env: {},
   });
   return {
-    ...order,
-    lifeline: options.lifeline ?? false,
-    checkOnly: options.checkOnly ?? false,
-    preflight: options.preflight ?? true,
-    shapes: options.shapes ?? [],
+    order: {
+      ...order,
+      lifeline: options.lifeline ?? false,
+      checkOnly: options.checkOnly ?? false,
+      preflight: options.preflight ?? true,
+      shapes: options.shapes ?? [],
+    },
+    stack,
+    jobId,
   };
 }

@@ -8,6 +8,7 @@ import { findStack } from './find.ts';
 import { readState, serves, stackLine, tellLeft, throwIfLeft } from './follow.ts';
 import { StackLink } from './link.ts';
 import { LiveView } from './live-view.ts';
+import { checkAttachedPlaces, checkLoadPlaces, type LoadPlaces } from './load-places.ts';
 import { newOrder } from './order.ts';
 import { failedStack, startStack } from './start.ts';
 import { Stop } from './stop.ts';
@@ -26,6 +27,7 @@ export interface LaunchArgs {
   /** Folder of the sweep; the stack's own is `stack/` in it. */
   readonly directory: string;
   readonly points: readonly PointSpec[];
+  readonly places: LoadPlaces;
 }
 
 /** Attaches to the stack in a folder, which is up. */
@@ -45,13 +47,14 @@ export async function launchStack(file: string, args: LaunchArgs): Promise<Stack
   const show = (state: Parameters<LiveView['show']>[0]): void => {
     if (!args.quiet) view.show(state);
   };
-  const started = startStack(
-    newOrder(file, freeFolder(args.directory), {
-      lifeline: !args.keep,
-      preflight: args.preflight,
-      shapes: args.points.map(({ isl, osl, concurrency }) => ({ isl, osl, concurrency })),
-    }),
-  );
+  const { order, stack, jobId } = newOrder(file, freeFolder(args.directory), {
+    lifeline: !args.keep,
+    preflight: args.preflight,
+    shapes: args.points.map(({ isl, osl, concurrency }) => ({ isl, osl, concurrency })),
+  });
+  checkLoadPlaces(stack, args.places, process.env['SLURM_JOB_ID']);
+  if (jobId !== null) await checkAttachedPlaces(jobId, args.places);
+  const started = startStack(order);
   const stop = new Stop();
   try {
     await started.untilUp(show, stop.signal);

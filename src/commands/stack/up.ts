@@ -37,7 +37,7 @@ export async function runUp(args: {
   const show = (state: StackState): void => {
     if (!args.quiet) view.show(state);
   };
-  const order = newOrder(args.file, dir, { lifeline: !args.detach, preflight: args.preflight });
+  const { order } = newOrder(args.file, dir, { lifeline: !args.detach, preflight: args.preflight });
   const stop = new Stop();
   try {
     const started = startStack(order);
