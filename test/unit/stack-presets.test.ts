@@ -3,7 +3,7 @@ import { expandedText } from '../../src/stack/file/expanded-text.ts';
 import { parseStack } from '../../src/stack/file/read.ts';
 import { makePlan } from '../../src/stack/plan/plan.ts';
 import type { StackPlan } from '../../src/stack/plan/planned.ts';
-import { ENV, planOf, read, readShipped, stepOf } from './stack-files.ts';
+import { ENV, planOf, read, readShipped, refusalOf, stepOf } from './stack-files.ts';
 
 const NODES = ['a', 'b', 'c', 'd', 'e'];
 
@@ -150,12 +150,12 @@ describe('dynamo-vllm', () => {
   });
 
   it('has headless followers where a replica has several nodes', () => {
-    const plan = planFor('dynamo-vllm', '1.0', '  agg: {nodes: 2}\n');
+    const plan = planFor('dynamo-vllm', '1.0', '  agg: {nodes: 2, args: {--tensor-parallel-size: 8}}\n');
     expect(commandOf(plan, 'agg-0')).toBe(
-      'python3 -m dynamo.vllm --model /m --served-model-name m --nnodes 2 --node-rank 0 --master-addr b --master-port 29500',
+      'python3 -m dynamo.vllm --model /m --served-model-name m --nnodes 2 --node-rank 0 --master-addr b --master-port 29500 --tensor-parallel-size 8',
     );
     expect(commandOf(plan, 'agg-0.1')).toBe(
-      'python3 -m dynamo.vllm --model /m --served-model-name m --nnodes 2 --node-rank 1 --master-addr b --master-port 29500 --headless',
+      'python3 -m dynamo.vllm --model /m --served-model-name m --nnodes 2 --node-rank 1 --master-addr b --master-port 29500 --tensor-parallel-size 8 --headless',
     );
     expect(stepOf(plan, 'agg-0').unset).toContain('VLLM_PORT');
   });
@@ -166,6 +166,42 @@ describe('dynamo-sglang', () => {
     expect(commandOf(planFor('dynamo-sglang', '1.0', '  prefill: {}\n  decode: {}\n'), 'decode-0')).toBe(
       'python3 -m dynamo.sglang --model-path /m --served-model-name m --disaggregation-mode decode --disaggregation-bootstrap-port 30101 --disaggregation-transfer-backend nixl --dist-init-addr c:29600 --nnodes 1 --node-rank 0',
     );
+  });
+});
+
+describe.each(['dynamo-vllm', 'dynamo-sglang'])('%s over several nodes', (preset) => {
+  const file = (service: string, runtime = ''): string =>
+    `schema: 1\nname: x\npreset: ${preset}\ncluster: {gpus_per_node: 4}\ncontainer: {image: /i.sqsh}\nmodel: {path: /m, served_name: m}\nruntime: {dynamo: "1.4"${runtime}}\nservices:\n  frontend: {}\n  agg: {${service}}\n`;
+
+  it.each([
+    ['nodes: 2', '1 GPU'],
+    ['nodes: 3, args: {--tensor-parallel-size: 2}', '2 GPUs'],
+    ['nodes: 9, args: {--tp: 2, --pp: "2", --dp: 2}', '8 GPUs'],
+  ])('need parallel sizes: {%s}', (service, gpus) => {
+    expect(refusalOf(file(service)).join()).toMatch(
+      new RegExp(
+        `^s\\.yaml:10:\\d+: services\\.agg\\.nodes: \\d nodes, but the parallel sizes in args make ${gpus}:`,
+      ),
+    );
+  });
+
+  it.each([
+    'nodes: 1',
+    'nodes: 2, args: {--tensor-parallel-size: 2}',
+    'nodes: 8, args: {--tp-size: 2, -pp: 4}',
+    'nodes: 2, args: {--data-parallel-size: 16}',
+    'nodes: 2, engine_config: /c.yaml',
+    'nodes: 2, command: [own]',
+  ])('have them: {%s}', (service) => {
+    expect(() => read(file(service))).not.toThrow();
+  });
+
+  it('have the planes of their version', () => {
+    expect(refusalOf(file('', ', request_plane: http')).join()).toMatch(
+      /^s\.yaml:7:\d+: runtime\.request_plane: Dynamo 1\.4 has nats and tcp, no http/,
+    );
+    expect(() => read(file('', ', request_plane: http').replace('"1.4"', '"1.3"'))).not.toThrow();
+    expect(refusalOf(file('', ', discovery: none')).join()).toMatch(/runtime\.discovery: .*etcd, file/);
   });
 });
 

@@ -55,7 +55,7 @@ cluster: {gpus_per_node: 4, constraint: "a&b", extra: [-C, "gpu&big", --reservat
 model: {path: "/m o", served_name: "it's"}
 services:
   frontend: {}
-  agg: {nodes: 2, fail_on: [{log: "it's (over|done)"}, {log: odd, action: warn}]}
+  agg: {nodes: 2, args: {--tp: 8}, fail_on: [{log: "it's (over|done)"}, {log: odd, action: warn}]}
   watcher: {role: sidecar, command: [sh, -c, 'echo "$HOME"']}
 `);
     const script = renderSbatch(stack);

@@ -229,7 +229,7 @@ const runtime = object({
     .optional(),
   python: text.optional(),
   namespace: text.optional(),
-  discovery: z.enum(['etcd', 'file', 'none']).optional(),
+  discovery: z.enum(['etcd', 'file']).optional(),
   request_plane: z.enum(['nats', 'tcp', 'http']).optional(),
   event_plane: z.enum(['nats', 'zmq']).optional(),
   inside: z.enum(['frontend-script', 'own-step', 'external', 'none']).optional(),

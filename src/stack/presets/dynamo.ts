@@ -245,6 +245,8 @@ function planeFindings({ file, roles }: PresetInput, planes: Planes): Remark[] {
         );
     }
   }
+  if (isAtLeast(planes.dynamo, [1, 4]) && planes.request_plane === 'http')
+    error(['runtime', 'request_plane'], `Dynamo ${planes.dynamo} has nats and tcp, no http`);
   if (planes.inside === 'frontend-script') {
     for (const name of frontends) {
       const { script, command } = file.services[name]!;

@@ -1,4 +1,5 @@
 import { type Engine, expandDynamo } from './dynamo.ts';
+import { parallelFindings } from './parallel-sizes.ts';
 import type { Preset } from './preset.ts';
 
 const ENGINE: Engine = {
@@ -27,6 +28,7 @@ const ENGINE: Engine = {
     };
   },
   components: (role) => (role === 'prefill' ? ['prefill'] : ['backend', 'decode']),
+  check: parallelFindings,
   timing: { timeout: '60m', interval: '2s', stall_timeout: '15m' },
   cleanupGlobs: [],
 };

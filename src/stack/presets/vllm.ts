@@ -1,4 +1,5 @@
 import { type Engine, expandDynamo, isAtLeast } from './dynamo.ts';
+import { parallelFindings } from './parallel-sizes.ts';
 import type { Preset } from './preset.ts';
 
 const KV_TRANSFER = '{"kv_connector":"NixlConnector","kv_role":"kv_both"}';
@@ -36,6 +37,7 @@ const ENGINE: Engine = {
     };
   },
   components: (role) => (role === 'prefill' ? ['prefill'] : ['backend', 'decode']),
+  check: parallelFindings,
   timing: { timeout: '60m', interval: '2s', stall_timeout: '15m' },
   cleanupGlobs: [],
 };
