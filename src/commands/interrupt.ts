@@ -25,6 +25,10 @@ export class Interrupt implements StopSignals {
   #code: ExitCode | null = null;
   readonly #onInt = (): void => this.#signal(EXIT.interrupted);
   readonly #onTerm = (): void => this.#signal(EXIT.terminated);
+  /** A terminal that closes may send several: they ask for one end. */
+  readonly #onHangup = (): void => {
+    if (this.#code === null) this.#signal(EXIT.terminated);
+  };
 
   constructor(graceMs: number, say: (line: string) => void) {
     this.#graceMs = graceMs;
@@ -48,11 +52,13 @@ export class Interrupt implements StopSignals {
   listen(): void {
     process.on('SIGINT', this.#onInt);
     process.on('SIGTERM', this.#onTerm);
+    process.on('SIGHUP', this.#onHangup);
   }
 
   unlisten(): void {
     process.off('SIGINT', this.#onInt);
     process.off('SIGTERM', this.#onTerm);
+    process.off('SIGHUP', this.#onHangup);
     if (this.#timer !== null) clearTimeout(this.#timer);
   }
 

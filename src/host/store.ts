@@ -32,12 +32,17 @@ export function writeAtomic(file: string, text: string | Uint8Array): void {
   const temporary = `${file}.tmp`;
   const handle = openSync(temporary, 'w', 0o644);
   try {
-    writeFileSync(handle, text);
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
+    try {
+      writeFileSync(handle, text);
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
+    renameSync(temporary, file);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   }
-  renameSync(temporary, file);
 }
 
 /** The folder of one run. Records are appended as they end; documents are replaced as a whole. */

@@ -61,6 +61,8 @@ describe('Ctrl-C', () => {
     ['SIGTERM', 143],
     // What batch jobs ask to be warned with: sbatch --signal=B:USR1@120.
     ['SIGUSR1', 143],
+    // A terminal that is closed.
+    ['SIGHUP', 143],
   ] as const)('%s once lets requests end, keeps all records and is exit %i', async (signal, code) => {
     const { out, running } = await startSweep();
     await until(

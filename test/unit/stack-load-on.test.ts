@@ -38,3 +38,32 @@ it.each([
   expect(readFileSync(at('cancelled'), 'utf8')).toBe(`--ctld --signal=${sent} 7.4\n`);
   link.close();
 });
+
+it('a load generator that is killed leaves no report that states that it runs', async () => {
+  const dir = makeFolder();
+  const at = (name: string): string => path.join(dir, name);
+  const state = stackState({
+    phase: 'ready',
+    mode: 'salloc',
+    job: { id: '7', ours: true, nodes: ['n1'], endsAt: null },
+  });
+  const supervisor = { ...state.supervisor, pid: process.pid, startTicks: startTicks(process.pid)! };
+  writeAtomic(at(STATE_FILE), JSON.stringify({ ...state, supervisor }));
+  putPrograms(dir, { srun: `echo "$NO_COLOR" >${at('plain')}; exit 137` });
+  const link = new StackLink(dir);
+  writeAtomic(at('report.json'), JSON.stringify({ status: 'running', statusDetail: null, levels: [1] }));
+  await expect(sendFrom('head', link, ['sweep'], dir)).rejects.toThrow(
+    'the load generator on n1 ended with 137',
+  );
+  expect(JSON.parse(readFileSync(at('report.json'), 'utf8'))).toMatchObject({
+    status: 'failed',
+    statusDetail: 'the load generator on n1 ended with 137',
+    levels: [1],
+  });
+  // This process has no terminal, so the one that srun makes is not to be written to as one.
+  expect(readFileSync(at('plain'), 'utf8')).toBe('1\n');
+  writeAtomic(at('report.json'), JSON.stringify({ status: 'complete' }));
+  await expect(sendFrom('head', link, ['sweep'], dir)).rejects.toThrow();
+  expect(JSON.parse(readFileSync(at('report.json'), 'utf8'))).toEqual({ status: 'complete' });
+  link.close();
+});

@@ -254,7 +254,7 @@ describe('the facts of a node', () => {
       'error path /home/u: may not read',
       'error path /model: does not exist',
       'warn path /weights: not looked at',
-      'warn port 2379: taken on 127.0.0.1 by a process of another user',
+      'warn port 2379: taken on 127.0.0.1 by a process that cannot be seen from here (of another user, or in another namespace)',
       'error port 8000: taken on 0.0.0.0 by process 4711 python3 -m dynamo.frontend',
       'error disk /scratch: 1.0 GiB free',
       'error memory: 32.0 GiB of 64.0 GiB free',

@@ -2,6 +2,9 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { BenchError, EXIT, type ExitCode, usageError } from '../../core/errors.ts';
+import type { Report } from '../../core/report.ts';
+import { reportJson } from '../../exporters/json.ts';
+import { writeAtomic } from '../../host/store.ts';
 import { sleep } from '../../stack/launch/allocation.ts';
 import { commandEnvironment } from '../../stack/launch/command-environment.ts';
 import { signalStep, stepsOf } from '../../stack/launch/slurm.ts';
@@ -54,7 +57,7 @@ export async function sendFrom(
       // srun hands the end of its input on: the inner command ends with this process, however that ends.
       stdio: ['pipe', 'inherit', 'inherit'],
       detached: true,
-      env: { ...childEnvironment(argv, process.env), [LIFELINE]: '1' },
+      env: { ...childEnvironment(argv, process.env), ...plainOutput(), [LIFELINE]: '1' },
     },
   );
   // A child that has ended breaks its pipe; its end is told below.
@@ -77,6 +80,7 @@ export async function sendFrom(
       child.once('close', resolve);
     });
     if (stop.code !== null) return stop.code;
+    endReport(directory, `the load generator on ${node} ended with ${code ?? 'a signal'}`);
     const known = Object.values(EXIT).find((exit) => exit === code);
     if (known !== undefined) return known;
     throw new BenchError(
@@ -86,6 +90,29 @@ export async function sendFrom(
     );
   } finally {
     stop.unlisten();
+  }
+}
+
+/** With `--unbuffered` the inner command writes to a terminal of its own, also where this one writes to a file. */
+function plainOutput(): NodeJS.ProcessEnv {
+  return process.stdout.isTTY && process.stderr.isTTY ? {} : { NO_COLOR: '1' };
+}
+
+/** A load generator that was killed leaves a report that states that it runs. */
+function endReport(directory: string, why: string): void {
+  const file = path.join(directory, 'report.json');
+  try {
+    const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
+    if (report.status !== 'running') return;
+    const ended: Report = {
+      ...report,
+      status: 'failed',
+      statusDetail: why,
+      finishedUtc: new Date().toISOString(),
+    };
+    writeAtomic(file, reportJson(ended));
+  } catch {
+    // There is none, or the disk is full: the error that follows names the cause.
   }
 }
 
