@@ -2,13 +2,14 @@ import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { errorText, usageError } from '../core/errors.ts';
 import { REPORT_SCHEMA, type Report } from '../core/report.ts';
+import { decodeText } from '../core/utf8.ts';
 
 /** Reads the report of a run's folder, or of the file itself. Exit 2 when it is none. */
 export function readReport(place: string): Report {
   let file = place;
   try {
     if (statSync(place).isDirectory()) file = path.join(place, 'report.json');
-    return asReport(file, JSON.parse(readFileSync(file, 'utf8')));
+    return asReport(file, JSON.parse(decodeText(readFileSync(file), file)));
   } catch (error) {
     if (error instanceof SyntaxError || (error instanceof Error && 'code' in error))
       throw unreadable(file, error);
@@ -38,10 +39,10 @@ export function isFile(place: string): boolean {
   return statSync(place, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
-/** The text of a file. Exit 2 where it cannot be read. */
-export function readText(file: string): string {
+/** The bytes of a file. Exit 2 where it cannot be read. */
+export function readBytes(file: string): Buffer {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file);
   } catch (error) {
     throw unreadable(file, error);
   }

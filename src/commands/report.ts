@@ -11,7 +11,7 @@ import { importResults } from '../importers/index.ts';
 import { readJsonObjects } from '../importers/json-objects.ts';
 import { EXPORT_OPTIONS, exportDirectory, leftOut, parseExports } from './exports.ts';
 import { HISTOGRAM_CHOICES, type HistogramChoice, pageOf, pageStyle } from './page.ts';
-import { asReport, isFile, readReport, readText } from './read-report.ts';
+import { asReport, isFile, readBytes, readReport } from './read-report.ts';
 import { isFolder, runFolders } from './runs.ts';
 import { withAdvice } from './unfinished.ts';
 import type { AddVerb } from './verb.ts';
@@ -74,7 +74,7 @@ function reportRuns(args: ReportArgs, kinds: readonly ExportKind[], runs: readon
 /** What the place holds, told by its content. */
 function openSource(place: string): Report | ForeignRun {
   if (!isFile(place)) return readReport(place);
-  const objects = readJsonObjects(readText(place), place);
+  const objects = readJsonObjects(readBytes(place), place);
   const document = objects.length === 1 ? objects[0]!.value : {};
   return 'levels' in document ? asReport(place, document) : importResults(objects, place);
 }

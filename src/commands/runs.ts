@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { errorText, usageError } from '../core/errors.ts';
+import { BenchError, errorText, usageError } from '../core/errors.ts';
 import { type Repeat, repeatOf } from '../core/repeat.ts';
 import type { Report } from '../core/report.ts';
+import { decodeText } from '../core/utf8.ts';
 import { isBaseline, runsOf } from '../gate/baseline.ts';
 import { asReport, readReport } from './read-report.ts';
 
@@ -49,8 +50,9 @@ export function runFolders(place: string): string[] {
 /** A JSON file. Exit 2 where there is none. */
 export function readDocument(file: string): unknown {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return JSON.parse(decodeText(readFileSync(file), file));
   } catch (error) {
+    if (error instanceof BenchError) throw error;
     throw usageError(
       `cannot read ${file} (${errorText(error)})`,
       'name the folder of a run, or a baseline that bench gate --update has made',

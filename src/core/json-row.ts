@@ -9,7 +9,7 @@ export function jsonRow(line: string, where: string, example: string): Readonly<
   try {
     value = JSON.parse(line);
   } catch (error) {
-    throw usageError(`${where}: not JSON (${errorText(error)})`, `write a row as ${example}`);
+    throw usageError(`${where}: not JSON (${jsonComplaint(error)})`, `write a row as ${example}`);
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw usageError(`${where}: ${shownValue(value)} is no JSON object`, `write a row as ${example}`);
@@ -18,5 +18,27 @@ export function jsonRow(line: string, where: string, example: string): Readonly<
 
 /** The start of a value as it stands in a file, for a message. */
 export function shownValue(value: unknown): string {
-  return value === undefined ? '(missing)' : JSON.stringify(value).slice(0, 60);
+  return value === undefined ? '(missing)' : visible(JSON.stringify(value).slice(0, 60));
+}
+
+/** What JSON.parse says of a text, with the characters that nobody sees written as escapes. */
+export function jsonComplaint(error: unknown): string {
+  return visible(errorText(error));
+}
+
+function visible(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escaped);
+}
+
+/** The escape of the first half of a surrogate pair that stands alone, which UTF-8 cannot carry; null for a text without. */
+export function loneSurrogate(text: string): string | null {
+  const found = /\p{Cs}/u.exec(text);
+  return found === null ? null : escaped(found[0]);
+}
+
+/** A character as JSON escapes it: `\ud800`. */
+function escaped(character: string): string {
+  return Array.from({ length: character.length }, (_, i) => character.charCodeAt(i))
+    .map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`)
+    .join('');
 }

@@ -1,4 +1,5 @@
 import { errorText, usageError } from '../core/errors.ts';
+import { decodeUtf8, textStart } from '../core/utf8.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -8,28 +9,52 @@ export interface PlacedObject {
   readonly value: JsonObject;
 }
 
+/** A line that an object starts on. */
+interface Start {
+  /** From 1. */
+  readonly line: number;
+  /** Offsets of its bytes in the file, its line feed left out. */
+  readonly from: number;
+  readonly to: number;
+}
+
+const BRACE = 0x7b;
+const LINE_FEED = 0x0a;
+
 /**
- * All JSON objects that start at the beginning of a line: one per line with any text between, or a single
+ * All JSON objects of a file that start at the beginning of a line: one per line with any text between, or a single
  * one over many lines. Python's bare `Infinity` and `-Infinity` are read as such and `NaN` as null. None
- * for a text without any. `file` names the text in the error (exit 2) for an object that is broken.
+ * for a text without any. `file` names it in the error (exit 2) for an object that is broken or not UTF-8; what
+ * stands between the objects may be anything.
  */
-export function readJsonObjects(text: string, file: string): PlacedObject[] {
-  const lines = text.replace(/^\uFEFF/, '').split('\n');
-  const starts = lines.flatMap((line, i) => (line.startsWith('{') ? [i] : []));
-  return starts.map((start) => {
+export function readJsonObjects(bytes: Uint8Array, file: string): PlacedObject[] {
+  const starts = startsIn(bytes, file);
+  return starts.map(({ line, from, to }) => {
+    const place = { file, line, before: line === 1 ? from : 0 };
+    const text = decodeUtf8(bytes.subarray(from, to), place);
     try {
-      return { line: start + 1, value: parse(lines[start]!) };
+      return { line, value: parse(text) };
     } catch (error) {
-      const last = lines.findLastIndex((line) => line.trim() !== '');
-      if (starts.length > 1 || last === start) throw notJson(file, start + 1, error);
-      return { line: start + 1, value: parseLong(lines.slice(start), start + 1, file) };
+      if (starts.length > 1) throw notJson(file, line, error);
+      return { line, value: parseLong(decodeUtf8(bytes.subarray(from), place).trimEnd(), line, file) };
     }
   });
 }
 
+function startsIn(bytes: Uint8Array, file: string): Start[] {
+  const starts: Start[] = [];
+  let line = 1;
+  for (let from = textStart(bytes, file); from < bytes.length; line++) {
+    const feed = bytes.indexOf(LINE_FEED, from);
+    const to = feed < 0 ? bytes.length : feed;
+    if (bytes[from] === BRACE) starts.push({ line, from, to });
+    from = to + 1;
+  }
+  return starts;
+}
+
 /** An object over several lines, which starts at line `first` of the file. */
-function parseLong(lines: readonly string[], first: number, file: string): JsonObject {
-  const text = lines.join('\n').trimEnd();
+function parseLong(text: string, first: number, file: string): JsonObject {
   try {
     return parse(text);
   } catch (error) {

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { readJsonObjects } from '../../src/importers/json-objects.ts';
+import { type PlacedObject, readJsonObjects as readBytes } from '../../src/importers/json-objects.ts';
+
+const readJsonObjects = (text: string, file: string): PlacedObject[] => readBytes(Buffer.from(text), file);
 
 describe('readJsonObjects', () => {
   it('takes objects out of lines of text, with the numbers of Python', () => {
@@ -30,6 +32,24 @@ describe('readJsonObjects', () => {
     expect(readJsonObjects('done\n{\n"a": 1}', 'f')).toEqual([{ line: 2, value: { a: 1 } }]);
     expect(readJsonObjects('', 'f')).toEqual([]);
     expect(readJsonObjects('no JSON at all', 'f')).toEqual([]);
+  });
+
+  it('is strict on the encoding of objects, and on nothing between them', () => {
+    const noise = Buffer.from('Où 100%|\u00e9| done\n', 'latin1');
+    const object = Buffer.from('{"model": "Qwen é"}\n');
+    const bytes = Buffer.concat([noise, object, noise, object]);
+    expect(readBytes(bytes, 'f').map(({ line, value }) => [line, value['model']])).toEqual([
+      [2, 'Qwen é'],
+      [4, 'Qwen é'],
+    ]);
+    const latin1 = Buffer.concat([noise, Buffer.from('{"model": "Qwen é"}\n', 'latin1')]);
+    expect(() => readBytes(latin1, 'f')).toThrow('f, line 2, byte 17: 0xE9 is not UTF-8');
+    const marked = Buffer.concat([Buffer.from('\ufeff'), Buffer.from('{"model": "é"}', 'latin1')]);
+    expect(() => readBytes(marked, 'f')).toThrow('f, line 1, byte 15: 0xE9 is not UTF-8');
+    const long = Buffer.concat([noise, Buffer.from('{\n"model": "é"\n}', 'latin1')]);
+    expect(() => readBytes(long, 'f')).toThrow('f, line 3, byte 11: 0xE9 is not UTF-8');
+    const wide = Buffer.from('\ufeff{"a": 1}', 'utf16le');
+    expect(() => readBytes(wide, 'f')).toThrow('the file is UTF-16LE');
   });
 
   it('names the line that is broken', () => {

@@ -7,7 +7,7 @@ import type { Reading } from './client.ts';
 
 /** The only result in a file of another tool. Throws where there is none, or several. */
 export function readForeign(file: string): { readonly run: ForeignRun; readonly point: ForeignPoint } {
-  const run = importResults(readJsonObjects(readFileSync(file, 'utf8'), file), file);
+  const run = importResults(readJsonObjects(readFileSync(file), file), file);
   const [point, ...others] = run.points;
   if (point === undefined || others.length > 0)
     throw new Error(`${file} has ${run.points.length} results, not one`);

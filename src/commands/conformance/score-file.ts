@@ -3,6 +3,7 @@ import path from 'node:path';
 import { CONFORMANCE_SCHEMA, type ConformanceResult } from '../../core/conformance.ts';
 import { BenchError, errorText, usageError } from '../../core/errors.ts';
 import { readTruth } from '../../core/truth.ts';
+import { decodeText } from '../../core/utf8.ts';
 import { benchClient, readRunFolder } from './bench-client.ts';
 import type { Client, Reading } from './client.ts';
 import { CLIENTS } from './clients.ts';
@@ -11,7 +12,7 @@ import { scoreReading } from './score-reading.ts';
 
 /** Scores a recorded result against the log of the server that it came from. Exit 2 for files that are none. */
 export function scoreFile(truthFile: string, resultFile: string): ConformanceResult {
-  const truth = readTruth(readText('--truth', truthFile), truthFile);
+  const truth = readTruth(decodeText(readBytes('--truth', truthFile), truthFile), truthFile);
   const { client, reading, asked } = readResult(resultFile);
   const { meanings, name } = client;
   const score = scoreReading(client, reading, truth, asked, null);
@@ -53,9 +54,9 @@ function readResult(file: string): Result {
   }
 }
 
-function readText(flag: string, file: string): string {
+function readBytes(flag: string, file: string): Buffer {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file);
   } catch (error) {
     throw usageError(`${flag}: cannot read ${file} (${errorText(error)})`, 'name a file that is there');
   }

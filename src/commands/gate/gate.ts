@@ -4,6 +4,7 @@ import { type GateResult, judgeGate } from '../../core/gate.ts';
 import { defaultPolicy, type Policy } from '../../core/policy.ts';
 import { repeatOf } from '../../core/repeat.ts';
 import type { Report } from '../../core/report.ts';
+import { decodeText } from '../../core/utf8.ts';
 import { gateAnnotations } from '../../exporters/gate-annotations.ts';
 import { gateJunit } from '../../exporters/gate-junit.ts';
 import { gateMarkdown } from '../../exporters/gate-markdown.ts';
@@ -90,11 +91,11 @@ function readBaseline(file: string): Baseline {
 }
 
 function readPolicy(file: string): Policy {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(file, 'utf8');
+    bytes = readFileSync(file);
   } catch (error) {
     throw usageError(`--policy: cannot read ${file} (${errorText(error)})`, 'give the path of a gate.yaml');
   }
-  return parsePolicy(text, file);
+  return parsePolicy(decodeText(bytes, file), file);
 }

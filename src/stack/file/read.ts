@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Document, isMap, isPair, isScalar, LineCounter, parseDocument, type Scalar, visit } from 'yaml';
 import { errorText, usageError } from '../../core/errors.ts';
+import { decodeText } from '../../core/utf8.ts';
 import { labelOf, lineOf, offsetOf, plainOf, refusal, type Spot, spotsOf } from '../../core/yaml-spots.ts';
 import { expandStack } from './expand.ts';
 import { fillEnvironment } from './interpolate.ts';
@@ -30,16 +31,16 @@ const EXPLAINED_KEYS: Readonly<Record<string, string>> = {
  * the file at once, each as FILE:LINE:COLUMN.
  */
 export function readStack(file: string, options: ReadOptions = {}): Stack {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(file, 'utf8');
+    bytes = readFileSync(file);
   } catch (error) {
     throw usageError(
       `cannot read the stack file ${file} (${errorText(error)})`,
       'give the path of a stack.yaml',
     );
   }
-  return parseStack(text, file, options);
+  return parseStack(decodeText(bytes, file), file, options);
 }
 
 /** As `readStack`, of a text; `source` is the file's name in messages. */
