@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Template } from '@huggingface/jinja';
 import { errorText, usageError } from '../core/errors.ts';
+import { jsonComplaint } from '../core/json-row.ts';
 import type { TokenizerFiles } from './tokenizer-source.ts';
 
 export interface ChatMessage {
@@ -10,7 +11,7 @@ export interface ChatMessage {
 
 /** The text that a server puts around one user message before it counts tokens. */
 export interface ChatTemplate {
-  /** `chat_template.jinja`, `tokenizer_config.json` or `embedded`. */
+  /** `chat_template.jinja`, `tokenizer_config.json`, `chat_template.json` or `embedded`. */
   readonly source: string;
   /** sha256 of the template's text, in hex. */
   readonly hash: string;
@@ -36,10 +37,8 @@ export function loadChatTemplate(
   variables: Readonly<Record<string, unknown>> = {},
   now: () => Date = () => new Date(),
 ): ChatTemplate | null {
-  const text = files.templateJinja ?? templateOfConfig(config['chat_template']);
+  const [source, text] = findTemplate(files, config);
   if (text === null) return null;
-  const fromConfig = files.source === 'embedded' ? 'embedded' : 'tokenizer_config.json';
-  const source = files.templateJinja === null ? fromConfig : 'chat_template.jinja';
 
   try {
     // The engine's own strftime_now writes months in the user's language and cannot be replaced.
@@ -66,13 +65,45 @@ export function loadChatTemplate(
   }
 }
 
-/** The config's template: one text, or a list of named ones of which `default` counts. */
-function templateOfConfig(value: unknown): string | null {
+/** The template's file and text, null where there is none; the first that has one counts. */
+function findTemplate(
+  files: TokenizerFiles,
+  config: Readonly<Record<string, unknown>>,
+): readonly [source: string, text: string | null] {
+  if (files.templateJinja !== null) return ['chat_template.jinja', files.templateJinja];
+  const text = templateOf(config['chat_template']);
+  if (text !== null || files.templateJson === null)
+    return [files.source === 'embedded' ? 'embedded' : 'tokenizer_config.json', text];
+  return ['chat_template.json', templateOfFile(files.templateJson, files.source)];
+}
+
+/** The template of a `chat_template.json`, under `chat_template` or as the whole of it. */
+function templateOfFile(json: string, source: string): string | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    throw usageError(
+      `--tokenizer: chat_template.json of ${source} is not JSON (${jsonComplaint(error)})`,
+      'correct the file or take it away',
+    );
+  }
+  return templateOf(
+    typeof value === 'object' && value !== null && 'chat_template' in value ? value.chat_template : value,
+  );
+}
+
+/** One text, or named ones as a list or an object: of them `default` counts, or the only one. */
+function templateOf(value: unknown): string | null {
   if (typeof value === 'string') return value;
-  if (!Array.isArray(value)) return null;
-  const named = value as readonly { readonly name?: unknown; readonly template?: unknown }[];
-  const chosen = named.find((entry) => entry.name === 'default') ?? named[0];
-  return typeof chosen?.template === 'string' ? chosen.template : null;
+  if (typeof value !== 'object' || value === null) return null;
+  const named = Array.isArray(value)
+    ? (value as readonly ({ readonly name?: unknown; readonly template?: unknown } | null)[]).map(
+        (entry) => [entry?.name, entry?.template] as const,
+      )
+    : Object.entries(value);
+  const [, text] = named.find(([name]) => name === 'default') ?? (named.length === 1 ? named[0]! : []);
+  return typeof text === 'string' ? text : null;
 }
 
 /** `bos_token` and its kin, written as a text or as an object with `content`. */

@@ -1,7 +1,8 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { errorText, usageError } from '../core/errors.ts';
+import { BenchError, errorText, usageError } from '../core/errors.ts';
+import { decodeText } from '../core/utf8.ts';
 
 /** The world outside that the hub needs; tests hand in their own. */
 export interface HubAccess {
@@ -13,6 +14,7 @@ interface HubFiles {
   readonly tokenizerJson: string;
   readonly configJson: string | null;
   readonly templateJinja: string | null;
+  readonly templateJson: string | null;
 }
 
 const FETCH_TIMEOUT_MS = 120_000;
@@ -43,6 +45,7 @@ export async function readFromHub(model: string, hub: HubAccess): Promise<HubFil
       tokenizerJson: cached,
       configJson: readText(join(snapshot, 'tokenizer_config.json')),
       templateJinja: readText(join(snapshot, 'chat_template.jinja')),
+      templateJson: readText(join(snapshot, 'chat_template.json')),
     };
   }
   if (/^(1|true|yes|on)$/i.test(env['HF_HUB_OFFLINE'] ?? '')) {
@@ -56,10 +59,11 @@ export async function readFromHub(model: string, hub: HubAccess): Promise<HubFil
   const download = (file: string): Promise<Download | null> =>
     fetchFile(`${endpoint}/${name}/resolve/${encodeURIComponent(revision)}/${file}`, token, hub.fetch);
 
-  const [tokenizer, config, template] = await Promise.all([
+  const [tokenizer, config, template, templateJson] = await Promise.all([
     download('tokenizer.json'),
     download('tokenizer_config.json'),
     download('chat_template.jinja'),
+    download('chat_template.json'),
   ]);
   if (tokenizer === null) {
     throw usageError(
@@ -67,11 +71,12 @@ export async function readFromHub(model: string, hub: HubAccess): Promise<HubFil
       'check the name, or give a local folder that holds tokenizer.json',
     );
   }
-  const resolved = [tokenizer, config, template].find((file) => file?.commit != null)?.commit;
+  const resolved = [tokenizer, config, template, templateJson].find((file) => file?.commit != null)?.commit;
   if (resolved != null) {
     const target = join(folder, 'snapshots', resolved);
     storeText(join(target, 'tokenizer_config.json'), config?.text);
     storeText(join(target, 'chat_template.jinja'), template?.text);
+    storeText(join(target, 'chat_template.json'), templateJson?.text);
     storeText(join(target, 'tokenizer.json'), tokenizer.text);
     storeText(join(folder, 'refs', revision), resolved);
   }
@@ -79,6 +84,7 @@ export async function readFromHub(model: string, hub: HubAccess): Promise<HubFil
     tokenizerJson: tokenizer.text,
     configJson: config?.text ?? null,
     templateJinja: template?.text ?? null,
+    templateJson: templateJson?.text ?? null,
   };
 }
 
@@ -99,8 +105,12 @@ async function fetchFile(
       signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
     });
     if (response.status === 404) return null;
-    if (response.ok) return { text: await response.text(), commit: response.headers.get('x-repo-commit') };
+    if (response.ok) {
+      const text = decodeText(new Uint8Array(await response.arrayBuffer()), url);
+      return { text, commit: response.headers.get('x-repo-commit') };
+    }
   } catch (error) {
+    if (error instanceof BenchError) throw error;
     const cause =
       error instanceof Error && error.cause !== undefined ? errorText(error.cause) : errorText(error);
     throw usageError(
@@ -116,11 +126,13 @@ async function fetchFile(
 }
 
 function readText(file: string): string | null {
+  let bytes: Buffer;
   try {
-    return readFileSync(file, 'utf8');
+    bytes = readFileSync(file);
   } catch {
     return null;
   }
+  return decodeText(bytes, file);
 }
 
 /** Fills the cache. A cache that cannot be written is no failure: the text is in hand. */

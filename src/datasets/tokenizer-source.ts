@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { errorText, usageError } from '../core/errors.ts';
+import { decodeText } from '../core/utf8.ts';
 import { readEmbedded } from './embedded.ts';
 import { type HubAccess, readFromHub } from './hub.ts';
 
@@ -17,6 +18,8 @@ export interface TokenizerFiles {
   readonly configJson: string | null;
   /** Text of `chat_template.jinja`; null when there is none (the config may still hold a template). */
   readonly templateJinja: string | null;
+  /** Text of `chat_template.json`; null when there is none. */
+  readonly templateJson: string | null;
 }
 
 /**
@@ -32,6 +35,7 @@ export async function readTokenizerFiles(choice: string, hub: HubAccess): Promis
       tokenizerJson: readEmbedded('tokenizer/tokenizer.json'),
       configJson: readEmbedded('tokenizer/tokenizer_config.json'),
       templateJinja: null,
+      templateJson: null,
     };
   }
   if (choice.startsWith('hf:')) {
@@ -67,6 +71,7 @@ function readFromPath(choice: string): TokenizerFiles {
     tokenizerJson,
     configJson: readOptional(join(folder, 'tokenizer_config.json')),
     templateJinja: readOptional(join(folder, 'chat_template.jinja')),
+    templateJson: readOptional(join(folder, 'chat_template.json')),
   };
 }
 
@@ -78,12 +83,14 @@ function nameOf(folder: string): string {
 
 /** Text of a file, null when it does not exist. Any other failure is a usage error. */
 function readOptional(file: string): string | null {
+  let bytes: Buffer;
   try {
-    return readFileSync(file, 'utf8');
+    bytes = readFileSync(file);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null;
     throw usageError(`--tokenizer: cannot read ${file} (${codeOf(error)})`, 'check that you may read it');
   }
+  return decodeText(bytes, file);
 }
 
 function codeOf(error: unknown): string {

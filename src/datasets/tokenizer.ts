@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { errorText, usageError } from '../core/errors.ts';
+import { jsonComplaint } from '../core/json-row.ts';
 import { decodeAsNative } from './byte-fallback.ts';
 import type { TokenizerFiles } from './tokenizer-source.ts';
 
@@ -8,7 +9,7 @@ import type { TokenizerFiles } from './tokenizer-source.ts';
 export interface LoadedTokenizer {
   readonly name: string;
   readonly source: string;
-  /** sha256 of tokenizer.json, in hex. */
+  /** sha256 of tokenizer.json in hex, a byte-order mark at its start left out. */
   readonly hash: string;
   /** Whether each character of a token stands for one byte (GPT-2's byte-level BPE). */
   readonly byteLevel: boolean;
@@ -122,7 +123,7 @@ function parseObject(text: string, what: string): Record<string, unknown> {
     value = JSON.parse(text);
   } catch (error) {
     throw usageError(
-      `--tokenizer: ${what} is not JSON (${errorText(error)})`,
+      `--tokenizer: ${what} is not JSON (${jsonComplaint(error)})`,
       'give the tokenizer.json of a model; if it is a Git LFS pointer, fetch the real file',
     );
   }

@@ -6,9 +6,14 @@ const load = (
   templateJinja: string | null = null,
   variables: Record<string, unknown> = {},
   now?: () => Date,
+  templateJson: string | null = null,
 ): ChatTemplate | null =>
   loadChatTemplate(
-    { name: 'm', source: '/m/tokenizer.json', tokenizerJson: '{}', configJson: null, templateJinja },
+    {
+      ...{ name: 'm', source: '/m/tokenizer.json', tokenizerJson: '{}', configJson: null },
+      templateJinja,
+      templateJson,
+    },
     config,
     variables,
     now,
@@ -43,6 +48,43 @@ describe('loadChatTemplate', () => {
     const both = load({ chat_template: listed }, 'file {{ messages[0].content }}')!;
     expect(both.render('x')).toBe('file x');
     expect(both.source).toBe('chat_template.jinja');
+  });
+
+  it('takes `default` of named templates, or the only one, and no other', () => {
+    const named = { tool_use: 'tools', default: '<{{ messages[0].content }}>' };
+    expect(load({ chat_template: named })!.render('x')).toBe('<x>');
+    expect(load({ chat_template: { mine: '({{ messages[0].content }})' } })!.render('x')).toBe('(x)');
+    for (const several of [
+      { tool_use: 'tools', rag: 'documents' },
+      ['tool_use', 'rag'].map((name) => ({ name, template: name })),
+      {},
+      [],
+      [null],
+      { default: 7 },
+    ])
+      expect(load({ chat_template: several })).toBeNull();
+  });
+
+  it('reads chat_template.json where neither the file nor the config has one', () => {
+    const text = '[{{ messages[0].content }}]';
+    for (const content of [
+      { chat_template: text },
+      { chat_template: { default: text, tool_use: 'tools' } },
+      { chat_template: [{ name: 'default', template: text }] },
+      { default: text, tool_use: 'tools' },
+      text,
+    ]) {
+      const template = load({}, null, {}, undefined, JSON.stringify(content))!;
+      expect(template.render('x')).toBe('[x]');
+      expect(template.source).toBe('chat_template.json');
+    }
+    const json = JSON.stringify({ chat_template: text });
+    expect(load({ chat_template: CHATML }, null, {}, undefined, json)!.source).toBe('tokenizer_config.json');
+    expect(load({}, 'file', {}, undefined, json)!.source).toBe('chat_template.jinja');
+    expect(load({}, null, {}, undefined, '{"chat_template": null}')).toBeNull();
+    expect(() => load({}, null, {}, undefined, '{"chat_template": ')).toThrow(
+      'chat_template.json of /m/tokenizer.json is not JSON',
+    );
   });
 
   it('gives special tokens, written as text or as objects', () => {

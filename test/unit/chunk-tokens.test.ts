@@ -17,6 +17,7 @@ const load = (json: object): LoadedTokenizer =>
     tokenizerJson: JSON.stringify(json),
     configJson: null,
     templateJinja: null,
+    templateJson: null,
   });
 
 const BPE = load(byteLevelJson(['go', 'tone']));

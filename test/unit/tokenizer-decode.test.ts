@@ -10,6 +10,7 @@ function load(json: object): LoadedTokenizer {
     tokenizerJson,
     configJson: null,
     templateJinja: null,
+    templateJson: null,
   });
 }
 

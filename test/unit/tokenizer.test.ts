@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -29,6 +29,7 @@ const inMemory = (json: object | string): TokenizerFiles => ({
   tokenizerJson: typeof json === 'string' ? json : JSON.stringify(json),
   configJson: null,
   templateJinja: null,
+  templateJson: null,
 });
 
 describe('readTokenizerFiles', () => {
@@ -43,6 +44,41 @@ describe('readTokenizerFiles', () => {
     expect(files.configJson).toBe('{"bos_token":"<s>"}');
     expect(files.templateJinja).toBe('hello');
     expect(files.source).toBe(join(folder, 'tokenizer.json'));
+  });
+
+  it('passes over byte-order marks, and reads chat_template.json', async () => {
+    const json = JSON.stringify(wordPieceJson([]));
+    const folder = folderWith({
+      'tokenizer.json': `\ufeff${json}`,
+      'tokenizer_config.json': '\ufeff{"bos_token":"<s>"}',
+      'chat_template.jinja': '\ufeffhello',
+      'chat_template.json': '\ufeff{"chat_template": "x"}',
+    });
+    const files = await readTokenizerFiles(folder, noNetwork);
+    expect(files).toMatchObject({
+      tokenizerJson: json,
+      configJson: '{"bos_token":"<s>"}',
+      templateJinja: 'hello',
+      templateJson: '{"chat_template": "x"}',
+    });
+    expect(loadTokenizer(files).config['bos_token']).toBe('<s>');
+  });
+
+  it.each([
+    'tokenizer.json',
+    'tokenizer_config.json',
+    'chat_template.jinja',
+    'chat_template.json',
+  ])('refuses a %s that is not UTF-8', async (name) => {
+    const folder = folderWith({ 'tokenizer.json': wordPieceJson([]) });
+    writeFileSync(join(folder, name), Buffer.from('{\n"é": 1}', 'latin1'));
+    const local = await failure(readTokenizerFiles(folder, noNetwork));
+    expect(local.exitCode).toBe(2);
+    expect(local.message).toBe(`${join(folder, name)}, line 2, byte 2: 0xE9 is not UTF-8`);
+    const home = folderWith({ 'hub/models--org--m/snapshots/main/tokenizer.json': '{"a":1}' });
+    writeFileSync(join(home, 'hub/models--org--m/snapshots/main', name), Buffer.from('"a"', 'utf16le'));
+    const cached = await failure(readTokenizerFiles('hf:org/m', { ...noNetwork, env: { HF_HOME: home } }));
+    expect(cached.message).toContain(`${name}, line 1, byte 1: the file is UTF-16LE`);
   });
 
   it('reads the file itself, whatever it is called', async () => {
@@ -115,6 +151,7 @@ describe('readTokenizerFiles from the hub', () => {
     const first = await readTokenizerFiles('hf:org/m', { env, fetch: get });
     expect(seen.map((request) => request.url).sort()).toEqual([
       'http://mirror.test/org/m/resolve/main/chat_template.jinja',
+      'http://mirror.test/org/m/resolve/main/chat_template.json',
       'http://mirror.test/org/m/resolve/main/tokenizer.json',
       'http://mirror.test/org/m/resolve/main/tokenizer_config.json',
     ]);
@@ -130,6 +167,23 @@ describe('readTokenizerFiles from the hub', () => {
       env: { ...env, HF_HUB_OFFLINE: '1' },
     });
     expect(again).toEqual(first);
+  });
+
+  it('fetches chat_template.json, and refuses what the hub sends in another encoding', async () => {
+    const env = { HF_HOME: folderWith({}) };
+    const get = answers({ 'tokenizer.json': '{"b":2}', 'chat_template.json': '{"chat_template":"x"}' });
+    const { templateJson } = await readTokenizerFiles('hf:org/m', { env, fetch: get });
+    expect(templateJson).toBe('{"chat_template":"x"}');
+    const cached = await readTokenizerFiles('hf:org/m', {
+      ...noNetwork,
+      env: { ...env, HF_HUB_OFFLINE: '1' },
+    });
+    expect(cached.templateJson).toBe(templateJson);
+    const latin1 = () => Promise.resolve(new Response(Buffer.from('"é"', 'latin1')));
+    const error = await failure(
+      readTokenizerFiles('hf:org/m', { env: { HF_HOME: folderWith({}) }, fetch: latin1 }),
+    );
+    expect(error.message).toMatch(/^http.*, line 1, byte 2: 0xE9 is not UTF-8$/);
   });
 
   it('does not fetch when it is told to stay offline', async () => {

@@ -12,6 +12,7 @@ const load = (json: object): LoadedTokenizer =>
     tokenizerJson: JSON.stringify(json),
     configJson: null,
     templateJinja: null,
+    templateJson: null,
   });
 
 const WORDS = madeUpWords(1_500);
