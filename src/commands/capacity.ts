@@ -23,6 +23,7 @@ const {
   rate: _rate,
   'rate-from': _from,
   slowdown: _slowdown,
+  'trace-unit': _unit,
   arrival,
   ...LOAD
 } = LOAD_OPTIONS;
@@ -183,6 +184,7 @@ function orderOf(args: CapacityArgs, range: SearchRange, load: number): LiveOrde
     rate: range.over === 'rate' ? String(load) : undefined,
     'rate-from': undefined,
     slowdown: undefined,
+    'trace-unit': undefined,
     requests: Math.max(wanted, leastRequests(range.targetRatio)),
     duration: undefined,
     shape: undefined,

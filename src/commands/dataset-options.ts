@@ -3,6 +3,7 @@ import type { InferredOptionTypes, Options } from 'yargs';
 import { usageError } from '../core/errors.ts';
 import { parseSpread } from '../core/length-spread.ts';
 import type { DatasetFile, PromptSpec, TurnSpec } from '../core/spec.ts';
+import { LEAST_BLOCK_TOKENS } from '../core/trace-blocks.ts';
 import { parseDurationMs } from '../core/units.ts';
 import { DATASETS, type DatasetKind, findDataset, hashFile } from '../datasets/index.ts';
 import { checkShape, parseShapes, type Shape } from './levels.ts';
@@ -31,6 +32,12 @@ export const DATASET_OPTIONS = {
     type: 'number',
     describe:
       'leave out conversations of sharegpt whose question and answer have more tokens [default: 2048]',
+  },
+  'trace-block': {
+    group: PROMPTS,
+    type: 'number',
+    describe:
+      'tokens of a block of trace, which each of hash_ids stands for [default: by the ids of its rows, else 512]',
   },
   'prefix-tokens': {
     group: PROMPTS,
@@ -85,6 +92,7 @@ const OPTIONS_OF: Readonly<Record<string, readonly string[]>> = {
   'dataset-order': ['sharegpt', 'jsonl'],
   'dataset-repeat': ['sharegpt', 'jsonl', 'trace'],
   'dataset-max-tokens': ['sharegpt'],
+  'trace-block': ['trace'],
   'prefix-tokens': ['prefix'],
   'prefix-groups': ['prefix'],
   'prefix-zipf': ['prefix'],
@@ -166,7 +174,7 @@ function refuseOthers(args: DatasetArgs, { name, needs }: DatasetKind): void {
     if (option === 'dataset-path' && args.arrival === 'trace') continue;
     throw usageError(
       `--${option}: --dataset ${name} has no use for it`,
-      needs === 'file' && !option.startsWith('prefix')
+      needs === 'file' && !/^(prefix|trace)-/.test(option)
         ? 'leave it out: the rows of the file say it'
         : `leave it out, or give --dataset ${kinds.join(' or ')}`,
     );
@@ -200,7 +208,19 @@ function fileOf(kind: DatasetKind, args: DatasetArgs): DatasetFile {
   const file = path.resolve(named);
   const osl = args.osl === undefined ? null : checkShape({ isl: 1, osl: args.osl }, '--osl').osl;
   const hash = hashFile(file);
-  kind.check?.({ path: file, osl });
+  const blockTokens = args['trace-block'];
+  const block =
+    blockTokens === undefined
+      ? {}
+      : {
+          blockTokens: inRange(
+            whole(blockTokens, 1, '--trace-block'),
+            LEAST_BLOCK_TOKENS,
+            MOST_TOKENS,
+            '--trace-block',
+          ),
+        };
+  kind.check?.({ path: file, osl, ...block });
   return {
     path: file,
     hash,
@@ -208,5 +228,6 @@ function fileOf(kind: DatasetKind, args: DatasetArgs): DatasetFile {
     repeat: args['dataset-repeat'],
     osl,
     mostTokens: whole(args['dataset-max-tokens'] ?? DEFAULT_MOST_TOKENS, 8, '--dataset-max-tokens'),
+    ...block,
   };
 }

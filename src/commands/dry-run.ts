@@ -3,6 +3,7 @@ import { splitPoint } from '../core/load-share.ts';
 import { arrivalText } from '../core/run-facts.ts';
 import { publicSpec } from '../core/secrets.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
+import { unitQuestion } from '../core/trace-question.ts';
 import { iteratePrompts } from '../datasets/index.ts';
 import { ENDPOINTS } from '../endpoints/index.ts';
 import { SERVERS, UNKNOWN_SERVER_FIELDS } from '../endpoints/servers.ts';
@@ -61,7 +62,11 @@ export async function showPlan(
 /** How requests arrive, and how many may be in flight; nothing in a closed loop, whose points say it. */
 function arrivalLines(spec: RunSpec): string[] {
   if (spec.arrival === 'closed') return [];
-  return [`arrivals: ${arrivalText(spec)}, at most ${spec.points[0]!.concurrency} in flight`];
+  const question = unitQuestion(spec);
+  return [
+    `arrivals: ${arrivalText(spec)}, at most ${spec.points[0]!.concurrency} in flight`,
+    ...(question === null ? [] : [`warning: ${question}`]),
+  ];
 }
 
 function promptWords({ dataset, prompts }: RunSpec): string {

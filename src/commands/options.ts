@@ -1,6 +1,7 @@
 import type { InferredOptionTypes, Options } from 'yargs';
 import { ARRIVALS } from '../arrivals/index.ts';
 import { HEADLINE_METRICS } from '../core/audit-facts.ts';
+import { TRACE_UNITS } from '../core/trace.ts';
 import { DATASET_OPTIONS } from './dataset-options.ts';
 import { EXPORT_OPTIONS } from './exports.ts';
 import { DEFAULT_LEVELS } from './levels.ts';
@@ -97,6 +98,11 @@ export const LOAD_OPTIONS = {
     group: LOAD,
     type: 'number',
     describe: 'trace: its timestamps so many times as far apart [default: 1]',
+  },
+  'trace-unit': {
+    group: LOAD,
+    choices: TRACE_UNITS,
+    describe: 'trace: unit of its timestamps [default: ms]',
   },
   'hold-load': {
     group: LOAD,

@@ -30,6 +30,7 @@ type LoadArgs = Pick<
   | 'rate-from'
   | 'burstiness'
   | 'slowdown'
+  | 'trace-unit'
   | 'max-in-flight'
   | 'concurrency'
   | 'requests'
@@ -52,6 +53,7 @@ const OPTIONS_OF = {
   burstiness: ['gamma'],
   'rate-from': ['ramp'],
   slowdown: ['trace'],
+  'trace-unit': ['trace'],
   rate: ['constant', 'poisson', 'gamma', 'ramp'],
   'max-in-flight': ['constant', 'poisson', 'gamma', 'ramp', 'trace'],
   concurrency: ['closed'],
@@ -98,7 +100,7 @@ export function parseLoads(args: LoadArgs, prompts: PromptSpec, defaultLevels: s
   const slots =
     args['max-in-flight'] === undefined ? MOST_IN_FLIGHT : whole(args['max-in-flight'], 1, '--max-in-flight');
   const order = { arrival, arrivalShape, prompts, requests, durationMs, warmup, slots };
-  if (arrival === 'trace') return { arrival, arrivalShape, loads: [traceLoad(order)] };
+  if (arrival === 'trace') return { arrival, ...traceLoad(order) };
   if (args.rate === undefined)
     throw usageError(`--arrival ${arrival}: the rate is missing`, 'say --rate 4, or several: --rate 1,2,4');
   return {
@@ -128,27 +130,23 @@ function rateLoad(order: OpenOrder, ratePerS: number): Loads[number] {
 }
 
 /** All rows of the trace, or the first of them; the rate is what they come to. */
-function traceLoad(order: OpenOrder): Loads[number] {
-  return (place) => {
-    const point = {
-      ...place,
-      concurrency: 1,
-      requests: order.requests,
-      durationMs: order.durationMs,
-      warmup: 0,
-    };
-    const all = [...scheduleOf(order, point)];
-    const { requests, durationMs } = order;
-    if (requests !== null && requests > all.length)
-      throw usageError(
-        `--requests: ${requests} is more than the ${all.length} rows of ${order.arrivalShape.tracePath}`,
-        'send fewer, or leave it out to send all',
-      );
-    const count = requests ?? arrivalsBefore(all, durationMs ?? Number.POSITIVE_INFINITY, all.length);
-    const sent = all.slice(0, count);
-    const spanMs = sent.at(-1) ?? 0;
-    const ratePerS = spanMs <= 0 ? sent.length : Number(((sent.length * 1_000) / spanMs).toPrecision(4));
-    return fitted(order, { ...point, ratePerS, requests: count }, all);
+function traceLoad(order: OpenOrder): Pick<LoadChoice, 'loads'> & { readonly arrivalShape: ArrivalSpec } {
+  const { requests, durationMs, arrivalShape } = order;
+  const bare = { index: 0, isl: 0, osl: 0, concurrency: 1, requests, durationMs, warmup: 0 };
+  const all = [...scheduleOf(order, bare)];
+  if (requests !== null && requests > all.length)
+    throw usageError(
+      `--requests: ${requests} is more than the ${all.length} rows of ${arrivalShape.tracePath}`,
+      'send fewer, or leave it out to send all',
+    );
+  const count = requests ?? arrivalsBefore(all, durationMs ?? Number.POSITIVE_INFINITY, all.length);
+  const sent = all.slice(0, count);
+  const spanMs = sent.at(-1) ?? 0;
+  const ratePerS = spanMs <= 0 ? sent.length : Number(((sent.length * 1_000) / spanMs).toPrecision(4));
+  const load = fitted(order, { ...bare, ratePerS, requests: count }, all);
+  return {
+    arrivalShape: { ...arrivalShape, traceRows: all.length, traceSpanMs: all.at(-1)! },
+    loads: [() => load],
   };
 }
 
@@ -194,6 +192,7 @@ function shapeOf(arrival: string, args: LoadArgs): ArrivalSpec {
         throw usageError('--arrival trace: the trace is missing', 'name it with --dataset-path FILE');
       return {
         tracePath: args['dataset-path'],
+        ...(args['trace-unit'] === undefined ? {} : { traceUnit: args['trace-unit'] }),
         slowdown: inRange(args.slowdown ?? 1, 0.001, 1_000_000, '--slowdown'),
       };
     default:

@@ -9,6 +9,7 @@ import type { LevelReport, Report, TargetFacts } from '../core/report.ts';
 import { REPORT_SCHEMA } from '../core/report.ts';
 import { publicSpec } from '../core/secrets.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
+import { unitQuestion } from '../core/trace-question.ts';
 import { roundTripMs } from '../endpoints/round-trip.ts';
 import { HTML_FILE, htmlExport } from '../exporters/html/export.ts';
 import { EXPORTERS } from '../exporters/index.ts';
@@ -118,7 +119,9 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
     targetFacts(spec, identified, canary, connection.controls, roundTrip),
     supply.facts,
   );
-  draft.warnings.push(...new Set([...job.earlierNotes, ...identified.notes, ...supply.warnings]));
+  const question = unitQuestion(spec);
+  const warnings = question === null ? supply.warnings : [...supply.warnings, question];
+  draft.warnings.push(...new Set([...job.earlierNotes, ...identified.notes, ...warnings]));
   if (canary.refusedFields.length > 0) {
     draft.warnings.push(
       `the server refused ${canary.refusedFields.join(', ')}: output lengths may fall short of what was asked`,

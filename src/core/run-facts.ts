@@ -85,6 +85,7 @@ export function promptText({ prompts, spec }: Report): string {
       ? []
       : [`${turns.count} turns of ${turns.isl} tokens`, `${turns.thinkMs} ms between`]),
     ...(file === undefined ? [] : [`${spec.dataset} ${file.hash.slice(0, 12)}`, file.order]),
+    ...(file?.blockTokens === undefined ? [] : [`blocks of ${file.blockTokens} tokens`]),
     ...(islSpread === undefined ? [] : [`ISL ${islSpread.kind}:${islSpread.tokens}`]),
     ...(oslSpread === undefined ? [] : [`OSL ${oslSpread.kind}:${oslSpread.tokens}`]),
   ].join(', ');
@@ -92,12 +93,13 @@ export function promptText({ prompts, spec }: Report): string {
 
 /** `gamma, burstiness 0.5`: the arrivals with what shapes them. */
 export function arrivalText({ arrival, arrivalShape = {} }: RunSpec): string {
-  const { burstiness, fromPerS, tracePath, slowdown } = arrivalShape;
+  const { burstiness, fromPerS, tracePath, traceUnit, slowdown } = arrivalShape;
   return [
     arrival,
     ...(burstiness === undefined ? [] : [`burstiness ${burstiness}`]),
     ...(fromPerS === undefined ? [] : [`from ${fromPerS}/s`]),
     ...(tracePath === undefined ? [] : [tracePath, `slowdown ${slowdown ?? 1}`]),
+    ...(traceUnit === undefined ? [] : [`timestamps in ${traceUnit}`]),
   ].join(', ');
 }
 

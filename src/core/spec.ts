@@ -1,6 +1,7 @@
 import type { HeadlineMetric } from './audit-facts.ts';
 import type { Phase } from './record.ts';
 import type { SlosMs } from './slo.ts';
+import type { TraceUnit } from './trace.ts';
 
 /** One point of a sweep: a shape under a load. */
 export interface PointSpec {
@@ -57,6 +58,8 @@ export interface DatasetFile {
   readonly osl: number | null;
   /** Conversations of more tokens, prompt and answer together, are left out. */
   readonly mostTokens: number;
+  /** Tokens of a block of a trace; absent where its rows say it. */
+  readonly blockTokens?: number;
   /** Put behind each text; absent where texts stay as they are. */
   readonly suffix?: string;
 }
@@ -116,8 +119,13 @@ export interface ArrivalSpec {
   readonly fromPerS?: number;
   /** File whose timestamps are followed. */
   readonly tracePath?: string;
+  /** Unit of its timestamps, where it was given; else milliseconds. */
+  readonly traceUnit?: TraceUnit;
   /** They are so many times as far apart. */
   readonly slowdown?: number;
+  /** Rows of the whole file, and the time from its first to its last one as it is sent. */
+  readonly traceRows?: number;
+  readonly traceSpanMs?: number;
 }
 
 /** Time-outs in milliseconds; 0 means none. */

@@ -1,11 +1,14 @@
 import { usageError } from './errors.ts';
 import { jsonRow, shownValue } from './json-row.ts';
+import type { TextLine } from './utf8.ts';
 
-/** Tokens of one block of `TraceRow.hashIds`. */
-export const TRACE_BLOCK_TOKENS = 512;
+/** What names a block of text; it is only ever compared. A whole number beyond 2^53 is its digits. */
+export type BlockId = number | string;
 
 /** One request of a recorded load. */
 export interface TraceRow {
+  /** Its line in the file, from 1. */
+  readonly line: number;
   /** When it came, in ms since the trace's own origin. */
   readonly timestampMs: number;
   /** Input length in tokens, template included. */
@@ -13,53 +16,74 @@ export interface TraceRow {
   /** Output length in tokens. */
   readonly osl: number;
   /**
-   * One id for each block of `TRACE_BLOCK_TOKENS` input tokens, the last block maybe a part of one: where two rows have
-   * the same id they have the same text. Blocks behind the last id are shared with nobody.
+   * One id for each block of the input's tokens, the last block maybe a part of one: where two rows have the same id they
+   * have the same text. Blocks behind the last id are shared with no other row.
    */
-  readonly hashIds: readonly number[];
+  readonly hashIds: readonly BlockId[];
 }
 
+/** The units that timestamps may have. */
+export const TRACE_UNITS = ['ms', 's'] as const;
+export type TraceUnit = (typeof TRACE_UNITS)[number];
+
+const UNIT_MS: Readonly<Record<TraceUnit, number>> = { ms: 1, s: 1_000 };
 const EXAMPLE = '{"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46, 47]}';
 const MOST_TOKENS = 10_000_000;
 
 /**
- * Reads a trace in the format of Mooncake's: one JSON object a line, with `timestamp` (ms), `input_length`,
- * `output_length` (tokens) and `hash_ids`; other keys are passed over, empty lines too. `file` is its name in errors.
- * Throws usage errors (exit 2) that name file, line and value.
+ * The rows of a trace in the format of Mooncake's, one at a time: one JSON object a line, with `timestamp` (in `unit`),
+ * `input_length`, `output_length` (tokens) and `hash_ids`; other keys are passed over, empty lines too. `file` is its name
+ * in errors. Throws usage errors (exit 2) that name file, line and value.
  */
-export function parseTrace(text: string, file: string): TraceRow[] {
-  const rows: TraceRow[] = [];
-  for (const [i, line] of text.split('\n').entries()) {
-    if (line.trim() === '') continue;
-    const row = parseRow(line, `${file}, line ${i + 1}`);
-    const earlier = rows.at(-1);
-    if (earlier !== undefined && row.timestampMs < earlier.timestampMs)
+export function* traceRows(
+  lines: Iterable<TextLine>,
+  file: string,
+  unit: TraceUnit = 'ms',
+): Generator<TraceRow> {
+  let earlier: number | null = null;
+  for (const { number, text } of lines) {
+    if (text.trim() === '') continue;
+    const where = `${file}, line ${number}`;
+    const row = jsonRow(withExactIds(text), where, EXAMPLE);
+    const timestamp = timestampOf(row, where);
+    if (earlier !== null && timestamp < earlier)
       throw usageError(
-        `${file}, line ${i + 1}: timestamp ${row.timestampMs} is before that of the row above, ${earlier.timestampMs}`,
+        `${where}: timestamp ${timestamp} is before that of the row above, ${earlier}`,
         'sort the rows by timestamp',
       );
-    rows.push(row);
+    earlier = timestamp;
+    yield {
+      line: number,
+      timestampMs: timestamp * UNIT_MS[unit],
+      isl: lengthOf(row, 'input_length', where),
+      osl: lengthOf(row, 'output_length', where),
+      hashIds: hashIdsOf(row, where),
+    };
   }
-  if (rows.length === 0)
+  if (earlier === null)
     throw usageError(`${file} has no rows`, `give one JSON object a line, as in ${EXAMPLE}`);
-  return rows;
 }
 
-function parseRow(line: string, where: string): TraceRow {
-  const row = jsonRow(line, where, EXAMPLE);
-  const timestampMs = row['timestamp'];
-  if (typeof timestampMs !== 'number' || !(timestampMs >= 0))
-    throw usageError(
-      `${where}: timestamp ${shownValue(timestampMs)} is no number of milliseconds from 0 on`,
-      `write a row as ${EXAMPLE}`,
-    );
-  const isl = lengthOf(row, 'input_length', where);
-  return {
-    timestampMs,
-    isl,
-    osl: lengthOf(row, 'output_length', where),
-    hashIds: hashIdsOf(row, isl, where),
-  };
+/** Digits of a number that JSON.parse may round. */
+const LONG_NUMBER = /\d{16}/;
+
+/** The line with the long whole numbers of its `hash_ids` as texts: as numbers they would be rounded to 53 bits. */
+function withExactIds(line: string): string {
+  if (!LONG_NUMBER.test(line)) return line;
+  return line.replace(
+    /("hash_ids"\s*:\s*\[)([^\]]*)/g,
+    (_, key: string, ids: string) =>
+      key + ids.replace(/"[^"]*"|[-+.\w]+/g, (id) => (/^-?\d{16,}$/.test(id) ? `"${id}"` : id)),
+  );
+}
+
+function timestampOf(row: Readonly<Record<string, unknown>>, where: string): number {
+  const value = row['timestamp'];
+  if (typeof value === 'number' && value >= 0) return value;
+  throw usageError(
+    `${where}: timestamp ${shownValue(value)} is no number from 0 on`,
+    `write a row as ${EXAMPLE}`,
+  );
 }
 
 function lengthOf(row: Readonly<Record<string, unknown>>, key: string, where: string): number {
@@ -72,19 +96,27 @@ function lengthOf(row: Readonly<Record<string, unknown>>, key: string, where: st
   return value;
 }
 
-function hashIdsOf(row: Readonly<Record<string, unknown>>, isl: number, where: string): readonly number[] {
+function hashIdsOf(row: Readonly<Record<string, unknown>>, where: string): readonly BlockId[] {
   const ids = row['hash_ids'] ?? [];
-  const bad = Array.isArray(ids) ? ids.find((id: unknown) => !Number.isSafeInteger(id)) : ids;
-  if (!Array.isArray(ids) || bad !== undefined)
+  if (!Array.isArray(ids))
     throw usageError(
-      `${where}: hash_ids ${shownValue(bad)} is no ${Array.isArray(ids) ? 'whole number' : 'list of whole numbers'}`,
+      `${where}: hash_ids ${shownValue(ids)} is no list of whole numbers or texts`,
       `write a row as ${EXAMPLE}`,
     );
-  const blocks = Math.ceil(isl / TRACE_BLOCK_TOKENS);
-  if (ids.length > blocks)
-    throw usageError(
-      `${where}: ${ids.length} hash_ids for an input_length of ${isl}, which has ${blocks} blocks of ${TRACE_BLOCK_TOKENS} tokens`,
-      'the trace counts in blocks of another size, or the row is wrong: convert it to blocks of 512',
-    );
-  return ids as number[];
+  return ids.map((id: unknown) => blockIdOf(id, where));
+}
+
+/** The same id has one form, whether a file writes it as a number or as a text. */
+function blockIdOf(id: unknown, where: string): BlockId {
+  if (Number.isSafeInteger(id)) return id as number;
+  if (typeof id === 'string' && id !== '') {
+    const number = /^-?\d{1,16}$/.test(id) ? Number(id) : Number.NaN;
+    return Number.isSafeInteger(number) && String(number) === id ? number : id;
+  }
+  // Two such ids may have been different ones before they were rounded.
+  const rounded = Number.isInteger(id) ? ': it was rounded to a float' : '';
+  throw usageError(
+    `${where}: hash_ids ${shownValue(id)} is no whole number and no text${rounded}`,
+    `write a row as ${EXAMPLE}`,
+  );
 }

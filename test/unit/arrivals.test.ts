@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -153,6 +153,40 @@ describe('arrivals of a trace', () => {
       offsets('trace', order({ requests: 4 }, { tracePath: file, slowdown }));
     expect(at(1)).toEqual([0, 0, 1_500, 6_000]);
     expect(at(0.5)).toEqual([0, 0, 750, 3_000]);
+  });
+
+  it('are in seconds where that is said, and pass over a byte-order mark', () => {
+    const marked = path.join(folder, 'marked.jsonl');
+    writeFileSync(marked, `\ufeff${[0.5, 1, 2.25].map(row).join('\n')}\n`);
+    const at = (shape: ArrivalSpec): number[] =>
+      offsets('trace', order({ requests: 3 }, { tracePath: marked, ...shape }));
+    expect(at({ traceUnit: 's' })).toEqual([0, 500, 1_750]);
+    expect(at({ traceUnit: 's', slowdown: 2 })).toEqual([0, 1_000, 3_500]);
+    expect(at({ traceUnit: 'ms' })).toEqual([0, 0.5, 1.75]);
+  });
+
+  it('leave no file open, though only some are taken', () => {
+    const open = (): string[] =>
+      readdirSync('/proc/self/fd').flatMap((fd) => {
+        try {
+          return [readlinkSync(`/proc/self/fd/${fd}`)];
+        } catch {
+          return [];
+        }
+      });
+    expect(offsets('trace', order({ requests: 1 }, { tracePath: file }))).toEqual([0]);
+    expect(open()).not.toContain(file);
+  });
+
+  it('are refused where the file is not UTF-8', () => {
+    const latin1 = path.join(folder, 'latin1.jsonl');
+    writeFileSync(latin1, Buffer.from(`${row(1)}\n${row(2).replace('}', ', "é": 1}')}`, 'latin1'));
+    expect(() => offsets('trace', order({ requests: 2 }, { tracePath: latin1 }))).toThrow(
+      /line 2, byte \d+: 0xE9/,
+    );
+    expect(() => offsets('trace', order({ requests: 1 }, { tracePath: folder }))).toThrow(
+      '--dataset-path: cannot read',
+    );
   });
 
   it('are refused where the file is not there, or has fewer rows than requests', () => {

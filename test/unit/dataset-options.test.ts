@@ -40,6 +40,18 @@ describe('the options of a dataset', () => {
     expect(sharegpt.file).toMatchObject({ order: 'shuffled', repeat: false, osl: null, mostTokens: 2_048 });
   });
 
+  it('say how large the blocks of a trace are', () => {
+    const trace = { 'dataset-path': sample('trace-sample.jsonl') };
+    expect(parseDataset(args('trace', trace)).file).not.toHaveProperty('blockTokens');
+    expect(parseDataset(args('trace', { ...trace, 'trace-block': 400 })).file).toMatchObject({
+      blockTokens: 400,
+    });
+    const small = refusal(() => parseDataset(args('trace', { ...trace, 'trace-block': 2_048 })));
+    expect(small.message).toContain(
+      'line 1: 3 hash_ids for an input_length of 1200, which has 1 blocks of 2048',
+    );
+  });
+
   it('say prefixes and how lengths scatter', () => {
     expect(parseDataset(args('prefix', { 'prefix-tokens': 50, 'isl-dist': 'normal:9' }))).toEqual({
       prefix: { tokens: 50, groups: 1, zipf: 0 },
@@ -60,6 +72,17 @@ describe('the options of a dataset', () => {
     ['random', { 'prefix-tokens': 3 }, '--prefix-tokens: --dataset random has no use for it'],
     ['random', { 'isl-dist': 'gauss' }, '--isl-dist: "gauss" is no distribution'],
     ['random', { 'osl-dist': 'normal:5', 'range-ratio': 0.5 }, '--range-ratio and --osl-dist: both say'],
+    ['random', { 'trace-block': 512 }, '--trace-block: --dataset random has no use for it'],
+    [
+      'jsonl',
+      { 'dataset-path': 'x', 'trace-block': 512 },
+      '--trace-block: --dataset jsonl has no use for it',
+    ],
+    [
+      'trace',
+      { 'dataset-path': sample('trace-sample.jsonl'), 'trace-block': 7 },
+      '--trace-block: 7 is outside 8',
+    ],
     ['prefix', {}, '--dataset prefix: the length of the prefix is missing'],
     ['prefix', { 'prefix-tokens': 0 }, '--prefix-tokens: 0 is no whole number from 1'],
     ['prefix', { 'prefix-tokens': 9, 'prefix-groups': 1.5 }, '--prefix-groups: 1.5 is no whole number'],

@@ -1,7 +1,13 @@
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
 import { makePoints } from '../../src/commands/levels.ts';
 import { parseLoads } from '../../src/commands/rates.ts';
 import type { PointSpec, PromptSpec } from '../../src/core/spec.ts';
+
+const folder = mkdtempSync(path.join(os.tmpdir(), 'rates-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const PROMPTS: PromptSpec = {
   ...{ tokenizer: 'embedded', islCounts: 'prompt', rangeRatio: 1, text: 'words', seed: 1, salt: 's' },
@@ -10,10 +16,16 @@ type Args = Parameters<typeof parseLoads>[0];
 
 function choose(args: Partial<Args>): ReturnType<typeof parseLoads> {
   const none = Object.fromEntries(
-    ['arrival', 'rate', 'rate-from', 'burstiness', 'slowdown', 'max-in-flight', 'concurrency'].map((name) => [
-      name,
-      undefined,
-    ]),
+    [
+      'arrival',
+      'rate',
+      'rate-from',
+      'burstiness',
+      'slowdown',
+      'trace-unit',
+      'max-in-flight',
+      'concurrency',
+    ].map((name) => [name, undefined]),
   );
   const rest = { requests: undefined, duration: undefined, warmup: undefined, 'dataset-path': undefined };
   return parseLoads(
@@ -70,6 +82,29 @@ describe('the load of a command line', () => {
     expect(choose({ arrival: 'ramp', rate: '4', 'rate-from': 1 }).arrivalShape).toEqual({ fromPerS: 1 });
   });
 
+  it('of a trace is as long as its rows say, in the unit that is given', () => {
+    const file = path.join(folder, 'trace.jsonl');
+    const row = (timestamp: number): string =>
+      JSON.stringify({ timestamp, input_length: 10, output_length: 2, hash_ids: [1] });
+    writeFileSync(file, [3, 3.5, 5, 9].map(row).join('\n'));
+    const trace = { arrival: 'trace', 'dataset-path': file };
+    expect(choose(trace).arrivalShape).toEqual({
+      tracePath: file,
+      slowdown: 1,
+      traceRows: 4,
+      traceSpanMs: 6,
+    });
+    const inSeconds = choose({ ...trace, 'trace-unit': 's', slowdown: 2, requests: 3 });
+    expect(inSeconds.arrivalShape).toEqual({
+      ...{ tracePath: file, traceUnit: 's', slowdown: 2 },
+      ...{ traceRows: 4, traceSpanMs: 12_000 },
+    });
+    const [point] = makePoints([{ isl: 10, osl: 5 }], inSeconds.loads);
+    expect(point).toMatchObject({ isl: 10, osl: 5, requests: 3, ratePerS: 0.75, durationMs: null });
+    expect(points({ ...trace, duration: '2.5ms' })[0]).toMatchObject({ requests: 3 });
+    expect(() => choose({ ...trace, requests: 5 })).toThrow('--requests: 5 is more than the 4 rows');
+  });
+
   it.each([
     [{ rate: '0' }, '--rate: 0 is outside 0.001 to 100000'],
     [{ rate: '-1' }, '--rate: "-1" is no rate'],
@@ -89,6 +124,7 @@ describe('the load of a command line', () => {
     [{ rate: '4', requests: 5, duration: '5s' }, '--requests and --duration exclude each other'],
     [{ arrival: 'trace' }, '--arrival trace: the trace is missing'],
     [{ arrival: 'trace', rate: '4' }, '--rate: --arrival trace has no use for it'],
+    [{ 'trace-unit': 's' }, '--trace-unit: --arrival closed has no use for it'],
     [{ arrival: 'constant', rate: '100000', duration: '1h' }, 'are more than 1000000 requests'],
   ] satisfies [Partial<Args>, string][])('%j is refused', (args, message) => {
     expect(() => points(args)).toThrow(message);
