@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { errorText, usageError } from '../core/errors.ts';
 import { Random } from '../core/random.ts';
 import type { Phase } from '../core/record.ts';
 import type { DatasetFile } from '../core/spec.ts';
+import { readLines, type TextLine } from '../core/utf8.ts';
 import type { Place } from './exact-prompts.ts';
 import { PHASES, type PrepareJob } from './prepare.ts';
 
@@ -27,9 +28,14 @@ export function hashFile(path: string): string {
   });
 }
 
-/** A file's text. Exit 2 for a file that cannot be read. */
-export function readDatasetText(path: string): string {
-  return reading(path, () => readFileSync(path, 'utf8'));
+/** A file's lines, however large it is. Exit 2 for a file that cannot be read, and for one that is not UTF-8. */
+export function* datasetLines(path: string): Generator<TextLine> {
+  const handle = reading(path, () => openSync(path, 'r'));
+  try {
+    yield* readLines((block) => reading(path, () => readSync(handle, block)), path);
+  } finally {
+    closeSync(handle);
+  }
 }
 
 /** Exit 2 for a file that is no longer what the run was asked for. */

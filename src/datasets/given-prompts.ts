@@ -1,4 +1,4 @@
-import { usageError } from '../core/errors.ts';
+import { type BenchError, usageError } from '../core/errors.ts';
 import type { PromptFacts, RowFacts } from '../core/prompt-facts.ts';
 import { loadChatTemplate } from './chat-template.ts';
 import { checkUnchanged, meanTokens, rowNumbers, rowsWanted } from './dataset-file.ts';
@@ -119,16 +119,20 @@ function checkCount(
   leftOut: RowFacts['leftOut'],
 ): void {
   const file = prompts.file!;
-  if (count === 0)
-    throw usageError(
-      `--dataset-path: ${file.path} has no usable row${reasons(leftOut)}`,
-      'name a file that has some',
-    );
+  if (count === 0) throw refuseNoRows(file.path, leftOut);
   if (count >= wanted || file.repeat) return;
   const levels = (run ?? points).length;
   throw usageError(
     `--dataset-path: ${file.path} has ${count} usable rows, and ${wanted} prompts are wanted (${levels === 1 ? 'warm-up included' : `${levels} levels, warm-up included`})`,
     'ask for fewer, or say --dataset-repeat (bench sweep, run) to send rows again, which a server with a prefix cache answers faster',
+  );
+}
+
+/** The error (exit 2) of a file of which all rows were left out. */
+export function refuseNoRows(path: string, leftOut: RowFacts['leftOut']): BenchError {
+  return usageError(
+    `--dataset-path: ${path} has no usable row${reasons(leftOut)}`,
+    'name a file that has some',
   );
 }
 

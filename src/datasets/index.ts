@@ -2,8 +2,7 @@ import { usageError } from '../core/errors.ts';
 import type { Kind } from '../core/kind.ts';
 import type { Phase } from '../core/record.ts';
 import type { DatasetFile } from '../core/spec.ts';
-import { parseTrace } from '../core/trace.ts';
-import { readDatasetText } from './dataset-file.ts';
+import { datasetLines } from './dataset-file.ts';
 import { openJsonlPrompts, parseJsonl } from './jsonl.ts';
 import { openMultiTurnPrompts } from './multi-turn.ts';
 import { openPrefixPrompts } from './prefix.ts';
@@ -21,17 +20,17 @@ import {
 } from './prepare.ts';
 import { openRandomPrompts } from './random.ts';
 import { openSglangPrompts } from './sglang.ts';
-import { openShareGptPrompts, readShareGpt } from './sharegpt.ts';
+import { checkShareGpt, openShareGptPrompts } from './sharegpt.ts';
 import { type LoadedTokenizer, loadTokenizer } from './tokenizer.ts';
 import { readTokenizerFiles } from './tokenizer-source.ts';
-import { openTracePrompts } from './trace.ts';
+import { checkTrace, openTracePrompts } from './trace.ts';
 
 /** A way to make prompts. */
 export interface DatasetKind extends Kind {
   /** What it needs and takes beside the lengths. */
   readonly needs: 'nothing' | 'prefix' | 'turns' | 'file';
   /** Reads all of its file as far as that can be done without a tokenizer. Exit 2 with file, line and value. */
-  check?(file: Pick<DatasetFile, 'path' | 'osl'>): void;
+  check?(file: Pick<DatasetFile, 'path' | 'osl' | 'blockTokens'>): void;
   /** The maker of prompts, or the probes that must be sent before it can be made. */
   open(job: PrepareJob): Promise<PromptMaker | { readonly needsProbe: readonly [Probe, Probe] }>;
 }
@@ -59,23 +58,21 @@ export const DATASETS: readonly DatasetKind[] = [
     name: 'sharegpt',
     about: 'first questions of a ShareGPT JSON, answers as long as there',
     needs: 'file',
-    check: ({ path }) => {
-      for (const _ of readShareGpt(path));
-    },
+    check: ({ path }) => checkShareGpt(path),
     open: openShareGptPrompts,
   },
   {
     name: 'jsonl',
     about: 'prompts of your own, {"prompt", "osl"} a line',
     needs: 'file',
-    check: ({ path, osl }) => void parseJsonl(readDatasetText(path), path, osl),
+    check: ({ path, osl }) => void parseJsonl(datasetLines(path), path, osl),
     open: openJsonlPrompts,
   },
   {
     name: 'trace',
     about: 'lengths and shared blocks of a recorded load in the format of Mooncake',
     needs: 'file',
-    check: ({ path }) => void parseTrace(readDatasetText(path), path),
+    check: checkTrace,
     open: openTracePrompts,
   },
 ];

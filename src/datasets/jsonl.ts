@@ -1,6 +1,7 @@
 import { usageError } from '../core/errors.ts';
-import { jsonRow, shownValue } from '../core/json-row.ts';
-import { readDatasetText, rowOrder } from './dataset-file.ts';
+import { jsonRow, loneSurrogate, shownValue } from '../core/json-row.ts';
+import type { TextLine } from '../core/utf8.ts';
+import { datasetLines, rowOrder } from './dataset-file.ts';
 import { type GivenRow, type GivenRows, openGivenPrompts } from './given-prompts.ts';
 import type { PrepareJob } from './prepare.ts';
 
@@ -14,7 +15,7 @@ export const openJsonlPrompts = (job: PrepareJob): ReturnType<typeof openGivenPr
 
 function readRows({ prompts }: PrepareJob): GivenRows {
   const { path, osl, order } = prompts.file!;
-  const rows = parseJsonl(readDatasetText(path), path, osl);
+  const rows = parseJsonl(datasetLines(path), path, osl);
   return { rows: Array.from(rowOrder(rows.length, order, prompts.seed), (i) => rows[i]!), leftOut: {} };
 }
 
@@ -23,11 +24,10 @@ function readRows({ prompts }: PrepareJob): GivenRows {
  * `max_tokens`), else `osl` of the call; `isl` where the file states it. Other keys and empty lines are passed over.
  * Throws usage errors (exit 2) that name file, line and value.
  */
-export function parseJsonl(text: string, file: string, osl: number | null): GivenRow[] {
-  const rows = text.split('\n').flatMap((line, i) => {
-    const where = `${file}, line ${i + 1}`;
-    return line.trim() === '' ? [] : [parseRow(line, where, osl)];
-  });
+export function parseJsonl(lines: Iterable<TextLine>, file: string, osl: number | null): GivenRow[] {
+  const rows: GivenRow[] = [];
+  for (const { number, text } of lines)
+    if (text.trim() !== '') rows.push(parseRow(text, `${file}, line ${number}`, osl));
   if (rows.length === 0)
     throw usageError(`${file} has no rows`, `give one JSON object a line, as in ${EXAMPLE}`);
   return rows;
@@ -63,6 +63,12 @@ function textOf(row: Readonly<Record<string, unknown>>, where: string): string {
     );
   if (typeof text !== 'string' || text.trim() === '')
     throw usageError(`${where}: ${key} ${shownValue(text)} is no text`, `write a row as ${EXAMPLE}`);
+  const lone = loneSurrogate(text);
+  if (lone !== null)
+    throw usageError(
+      `${where}: ${key} has ${lone} without the other half of its pair, which cannot be sent as UTF-8`,
+      'correct the row or leave it out',
+    );
   return text;
 }
 

@@ -1,4 +1,5 @@
-import { BenchError, EXIT, errorText, usageError } from '../core/errors.ts';
+import { BenchError, EXIT, usageError } from '../core/errors.ts';
+import { jsonComplaint } from '../core/json-row.ts';
 import type { PromptFacts } from '../core/prompt-facts.ts';
 import { pythonShuffled, SglangDraws } from '../core/sglang-draws.ts';
 import type { SglangPromptSpec } from '../core/spec.ts';
@@ -132,7 +133,7 @@ function firstTurns(path: string): string[] {
   } catch (error) {
     if (error instanceof BenchError) throw error;
     throw usageError(
-      `--dataset-path: cannot read ${path} near conversation ${index} (${errorText(error)})`,
+      `--dataset-path: cannot read ${path} near conversation ${index} (${jsonComplaint(error)})`,
       'name a ShareGPT JSON: a list of {"conversations": [{"value": …}, …]}',
     );
   }

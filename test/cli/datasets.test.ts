@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { bench, makeFolder, newOut, onlyLevel, readRun, startStub } from '../fixtures/cli.ts';
+import { benchHere } from '../fixtures/in-process.ts';
 
 const SAMPLES = path.join(import.meta.dirname, '../../datasets');
 const MOCK = ['--mock', '--mock-flags', '--ttft 2ms --step 1ms'];
@@ -112,5 +113,60 @@ describe('what prompts share on purpose', () => {
       ],
     ] as const)
       expect(Math.abs(cached.get(isl!)! - shared!), `${isl}`).toBeLessThan(20);
+  });
+});
+
+describe('a trace whose numbers may be others', () => {
+  const file = (rows: readonly object[]): string => {
+    const place = path.join(makeFolder(), 'trace.jsonl');
+    writeFileSync(place, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    return place;
+  };
+  const rows = (timestamps: readonly number[], more: object): string =>
+    file(timestamps.map((timestamp) => ({ timestamp, output_length: 6, ...more })));
+  const run = async (words: readonly string[]) => {
+    const out = newOut();
+    const ended = await benchHere([
+      'run',
+      '--arrival',
+      'trace',
+      '--warmup',
+      '0',
+      ...MOCK,
+      '--out',
+      out,
+      ...words,
+    ]);
+    expect(ended.code, ended.stderr).toBe(0);
+    return { ...ended, ...readRun(out) };
+  };
+
+  it('is questioned where its timestamps look like seconds, and sent as slowly as they say', async () => {
+    const seconds = rows([0, 0.1, 0.2, 0.3, 0.4, 0.5], { input_length: 60, hash_ids: [0] });
+    const trace = ['--dataset', 'trace', '--dataset-path', seconds];
+    const fast = await run(trace);
+    const asked = 'come within 0.5 ms, 10000 a second: are its timestamps seconds? --trace-unit s';
+    expect(fast.stderr.split(asked)).toHaveLength(2);
+    expect(fast.report.warnings.filter((warning) => warning.includes(asked))).toHaveLength(1);
+    const known = await run([...trace, '--trace-unit', 's']);
+    expect(known.stderr).not.toContain('--trace-unit');
+    expect(known.report.warnings).toEqual([]);
+    const dueAtMs = known.records.map((record) => record.dueAtMs).sort((a, b) => a - b);
+    expect(dueAtMs.map((atMs) => Math.round(atMs - dueAtMs[0]!))).toEqual([0, 100, 200, 300, 400, 500]);
+    const own = await run(['--dataset-path', seconds, '--isl', '40', '--osl', '4', '--trace-unit', 'ms']);
+    expect(own.report.warnings).toEqual([]);
+    const planned = await benchHere(['run', '--arrival', 'trace', ...trace, '--dry-run']);
+    expect(planned.stdout).toContain(asked);
+  });
+
+  it('has a sharedRatio of blocks as large as its rows say', async () => {
+    const wide = rows([0, 100, 200, 300, 400, 500], { input_length: 2_048, hash_ids: [1, 2] });
+    const trace = ['--dataset', 'trace', '--dataset-path', wide];
+    const seen = await run(trace);
+    expect(seen.report.prompts.sharedRatio).toBeCloseTo(5 / 6, 12);
+    expect(seen.stderr).toContain('as many hash_ids as blocks of 1024 tokens');
+    const given = await run([...trace, '--trace-block', '512']);
+    expect(given.report.prompts.sharedRatio).toBeCloseTo(5 / 12, 12);
+    expect(given.report.warnings.filter((warning) => warning.includes('hash_ids'))).toEqual([]);
   });
 });

@@ -8,6 +8,7 @@ import type { Phase } from '../../src/core/record.ts';
 import type { DatasetFile, PointSpec, Prompt, PromptSpec } from '../../src/core/spec.ts';
 import { findDataset, openTokenizer, preparePrompts } from '../../src/datasets/index.ts';
 import type { PointPrompts, PreparedPrompts, PrepareJob } from '../../src/datasets/prepare.ts';
+import { refusal } from '../fixtures/refusal.ts';
 import { folderWith, wordPieceJson } from './small-tokenizers.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'datasets-'));
@@ -212,6 +213,46 @@ describe('a trace', () => {
     expect(one!.result.warnings).toEqual([expect.stringContaining('goes through it up to 2 times')]);
   });
 
+  it('has blocks of the size that its rows have ids for, and says so', async () => {
+    const six = Array.from({ length: 6 }, (_, i) => ({
+      ...rows[0],
+      timestamp: i,
+      input_length: 2_048,
+      hash_ids: [1, 2],
+    }));
+    const wide = fileOf(write(six.map((row) => JSON.stringify(row)).join('\n')));
+    const six1 = [entry(point({ requests: 6 }))];
+    const { result, made } = await make('trace', { file: wide, islCounts: 'content' }, six1);
+    expect(new Set(made.map(({ text }) => text)).size).toBe(1);
+    expect(result.facts.sharedRatio).toBeCloseTo(5 / 6, 12);
+    expect(result.warnings).toEqual([expect.stringContaining('blocks of 1024 tokens')]);
+    const given = await make('trace', { file: { ...wide, blockTokens: 512 }, islCounts: 'content' }, six1);
+    expect(given.result.facts.sharedRatio).toBeCloseTo(5 / 12, 12);
+    expect(given.result.warnings).toEqual([]);
+    expect(new Set(given.made.map(({ text }) => words(text, 0, 1_024))).size).toBe(1);
+    expect(new Set(given.made.map(({ text }) => words(text, 1_024, 1_032))).size).toBe(6);
+  });
+
+  it('tells ids of 64 bits apart, however near they are', async () => {
+    const ids = [
+      ['9223372036854775808', '4611686018427387904'],
+      ['9223372036854775809', '4611686018427387904'],
+      ['9223372036854775808', '4611686018427387911'],
+    ];
+    const lines = ids.map(
+      (pair) => `{"timestamp":0,"input_length":1024,"output_length":1,"hash_ids":[${pair}]}`,
+    );
+    const file64 = fileOf(write(lines.join('\n')));
+    const { result, made } = await make('trace', { file: file64, islCounts: 'content' }, [
+      entry(point({ requests: 3 })),
+    ]);
+    const [a, b, c] = made.map(({ text }) => text) as [string, string, string];
+    expect(words(a, 0, 512)).toBe(words(c, 0, 512));
+    expect(words(a, 0, 8)).not.toBe(words(b, 0, 8));
+    expect(words(a, 513, 1_024)).toBe(words(b, 513, 1_024));
+    expect(result.facts.sharedRatio).toBeCloseTo(512 / 3_072, 12);
+  });
+
   it('is in step with its timestamps on load generators that take every second arrival', async () => {
     const open = point({ ratePerS: 1, requests: 4 });
     const parts = await Promise.all(
@@ -230,7 +271,7 @@ describe('a trace', () => {
     const short = fileOf(write('{"timestamp":0,"input_length":4,"output_length":1}'));
     await expect(make('trace', { file: short }, [entry(point())])).rejects.toMatchObject({
       exitCode: 2,
-      message: `${short.path}, row 1: input_length 4 leaves no room: the chat template alone takes 4`,
+      message: `${short.path}, line 1: input_length 4 leaves no room: the chat template alone takes 4`,
     });
     await expect(
       make('trace', { file: { ...file, hash: 'f'.repeat(64) } }, [entry(point())]),
@@ -343,6 +384,129 @@ describe('ShareGPT', () => {
     }
   });
 
+  const question = (number: number) => ({
+    from: 'human',
+    value: `Why is the sky blue at noon? Number ${number}.`,
+  });
+  const answer = { from: 'gpt', value: 'It is so because light is scattered by the air.' };
+  const inLists = (list: readonly unknown[]): DatasetFile => fileOf(write(JSON.stringify(list)));
+
+  it.each<readonly [string, unknown, string]>([
+    [
+      'a question that is null',
+      { conversations: [{ from: 'human', value: null }, answer] },
+      'with a turn without text',
+    ],
+    [
+      'an answer that is null',
+      { conversations: [question(9), { from: 'gpt', value: null }] },
+      'with a turn without text',
+    ],
+    ['a turn that is null', { conversations: [null, answer] }, 'with a turn without text'],
+    ['no turns', { conversations: null }, 'without a list "conversations"'],
+    ['turns that are no list', { conversations: 'none' }, 'without a list "conversations"'],
+    ['nothing in it', null, 'without a list "conversations"'],
+    ['a text', 'text', 'without a list "conversations"'],
+    ['no answer', { conversations: [question(9)] }, 'without a question and an answer'],
+    [
+      'no question',
+      { conversations: [answer, { from: 'system', value: 'x' }] },
+      'without a question and an answer',
+    ],
+    [
+      'no answer behind its tool',
+      { conversations: [question(9), { from: 'function_call', value: '{"a": 1, "b": 2}' }] },
+      'without a question and an answer',
+    ],
+    [
+      'an answer by an unknown role',
+      { conversations: [question(9), { from: 'critic', value: answer.value }] },
+      'without a question and an answer',
+    ],
+    [
+      'half a surrogate pair',
+      { conversations: [question(9), { from: 'gpt', value: 'It is so because \ud800 light' }] },
+      'with half of a surrogate pair',
+    ],
+  ])('leaves out and counts a conversation with %s', async (_what, bad, why) => {
+    const good = [1, 2].map((number) => ({ conversations: [question(number), answer] }));
+    const { result, made } = await make('sharegpt', { file: inLists([good[0], bad, good[1]]) }, [
+      entry(point({ requests: 2 })),
+    ]);
+    expect(made.map(({ text, osl }) => [text, osl])).toEqual(
+      [1, 2].map((number) => [question(number).value, tokens(answer.value)]),
+    );
+    expect(result.facts.rows).toMatchObject({ count: 2, leftOut: { [why]: 1 } });
+    expect(result.warnings).toEqual([
+      expect.stringContaining(`1 row of the dataset was left out (left out: 1 ${why})`),
+    ]);
+  });
+
+  it.each<readonly [string, readonly unknown[]]>([
+    [
+      'a tool',
+      [
+        { from: 'function_call', value: '{"name":"look_up"}' },
+        { from: 'observation', value: 'it says forty-two' },
+      ],
+    ],
+    [
+      'a second question',
+      [{ from: 'human', value: 'And please answer in French, in no more than two hundred words.' }],
+    ],
+    [
+      'a call of OpenAI’s form',
+      [
+        { role: 'assistant', content: null, tool_calls: [{ id: 'a' }] },
+        { role: 'tool', content: 'forty-two it is' },
+      ],
+    ],
+    [
+      'a call with words',
+      [{ role: 'assistant', content: 'Let me look that up for you now.', function_call: { name: 'a' } }],
+    ],
+    ['a system message', [{ role: 'system', content: 'Be brief and kind to all.' }]],
+    [
+      'an empty list of calls',
+      [
+        { ...answer, tool_calls: [] },
+        { from: 'gpt', value: 'Something else entirely.' },
+      ],
+    ],
+  ])('takes the length of the next answer, behind %s', async (_what, between) => {
+    const turns = [
+      question(1),
+      ...between,
+      { from: 'GPT', value: answer.value },
+      question(2),
+      { from: 'gpt', value: 'Short it is, so.' },
+    ];
+    const { made } = await make('sharegpt', { file: inLists([{ conversations: turns }]) }, [
+      entry(point({ requests: 1 })),
+    ]);
+    expect(made.map(({ text, osl }) => [text, osl])).toEqual([[question(1).value, tokens(answer.value)]]);
+  });
+
+  it('takes turns that name nobody as said in turn', async () => {
+    const turns = [{ value: question(1).value }, { value: answer.value }];
+    const { made } = await make('sharegpt', { file: inLists([{ conversations: turns }]) }, [
+      entry(point({ requests: 1 })),
+    ]);
+    expect(made.map(({ text, osl }) => [text, osl])).toEqual([[question(1).value, tokens(answer.value)]]);
+    expect(tokens(answer.value)).not.toBe(tokens(question(1).value));
+  });
+
+  it('passes over empty lines, and a byte-order mark', async () => {
+    const lines = [1, 2].map((number) => JSON.stringify({ conversations: [question(number), answer] }));
+    const two = [entry(point({ requests: 2 }))];
+    for (const text of [`\ufeff${lines.join('\n\n \r\n')}\n\n`, `\ufeff\n[${lines}]\n`]) {
+      const { result, made } = await make('sharegpt', { file: fileOf(write(text)) }, two);
+      expect(made.map((one) => one.text)).toEqual([question(1).value, question(2).value]);
+      expect(result.facts.rows!.leftOut).toEqual({});
+      expect(result.warnings).toEqual([]);
+    }
+  });
+
   it('is read as one conversation a line, and from the first question on', async () => {
     const turns = [
       { from: 'gpt', value: 'Hello there, ask me anything.' },
@@ -376,17 +540,30 @@ describe('a file that is wrong', () => {
     ['sharegpt', 'no JSON', '[{"conversations": [', 'at conversation 1 ('],
     [
       'sharegpt',
-      'no conversations',
-      '[{"conversations": []}, {"text": 1}]',
-      'conversation 2: {"text":1} has no list',
+      'no conversation of use',
+      '[{"conversations": []}, {"text": 1}, 5]',
+      'has no usable row (left out: 1 without a question and an answer, 2 without a list "conversations")',
+    ],
+    ['sharegpt', 'nothing in it', '\n', 'has no usable row'],
+    [
+      'jsonl',
+      'half a surrogate pair',
+      '{"prompt": "a \\ud83d b", "osl": 1}',
+      'line 1: prompt has \\ud83d without',
     ],
     [
-      'sharegpt',
-      'a turn without text',
-      '[{"conversations": [{"from": "human"}]}]',
-      'conversation 1: the turn {"from":"human"} has no text',
+      'jsonl',
+      'the other half',
+      '{"text": "a", "osl": 1}\n{"text": "\\uDE42", "osl": 1}',
+      'line 2: text has \\ude42',
     ],
-    ['sharegpt', 'no JSON in a line', '{"conversations": []}\n{', 'at line 2 ('],
+    [
+      'trace',
+      'more ids than blocks',
+      '{"timestamp":0,"input_length":9,"output_length":1,"hash_ids":[1,2,3,4,5]}',
+      'line 1: 5 hash_ids',
+    ],
+    ['sharegpt', 'no JSON in a line', '{"conversations": []}\n\n{', 'at line 3 ('],
   ])('%s with %s is refused with its place', (name, _what, text, says) => {
     const file = write(text);
     let thrown: unknown = null;
@@ -398,6 +575,36 @@ describe('a file that is wrong', () => {
     expect(thrown).toMatchObject({ exitCode: 2, hint: expect.any(String) });
     expect((thrown as Error).message).toContain(file);
     expect((thrown as Error).message).toContain(says);
+  });
+
+  const inJson = '{"prompt": "Où est-ce?", "osl": 4}';
+  const inTurns = JSON.stringify({
+    conversations: [{ value: 'Où est-ce, s’il vous plaît?' }, { value: 'Là-bas, je crois.' }],
+  });
+  it.each([
+    ['jsonl', `${inJson}\n${inJson}`],
+    ['sharegpt', `${inTurns}\n${inTurns}`],
+    ['sharegpt', `[${inTurns},\n${inTurns}]`],
+    ['trace', '{"timestamp": 0, "input_length": 60, "output_length": 6, "note": "é"}'],
+  ])('%s in another encoding is refused, never altered: %s', (name, text) => {
+    const check = (content: string | Uint8Array): void => {
+      const file = path.join(folder, `${written++}.json`);
+      writeFileSync(file, content);
+      findDataset(name)!.check!({ path: file, osl: null });
+    };
+    check(text);
+    check(`\ufeff${text}`);
+    const sound = text.replaceAll('’', "'");
+    expect(refusal(() => check(Buffer.from(sound, 'latin1'))).message).toMatch(
+      /, line 1, byte \d+: 0x(D9|F9|E9) is not UTF-8$/,
+    );
+    for (const mark of ['', '\ufeff'])
+      expect(refusal(() => check(Buffer.from(mark + text, 'utf16le'))).message).toContain(
+        'the file is UTF-16LE',
+      );
+    expect(refusal(() => check(Buffer.from(`\ufeff${text}`, 'utf16le').swap16())).message).toContain(
+      'the file is UTF-16BE',
+    );
   });
 
   it.each(['jsonl', 'trace', 'sharegpt'])('%s that is not there is refused', (name) => {
