@@ -22,6 +22,10 @@ export interface ReadAudit {
   readonly waitMs: Spread | null;
   /** Events that shared a read with others. */
   readonly sharedEvents?: number;
+  /** Comments, heartbeats and events of other kinds, which hold nothing of a completion; left out where there were none. */
+  readonly passedOver?: number;
+  /** Responses that the server held open after [DONE]; left out where there were none. */
+  readonly heldOpen?: number;
   /** Reads without a usable stamp of the kernel: their bytes have the reading time. */
   readonly unstamped?: number;
   /** Of these, reads whose segments came out of order. */

@@ -1,10 +1,10 @@
 /** What each number means, by the name it has in the report. */
 const TEXTS = {
-  good: 'A request whose response ended properly ([DONE] or a finish reason), without an error and with at least one output token; only good requests enter latencies, rates and length proofs.',
+  good: 'A request whose response ended properly ([DONE], or a finish reason that does not say that the server gave it up or cut it), without an error and with at least one output token; only good requests enter latencies, rates and length proofs.',
   isl: "Input length in tokens: the prompt_tokens that the server reports, or the local tokenizer's count where the server reports none.",
   osl: "Output length in tokens: the completion_tokens that the server reports, or the local tokenizer's count where the server reports none.",
   ttftMs:
-    'Time to first token, in ms = arrival of the first chunk that carries output (content, reasoning or tool-call arguments) − send; opening a connection, if the request had to, is part of it.',
+    'Time to first token, in ms = arrival of the first chunk that carries output (content, reasoning, refusal or arguments of a call) − send; opening a connection, if the request had to, is part of it.',
   itlMs:
     'Inter-token latency by chunk, in ms = the gap between two neighbouring chunks that carry output, pooled over all good requests.',
   tokenItlMs:
@@ -78,7 +78,10 @@ const TEXTS = {
  * Versions above 1. Raise one only when the meaning of a number changes, so that old and new values cannot be compared;
  * never for wording.
  */
-const RAISED: Readonly<Partial<Record<keyof typeof TEXTS, number>>> = {};
+const RAISED: Readonly<Partial<Record<keyof typeof TEXTS, number>>> = {
+  // 2: a finish reason that says that the server gave up or cut the output makes it fail.
+  good: 2,
+};
 
 /** The text of each term, copied into every report, so that a report explains itself. */
 export const DEFINITIONS: Readonly<Record<string, string>> = TEXTS;

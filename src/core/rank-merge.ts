@@ -114,7 +114,9 @@ function mergeRings(a: RingAudit, b: RingAudit): RingAudit {
 }
 
 function mergeReads(a: ReadAudit, b: ReadAudit): ReadAudit {
-  const counted = (key: 'sharedEvents' | 'unstamped' | 'reordered'): Partial<ReadAudit> => {
+  const counted = (
+    key: 'sharedEvents' | 'passedOver' | 'heldOpen' | 'unstamped' | 'reordered',
+  ): Partial<ReadAudit> => {
     const total = merged(a[key], b[key], add);
     return total === undefined ? {} : { [key]: total };
   };
@@ -127,6 +129,8 @@ function mergeReads(a: ReadAudit, b: ReadAudit): ReadAudit {
     fullRatio: Math.max(a.fullRatio, b.fullRatio),
     waitMs: merged(a.waitMs, b.waitMs, worstSpread) ?? null,
     ...counted('sharedEvents'),
+    ...counted('passedOver'),
+    ...counted('heldOpen'),
     ...counted('unstamped'),
     ...counted('reordered'),
   };

@@ -1,4 +1,5 @@
-import type { FailureClass, Outcome, Phase, RequestRecord, TokenCount } from './record.ts';
+import type { Failure, FailureClass, Outcome, Phase, RequestRecord, TokenCount } from './record.ts';
+import { wrongEnd } from './stream-end.ts';
 
 /** What is known of a request before it is sent. */
 export interface RequestPlan {
@@ -40,6 +41,9 @@ const EXACT_MS = 0.000_5;
 /** 71 minutes: the lower end is not known. */
 const UNKNOWN_SLACK_US = 2 ** 32 - 1;
 
+/** So much of an event is kept for a message. */
+const EXCERPT_CHARS = 300;
+
 const ENCODER = new TextEncoder();
 
 /**
@@ -50,6 +54,7 @@ export class RecordBuilder {
   readonly plan: RequestPlan;
   readonly #stampedBy: 'kernel' | 'process';
   readonly #keepText: boolean;
+  readonly #naturalEnd: boolean;
   /** Set before the first chunk. */
   sentAtMs = 0;
   connectMs: number | null = null;
@@ -76,11 +81,22 @@ export class RecordBuilder {
   #totalsComplete = true;
   /** Text is kept only while the server does not count for us. */
   #textComplete = true;
-  #failure: { class: FailureClass; detail: string } | null = null;
+  #failure: Failure | null = null;
+  /** The start of the longest event in which no output was found; null where there was none. */
+  #unread: string | null = null;
+  #unreadChars = 0;
+  /** The start of the first event of no known kind. */
+  #unknownEvent: string | null = null;
 
-  /** `keepText` keeps all output, whoever counts. */
-  constructor(plan: RequestPlan, keepText = false, stampedBy: 'kernel' | 'process' = 'process') {
+  /** `keepText` keeps all output, whoever counts; with `naturalEnd` an output may be shorter than requested. */
+  constructor(
+    plan: RequestPlan,
+    keepText = false,
+    stampedBy: 'kernel' | 'process' = 'process',
+    naturalEnd = false,
+  ) {
     this.plan = plan;
+    this.#naturalEnd = naturalEnd;
     this.#stampedBy = stampedBy;
     this.#keepText = keepText;
     this.#chunkUs = new Uint32Array(plan.osl + 2);
@@ -141,12 +157,20 @@ export class RecordBuilder {
       this.#totalsComplete = false;
       return true;
     }
-    // One count may ride on the last text alone; from the second on the server counts for us.
-    const kept = this.#chunkTotals === null || this.#keepText;
+    // One count may ride on the last text alone; from the second on the server counts for us, unless it sends nothing but 0.
+    const kept = this.#chunkTotals === null || this.#keepText || completionTokens === 0;
     if (!kept) this.#textComplete = false;
     this.#chunkTotals ??= new Uint32Array(this.#chunkUs.length);
     this.#chunkTotals[index] = completionTokens;
     return kept;
+  }
+
+  /** An event in which no output was found; `isUnknown`: it is of no known kind, so it may be an error. */
+  noteUnread(event: string, isUnknown: boolean): void {
+    if (isUnknown) this.#unknownEvent ??= event.slice(0, EXCERPT_CHARS);
+    if (event.length <= this.#unreadChars) return;
+    this.#unread = event.slice(0, EXCERPT_CHARS);
+    this.#unreadChars = event.length;
   }
 
   /** The first failure counts, with one exception: an error event tells more than what it led to. */
@@ -159,7 +183,8 @@ export class RecordBuilder {
   /**
    * Makes the record. `templateShare` is subtracted from the server's prompt count where ISL means the
    * bare text. A proper end is `[DONE]` or a finish reason; good takes that, no error, and at least one
-   * token by the server's count (visible text only where no count came).
+   * token by the server's count (visible text only where no count came). A finish reason that says that the server gave up
+   * or cut the output fails it.
    */
   finish(endAtMs: number, templateShare: number): FinishedRequest {
     this.#judge();
@@ -213,16 +238,16 @@ export class RecordBuilder {
 
   #judge(): void {
     if (this.#failure !== null) return;
-    const tokens = this.completionTokens >= 0 ? this.completionTokens : this.#chunks;
-    const proper = this.done || this.finishReason !== null;
-    if (proper && tokens === 0) this.fail('empty', 'proper end without a single output token');
-    else if (!proper && this.#chunks === 0) this.fail('empty', 'the response ended without any output');
-    else if (!proper) {
-      this.fail(
-        'truncated',
-        `the response ended after ${this.#chunks} chunks without [DONE] or a finish reason`,
-      );
-    }
+    const { done, finishReason, completionTokens } = this;
+    this.#failure = wrongEnd({
+      done,
+      finishReason,
+      completionTokens,
+      chunks: this.#chunks,
+      leastTokens: this.#naturalEnd ? null : this.plan.osl,
+      unread: this.#unread,
+      unknownEvent: this.#unknownEvent,
+    });
   }
 
   #islCount(templateShare: number): TokenCount<number | null> {
@@ -236,7 +261,7 @@ export class RecordBuilder {
   #countTokens(): { tokens: Uint32Array | null; by: RequestRecord['chunkTokensBy'] } {
     const chunks = this.#chunks;
     if (chunks === 0) return { tokens: null, by: null };
-    if (this.#totalsComplete && this.#chunkTotals !== null) {
+    if (this.#totalsComplete && this.#chunkTotals !== null && this.#chunkTotals[chunks - 1]! > 0) {
       const tokens = firstOf(this.#chunkTotals, chunks);
       for (let i = chunks - 1; i > 0; i--) tokens[i] = Math.max(0, tokens[i]! - tokens[i - 1]!);
       return { tokens, by: 'continuous-usage' };

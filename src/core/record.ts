@@ -7,6 +7,8 @@ export const FAILURE_CLASSES = [
   'http',
   'malformed',
   'error-event',
+  'aborted',
+  'filtered',
   'empty',
   'truncated',
   'cancelled',
@@ -16,6 +18,11 @@ export const FAILURE_CLASSES = [
 export const CUT_BODY = 'connection closed in the middle of the response';
 
 export type FailureClass = (typeof FAILURE_CLASSES)[number];
+/** Why a request failed: its class, and words for it. */
+export interface Failure {
+  readonly class: FailureClass;
+  readonly detail: string;
+}
 export type Outcome = 'good' | FailureClass;
 
 /** `measured` requests make the numbers; `warmup` and `hold` requests are recorded and never counted. */

@@ -6,6 +6,8 @@ import { SseReader } from './sse.ts';
 export interface ChunkEvents {
   /** An event to be read: its data and its type (null when the server named none). */
   event(data: string, type: string | null): void;
+  /** A comment, as servers send them to keep a connection alive. */
+  comment?(): void;
   /** An output chunk that `template` has read; both are lent for the call. */
   chunk(template: ChunkTemplate, buffer: Buffer): void;
 }
@@ -43,7 +45,10 @@ export class ChunkReader {
     this.#template = shared.template;
     this.#dialect = dialect;
     this.#events = events;
-    this.#sse = new SseReader((data, type) => events.event(data, type));
+    this.#sse = new SseReader(
+      (data, type) => events.event(data, type),
+      () => events.comment?.(),
+    );
   }
 
   /** Feeds bytes [start, end), start < end. */

@@ -80,6 +80,8 @@ export class ChunkTemplate {
   /** The shape of an event whose `data` gave `delta` when `read`; null where it carries no text or none alone. */
   static learn(data: string, delta: Delta, read: Read): ChunkTemplate | null {
     if (delta.text === '' || delta.error !== null || data.length > MAX_DATA_CHARS) return null;
+    // Whether a whole message is output depends on what came before it.
+    if (delta.isWhole) return null;
     if (data.includes('\n')) return null;
     const { strings, numbers } = placesOf(data);
     const holding = (text: string | null): Place[] =>
@@ -224,6 +226,7 @@ function kindsOf(
     found.responseId === id &&
     found.finishReason === delta.finishReason &&
     found.error === null &&
+    !found.isWhole &&
     !found.done;
   if (!moved) return null;
   const kinds: number[] = at.places.map((place) =>

@@ -1,8 +1,7 @@
 import type { FinishedRequest, RequestPlan } from '../core/record-builder.ts';
 import type { Prompt } from '../core/spec.ts';
-import type { SharedShape } from './chunk-reader.ts';
 import type { OptionalField } from './dialect.ts';
-import { DONE_GRACE_MS, Exchange, type ExchangeOptions } from './exchange.ts';
+import { DONE_GRACE_MS, Exchange, type ExchangeOptions, type ServerHabits } from './exchange.ts';
 import type { ReadMeter } from './read-meter.ts';
 import type { ConnectionTally, Wire } from './wire.ts';
 
@@ -13,15 +12,20 @@ export interface ClientOptions extends ExchangeOptions {
   readonly headers: readonly (readonly [string, string])[];
 }
 
+/** Responses that the server holds open although their streams have ended: more have their connections closed. */
+const MOST_HELD_OPEN = 64;
+
 /** Sends prompts over wires in round robin and makes a record of each answer. */
 export class Client {
   readonly #options: ClientOptions;
   readonly #wires: readonly Wire[];
   readonly #frames = new Map<number, { before: Buffer; after: Buffer }>();
   readonly #active = new Set<Exchange>();
+  /** Those whose records are made while their connections are not free yet, oldest first. */
+  readonly #heldOpen = new Set<Exchange>();
   /** Requests in flight per wire. */
   readonly #inLane: number[];
-  readonly #shape: SharedShape = { template: null };
+  readonly #habits: ServerHabits = { template: null, holdsOpen: false };
   #next = 0;
   #timer: NodeJS.Timeout | null = null;
 
@@ -83,10 +87,11 @@ export class Client {
     const { dialect, headers } = this.#options;
     const body = this.#body(prompt);
     return new Promise((resolve) => {
-      const exchange = new Exchange(plan, this.#options, this.#shape, (finished) => {
+      const exchange = new Exchange(plan, this.#options, this.#habits, (finished) => {
         this.#active.delete(exchange);
         this.#inLane[lane]!--;
-        if (this.#active.size === 0) this.#stopTimer();
+        if (exchange.isHeldOpen) this.#hold(exchange);
+        this.#rest();
         resolve(finished);
       });
       this.#active.add(exchange);
@@ -99,6 +104,17 @@ export class Client {
       };
       exchange.cancel = this.#wires[lane]!.send(request, exchange, plan.dueAtMs);
     });
+  }
+
+  #hold(exchange: Exchange): void {
+    exchange.closed = () => {
+      this.#heldOpen.delete(exchange);
+      this.#rest();
+    };
+    this.#heldOpen.add(exchange);
+    if (this.#heldOpen.size <= MOST_HELD_OPEN) return;
+    const [oldest] = this.#heldOpen;
+    oldest!.cancel({ class: 'cancelled', detail: 'the response stayed open' });
   }
 
   /** Cancels what is in flight: all of it, or the requests that `which` picks. */
@@ -145,10 +161,14 @@ export class Client {
     this.#timer = setInterval(
       () => {
         const now = this.#options.clock.now();
-        for (const exchange of [...this.#active]) exchange.checkTimeouts(now);
+        for (const exchange of [...this.#active, ...this.#heldOpen]) exchange.checkTimeouts(now);
       },
       Math.min(250, Math.max(5, shortest / 20)),
     );
+  }
+
+  #rest(): void {
+    if (this.#active.size === 0 && this.#heldOpen.size === 0) this.#stopTimer();
   }
 
   #stopTimer(): void {

@@ -2,8 +2,12 @@ import type { Kind } from '../core/kind.ts';
 
 /** What one event of a response stream carried. One object is reused for all events of a request. */
 export interface Delta {
-  /** Output text: content, reasoning and tool-call arguments. `''` when there was none. */
+  /** Output text: content, reasoning, refusal and arguments of calls. `''` when there was none. */
   text: string;
+  /** The text is that of a whole message, which repeats the deltas where there were any. */
+  isWhole: boolean;
+  /** It has a place for output, whether there is some or not. */
+  hasChoice: boolean;
   finishReason: string | null;
   responseId: string | null;
   /** Cumulative usage, -1 where the event did not say. */
@@ -14,6 +18,8 @@ export interface Delta {
   done: boolean;
   /** The server reported an error inside the stream. */
   error: string | null;
+  /** It is no event of a completion: a heartbeat, or one of a kind that is not known; else null. */
+  other: 'heartbeat' | 'unknown' | null;
 }
 
 /** What a request asks for, beside its text. */
@@ -47,6 +53,8 @@ export interface Dialect extends Kind {
 export function emptyDelta(): Delta {
   return {
     text: '',
+    isWhole: false,
+    hasChoice: false,
     finishReason: null,
     responseId: null,
     promptTokens: -1,
@@ -54,5 +62,6 @@ export function emptyDelta(): Delta {
     cachedTokens: -1,
     done: false,
     error: null,
+    other: null,
   };
 }

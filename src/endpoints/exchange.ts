@@ -5,6 +5,7 @@ import type { TimeoutSpec } from '../core/spec.ts';
 import { type ChunkEvents, ChunkReader, type SharedShape } from './chunk-reader.ts';
 import type { ChunkTemplate } from './chunk-template.ts';
 import { type Delta, type Dialect, emptyDelta } from './dialect.ts';
+import { isHeartbeat, kindOfType, namesError } from './event-kind.ts';
 import { httpFailure } from './failures.ts';
 import type { ReadMeter } from './read-meter.ts';
 import type { Arrival, ResponseSink, WireFailure } from './wire.ts';
@@ -22,22 +23,38 @@ export interface ExchangeOptions {
   readonly onTokens?: (tokens: number) => void;
   /** Called for each output chunk with its text. */
   readonly onText?: (text: string) => void;
+  /** Called for each chunk that is read in full and may have output, with the text that was found in it. */
+  readonly onChunk?: (data: string, text: string) => void;
+  /** An output may end before it is as long as requested. */
+  readonly naturalEnd?: boolean;
   /** Who stamps the reads. */
   readonly stampedBy: 'kernel' | 'process';
   /** Counts the events that come out of the bytes. */
   readonly meter: ReadMeter;
 }
 
-/** So long may a connection stay open after the stream's own end mark. */
+/** A response ends with its stream's end mark; one that stays open for longer than this has its connection closed, */
 export const DONE_GRACE_MS = 1_000;
+/** and holds its slot no longer than this. A slot that did not wait at all would find no connection idle. */
+const HELD_OPEN_MS = 50;
 
 /** A failed response's text is kept up to here, enough for its first line. */
 const ERROR_BODY_BYTES = 4_096;
+
+/** What the streams of a client have shown of its server. */
+export interface ServerHabits extends SharedShape {
+  /** It holds responses open after the end mark of their streams. */
+  holdsOpen: boolean;
+}
 
 /** One request under way: bytes of the answer in, a record out. */
 export class Exchange implements ResponseSink, ChunkEvents {
   readonly plan: RequestPlan;
   cancel: (reason: WireFailure) => void = () => undefined;
+  /** Called once the response has ended that its record did not wait for. */
+  closed: () => void = () => undefined;
+  /** The record is made, and the server holds the response open. */
+  isHeldOpen = false;
   readonly #builder: RecordBuilder;
   readonly #options: ExchangeOptions;
   readonly #resolve: (finished: FinishedRequest) => void;
@@ -51,18 +68,26 @@ export class Exchange implements ResponseSink, ChunkEvents {
   #errorBody: Buffer[] | null = null;
   #errorBytes = 0;
   #contentType = '';
+  readonly #habits: ServerHabits;
+  /** −1 before the stream's end mark. */
+  #doneAtMs = -1;
+  #holdTimer: NodeJS.Timeout | null = null;
+  #holdCheck: NodeJS.Immediate | null = null;
+  /** Some output came as deltas. */
+  #hasDeltas = false;
 
   constructor(
     plan: RequestPlan,
     options: ExchangeOptions,
-    shape: SharedShape,
+    habits: ServerHabits,
     resolve: (finished: FinishedRequest) => void,
   ) {
     this.plan = plan;
-    this.#builder = new RecordBuilder(plan, options.keepText, options.stampedBy);
+    this.#builder = new RecordBuilder(plan, options.keepText, options.stampedBy, options.naturalEnd);
     this.#options = options;
+    this.#habits = habits;
     this.#resolve = resolve;
-    this.#reader = new ChunkReader(options.dialect, shape, this);
+    this.#reader = new ChunkReader(options.dialect, habits, this);
   }
 
   sent(atMs: number): void {
@@ -84,6 +109,7 @@ export class Exchange implements ResponseSink, ChunkEvents {
   }
 
   body(buffer: Buffer, start: number, end: number, arrival: Arrival, last: boolean): void {
+    if (this.isHeldOpen) return;
     this.#atMs = arrival.atMs;
     this.#slackMs = arrival.slackMs;
     this.#lastSlackMs = last ? arrival.lastSlackMs : arrival.slackMs;
@@ -100,12 +126,22 @@ export class Exchange implements ResponseSink, ChunkEvents {
   }
 
   end(atMs: number): void {
+    if (this.isHeldOpen) {
+      // What ends soon is no habit: its connection is worth the wait.
+      if (atMs - this.#doneAtMs <= HELD_OPEN_MS) this.#habits.holdsOpen = false;
+      this.closed();
+      return;
+    }
     if (this.#errorBody === null) this.#reader.end();
     else this.#judgeErrorBody(Buffer.concat(this.#errorBody).toString('utf8'));
     this.#finish(atMs);
   }
 
   fail(failure: WireFailure, atMs: number): void {
+    if (this.isHeldOpen) {
+      this.closed();
+      return;
+    }
     const { done, finishReason } = this.#builder;
     // A stream that had come to its proper end was whole; how its connection went down changes nothing.
     const whole = done || finishReason !== null;
@@ -114,8 +150,9 @@ export class Exchange implements ResponseSink, ChunkEvents {
   }
 
   checkTimeouts(now: number): void {
-    if (this.#builder.done && now - this.#lastReadAtMs > DONE_GRACE_MS) {
-      this.cancel({ class: 'timeout', detail: 'the connection stayed open after [DONE]' });
+    if (this.#doneAtMs >= 0) {
+      if (now - this.#doneAtMs > DONE_GRACE_MS)
+        this.cancel({ class: 'timeout', detail: 'the connection stayed open after [DONE]' });
       return;
     }
     const { firstMs, idleMs, totalMs } = this.#options.timeouts;
@@ -134,12 +171,23 @@ export class Exchange implements ResponseSink, ChunkEvents {
 
   event(data: string, type: string | null): void {
     const builder = this.#builder;
-    this.#noteEvent();
+    const { dialect, onTokens, onText, onChunk } = this.#options;
+    const kind = kindOfType(type);
+    const isError = kind === 'error';
+    if (!isError && isHeartbeat(data)) {
+      this.comment();
+      return;
+    }
     const delta = this.#delta;
     try {
-      this.#options.dialect.read(data, delta);
+      dialect.read(data, delta);
     } catch (error) {
-      if (type === 'error') builder.fail('error-event', data.slice(0, 300));
+      if (kind === 'other') {
+        this.comment();
+        return;
+      }
+      this.#noteEvent();
+      if (isError) builder.fail('error-event', data.slice(0, 300) || `an event of type ${type} without data`);
       else
         builder.fail(
           'malformed',
@@ -147,26 +195,45 @@ export class Exchange implements ResponseSink, ChunkEvents {
         );
       return;
     }
-    if (delta.error !== null || type === 'error') {
+    const isOther = kind === 'other' && delta.error !== null && !namesError(data);
+    if (!isError && (delta.other !== null || isOther)) {
+      this.comment();
+      if (delta.other !== 'heartbeat') builder.noteUnread(data, kind === 'message');
+      return;
+    }
+    this.#noteEvent();
+    if (delta.error !== null || isError) {
       builder.fail('error-event', (delta.error ?? data).slice(0, 300));
       return;
     }
     if (delta.done) {
-      builder.done = true;
+      this.#done();
       return;
     }
     builder.responseId ??= delta.responseId;
+    if (delta.isWhole && this.#hasDeltas) delta.text = '';
     const tokens = this.#note(delta);
-    if (delta.text === '') return;
-    this.#options.onTokens?.(tokens);
-    this.#options.onText?.(delta.text);
+    const hasOutput = delta.text !== '';
+    const isUnread = !hasOutput && delta.hasChoice && delta.finishReason === null;
+    if (hasOutput || isUnread) onChunk?.(data, delta.text);
+    if (isUnread) builder.noteUnread(data, false);
+    if (!hasOutput) return;
+    if (!delta.isWhole) this.#hasDeltas = true;
+    onTokens?.(tokens);
+    onText?.(delta.text);
     builder.addChunk(this.#atMs, delta.text, delta.completionTokens, this.#stampChunk());
     this.#reader.learn(data, delta);
+  }
+
+  /** Something that keeps the connection alive and is no event of the completion. */
+  comment(): void {
+    this.#options.meter.passedOver++;
   }
 
   chunk(template: ChunkTemplate, buffer: Buffer): void {
     const builder = this.#builder;
     const { onTokens, onText } = this.#options;
+    this.#hasDeltas = true;
     this.#noteEvent();
     const slackMs = this.#stampChunk();
     if (builder.responseId === null) builder.responseId = template.responseId(buffer);
@@ -180,6 +247,27 @@ export class Exchange implements ResponseSink, ChunkEvents {
       const { textStart, textEnd, completionTokens } = template;
       builder.addChunkBytes(this.#atMs, buffer, textStart, textEnd, completionTokens, slackMs);
     }
+  }
+
+  /** The stream's own end mark. Its response mostly ends in the same read, or a moment later. */
+  #done(): void {
+    this.#builder.done = true;
+    if (this.#doneAtMs >= 0) return;
+    this.#doneAtMs = this.#atMs;
+    // What has been received by then is read first, so that a busy event loop is not taken for a server that holds.
+    const check = (): void => {
+      this.#holdCheck = setImmediate(() => this.#release());
+    };
+    if (this.#habits.holdsOpen) check();
+    else this.#holdTimer = setTimeout(check, HELD_OPEN_MS);
+  }
+
+  /** Makes the record of a stream whose response the server holds open. */
+  #release(): void {
+    this.isHeldOpen = true;
+    this.#habits.holdsOpen = true;
+    this.#options.meter.heldOpen++;
+    this.#finish(this.#doneAtMs);
   }
 
   #noteEvent(): void {
@@ -217,6 +305,8 @@ export class Exchange implements ResponseSink, ChunkEvents {
   }
 
   #finish(atMs: number): void {
+    if (this.#holdTimer !== null) clearTimeout(this.#holdTimer);
+    if (this.#holdCheck !== null) clearImmediate(this.#holdCheck);
     // What fails before the instant at which it is to be sent lasts no time.
     const endAtMs = Math.max(atMs, this.#builder.sentAtMs);
     this.#resolve(this.#builder.finish(endAtMs, this.#options.templateShare));

@@ -1,20 +1,12 @@
 import type { Ask, Delta, Dialect, OptionalField } from './dialect.ts';
+import { type Fields, isFields, outputText } from './output-text.ts';
+import { errorIn, hasError, otherKind } from './stream-error.ts';
 
 /** Stands where the prompt goes while a body is made; no user's text holds it. */
 export const PLACE = '\u0001prompt\u0001';
 
 /** A chunk of a streamed chat completion, as far as it is read. Any field may be of any type. */
-export interface ChatChunk {
-  readonly id?: unknown;
-  readonly object?: unknown;
-  readonly message?: unknown;
-  readonly error?: unknown;
-  readonly choices?:
-    | readonly {
-        readonly delta?: ChatDelta | null;
-        readonly finish_reason?: unknown;
-      }[]
-    | null;
+export interface ChatChunk extends Fields {
   readonly usage?: {
     readonly prompt_tokens?: unknown;
     readonly completion_tokens?: unknown;
@@ -22,12 +14,8 @@ export interface ChatChunk {
   } | null;
 }
 
-export interface ChatDelta {
-  readonly content?: unknown;
-  readonly reasoning_content?: unknown;
-  readonly reasoning?: unknown;
-  readonly tool_calls?: readonly { readonly function?: { readonly arguments?: unknown } | null }[] | null;
-}
+/** An end mark with blanks around it is no longer than this. */
+const SHORT_CHARS = 32;
 
 /** Between the texts of a conversation's messages. */
 const CHAT_TURNS = {
@@ -61,7 +49,7 @@ export const openaiChat: Dialect = {
   },
 
   read(data: string, delta: Delta): void {
-    readChat(data, delta, outputText);
+    readChat(data, delta, readOutput);
   },
 };
 
@@ -82,68 +70,63 @@ export function splitAtPrompt(body: Readonly<Record<string, unknown>>): { before
     : { before: text.slice(0, at), after: text.slice(at + mark.length) };
 }
 
-/** Reads one event of a chat stream into `delta`; `textOf` says what of a choice is output. */
-export function readChat(data: string, delta: Delta, textOf: (delta: ChatDelta) => string): void {
+/** Reads one event of a chat stream into `delta`; `readText` takes the output out of a choice. */
+export function readChat(data: string, delta: Delta, readText: (choice: Fields, into: Delta) => void): void {
   delta.text = '';
+  delta.isWhole = false;
+  delta.hasChoice = false;
   delta.finishReason = null;
   delta.responseId = null;
   delta.promptTokens = -1;
   delta.completionTokens = -1;
   delta.cachedTokens = -1;
   delta.error = null;
-  delta.done = data === '[DONE]';
+  delta.other = null;
+  delta.done = data.length < SHORT_CHARS && data.trim() === '[DONE]';
   if (delta.done) return;
-  const chunk = JSON.parse(data) as ChatChunk | null;
-  if (typeof chunk !== 'object' || chunk === null) throw new SyntaxError('chunk is not an object');
-  if (chunk.error !== undefined && chunk.error !== null) {
-    delta.error = errorMessage(chunk.error);
-    return;
+  const parsed = JSON.parse(data) as unknown;
+  const chunk: unknown = Array.isArray(parsed) ? parsed[0] : parsed;
+  if (!isFields(chunk)) throw new SyntaxError('chunk is not an object');
+  const { choices, id } = chunk;
+  const choice: unknown = Array.isArray(choices) ? (choices[0] ?? choices.find(isFields)) : undefined;
+  if (!isFields(choice)) {
+    delta.error = errorIn(chunk);
+  } else if (hasError(chunk)) delta.error = errorIn(chunk);
+  else if (hasError(choice)) delta.error = errorIn(choice);
+  if (delta.error !== null) return;
+  if (typeof id === 'string') delta.responseId = id;
+  if (isFields(choice)) {
+    delta.hasChoice = true;
+    readText(choice, delta);
+    delta.finishReason = finishReason(choice['finish_reason']);
   }
-  if (chunk.object === 'error') {
-    delta.error = errorMessage(chunk);
-    return;
-  }
-  if (typeof chunk.id === 'string') delta.responseId = chunk.id;
-  const choice = chunk.choices?.[0];
-  if (choice !== undefined) {
-    if (choice.delta) delta.text = textOf(choice.delta);
-    if (typeof choice.finish_reason === 'string') delta.finishReason = choice.finish_reason;
-  }
-  const usage = chunk.usage;
+  const { usage } = chunk as ChatChunk;
   if (usage) {
     delta.promptTokens = count(usage.prompt_tokens);
     delta.completionTokens = count(usage.completion_tokens);
     delta.cachedTokens = count(usage.prompt_tokens_details?.cached_tokens);
   }
+  if (!delta.hasChoice && delta.completionTokens < 0) delta.other = otherKind(chunk);
 }
 
-function outputText(delta: ChatDelta): string {
-  const { content, reasoning_content, reasoning, tool_calls } = delta;
-  let text = typeof content === 'string' ? content : '';
-  if (typeof reasoning_content === 'string') text = reasoning_content + text;
-  else if (typeof reasoning === 'string') text = reasoning + text;
-  if (tool_calls) {
-    for (const call of tool_calls) {
-      if (typeof call.function?.arguments === 'string') text += call.function.arguments;
-    }
-  }
-  return text;
+/** The output of a choice: its delta; in place of one its `text`, or its `message`. */
+function readOutput({ delta, text, message }: Fields, into: Delta): void {
+  into.text = outputText(delta);
+  if (into.text === '' && typeof text === 'string') into.text = text;
+  if (into.text !== '' || message === undefined) return;
+  into.text = outputText(message);
+  into.isWhole = into.text !== '';
+}
+
+/** The reason as a string, with its message where it is an object. Some servers have `""` where others have null. */
+function finishReason(reason: unknown): string | null {
+  if (typeof reason === 'string') return reason === '' || reason === 'null' ? null : reason;
+  if (!isFields(reason)) return null;
+  const { type, message } = reason;
+  if (typeof type !== 'string') return Object.keys(reason)[0] ?? null;
+  return typeof message === 'string' ? `${type}: ${message}` : type;
 }
 
 function count(value: unknown): number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : -1;
-}
-
-/** The message of an OpenAI error object, or the error as the server wrote it. */
-export function errorMessage(error: unknown): string {
-  if (typeof error === 'string') return error;
-  if (
-    typeof error === 'object' &&
-    error !== null &&
-    'message' in error &&
-    typeof error.message === 'string'
-  ) {
-    return error.message;
-  }
-  return JSON.stringify(error);
 }

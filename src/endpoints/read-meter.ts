@@ -26,6 +26,9 @@ const EXACT_MS = 0.000_5;
 export class ReadMeter {
   /** Server-sent events so far, counted by those who take them out of the bytes. */
   events = 0;
+  /** Comments and heartbeats so far, and responses that were held open after their streams had ended; reset by `take`. */
+  passedOver = 0;
+  heldOpen = 0;
   #eventsBefore = 0;
   #eventsTaken = 0;
   #exact = 0;
@@ -116,11 +119,14 @@ export class ReadMeter {
       fullRatio: count === 0 ? 0 : this.#full / count,
       waitMs: waits.count === 0 ? null : { p50: waits.p50!, p99: waits.p99!, max: waits.max! },
       sharedEvents: this.#shared,
+      ...(this.passedOver > 0 ? { passedOver: this.passedOver } : {}),
+      ...(this.heldOpen > 0 ? { heldOpen: this.heldOpen } : {}),
       ...(this.#receiver !== null ? { unstamped: this.#unstamped, reordered: this.#reordered } : {}),
     };
     const stampErrorMs = this.#receiver === null ? null : this.#stampError();
     this.#eventsTaken = this.events;
     this.#shared = this.#unstamped = this.#reordered = 0;
+    this.passedOver = this.heldOpen = 0;
     this.#reads = 0;
     this.#bytes = 0;
     this.#full = 0;

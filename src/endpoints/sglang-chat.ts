@@ -1,5 +1,6 @@
 import type { Ask, Delta, Dialect, OptionalField } from './dialect.ts';
-import { type ChatDelta, openaiChat, PLACE, readChat, splitAtPrompt } from './openai-chat.ts';
+import { openaiChat, PLACE, readChat, splitAtPrompt } from './openai-chat.ts';
+import { type Fields, isFields } from './output-text.ts';
 
 /** What sglang.bench_serving's chat requests were like at one time. */
 interface Era {
@@ -45,17 +46,20 @@ export const SGLANG_CHATS: readonly Dialect[] = ERAS.map((era) => ({
   },
 
   read(data: string, delta: Delta): void {
-    readChat(data, delta, era.readsReasoning ? reasoningAndContent : contentOnly);
+    const textOf = era.readsReasoning ? reasoningAndContent : contentOnly;
+    readChat(data, delta, (choice, into) => {
+      if (isFields(choice['delta'])) into.text = textOf(choice['delta']);
+    });
     if (!era.readsReasoning && !delta.done && delta.error === null && lacksChoice(data))
       throw new SyntaxError('list index out of range');
   },
 }));
 
-function contentOnly({ content }: ChatDelta): string {
+function contentOnly({ content }: Fields): string {
   return typeof content === 'string' ? content : '';
 }
 
-function reasoningAndContent({ content, reasoning_content, reasoning }: ChatDelta): string {
+function reasoningAndContent({ content, reasoning_content, reasoning }: Fields): string {
   const thought = [reasoning_content, reasoning].find((text) => typeof text === 'string' && text !== '');
   return `${typeof thought === 'string' ? thought : ''}${typeof content === 'string' ? content : ''}`;
 }

@@ -17,10 +17,11 @@ export class SseReader {
   #between = false;
   #begun = false;
 
-  /** `onEvent` gets the event's data and its type (null when the server named none). */
-  constructor(onEvent: (data: string, type: string | null) => void) {
+  /** `onEvent` gets the event's data and its type (null when the server named none), `onComment` is called for each comment. */
+  constructor(onEvent: (data: string, type: string | null) => void, onComment?: () => void) {
     this.#parser = createParser({
       onEvent: (message: EventSourceMessage) => onEvent(message.data, message.event ?? null),
+      ...(onComment === undefined ? {} : { onComment }),
     });
   }
 

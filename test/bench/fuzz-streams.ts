@@ -45,10 +45,51 @@ const WORDS = [
 ];
 const LINE_ENDS = ['\n', '\n', '\n', '\n', '\r\n', '\r\n', '\r', 'mixed'] as const;
 const FIELDS = [': ping', ':', 'id: 7', 'retry: 10', 'event: message', 'event:', 'unknown: x', 'lonely'];
-const FAULTS = ['truncated', 'error-event', 'malformed', 'http', 'empty'] as const;
+const FAULTS = ['truncated', 'error-event', 'malformed', 'http', 'empty', 'aborted', 'filtered'] as const;
+/** As a server writes it: a word, or with its message. */
+type Reason = string | { readonly type: string; readonly message: string };
+const REASONS: Readonly<Record<'aborted' | 'filtered', readonly Reason[]>> = {
+  aborted: ['abort', 'error', 'cancelled', 'timeout', { type: 'abort', message: 'gone' }],
+  filtered: ['content_filter', 'SAFETY'],
+};
+const ERRORS = [
+  { error: { message: 'the engine died', code: 500 } },
+  { error: 'the engine died' },
+  { code: 500, message: 'the engine died' },
+  { detail: 'the engine died' },
+  { errors: [{ message: 'the engine died' }] },
+  { type: 'error', message: 'the engine died' },
+  { object: 'error', message: 'the engine died', code: 500 },
+  { choices: [{ index: 0, error: { message: 'the engine died' } }] },
+];
+const HEARTBEATS = [
+  ['data:'],
+  ['data: '],
+  ['event: ping', 'data:'],
+  ['event: ping', 'data: {"type": "ping"}'],
+  ['event: heartbeat', 'data: still here'],
+  ['data: {"type":"ping"}'],
+  ['data: {}'],
+];
 const FRAMINGS = [...Array<'chunked'>(6).fill('chunked'), 'length', 'length', 'close'] as const;
 /** So many streams in a row have one shape, as those of one server have. */
 const STREAMS_PER_SHAPE = 64;
+
+/** Where the text of a chunk stands. */
+const PLACES = [
+  'content',
+  'content',
+  'content',
+  'reasoning_content',
+  'tool_calls',
+  'reasoning',
+  'reasoning_details',
+  'parts',
+  'refusal',
+  'function_call',
+  'message',
+  'text',
+] as const;
 
 interface Shape {
   readonly lineEnd: (typeof LINE_ENDS)[number];
@@ -59,7 +100,7 @@ interface Shape {
   /** Escapes in the JSON instead of UTF-8. */
   readonly isEscaped: boolean;
   readonly usage: 'none' | 'last' | 'each';
-  readonly textIn: 'content' | 'reasoning_content' | 'tool_calls';
+  readonly textIn: (typeof PLACES)[number];
   readonly hasId: boolean;
 }
 
@@ -71,7 +112,7 @@ function shapeOf(seed: number, id: number): Shape {
     isSpaced: draws.oneIn(5),
     isEscaped: draws.oneIn(6),
     usage: draws.oneOf(['none', 'last', 'last', 'each']),
-    textIn: draws.oneOf(['content', 'content', 'content', 'reasoning_content', 'tool_calls']),
+    textIn: draws.oneOf(PLACES),
     hasId: !draws.oneIn(8),
   };
 }
@@ -86,8 +127,9 @@ export function fuzzStream(seed: number, id: number): FuzzStream {
   if (fault === 'truncated' && !shape.lineEnd.endsWith('\n')) fault = null;
   const events = new Events(draws, shape, id);
   const chunks = fault === 'empty' ? 0 : 1 + draws.upTo(draws.oneIn(60) ? 200 : 9);
-  events.addChunks(chunks);
-  if (fault === 'error-event') events.add(events.json({ error: { message: 'the engine died', code: 500 } }));
+  events.addChunks(chunks, fault === null || fault === 'truncated');
+  if (fault === 'error-event') events.add(events.json(draws.oneOf(ERRORS)));
+  else if (fault === 'aborted' || fault === 'filtered') events.giveUp(draws.oneOf(REASONS[fault]), chunks);
   else if (fault === 'malformed') events.add('{"choices":[');
   else if (fault !== 'truncated') events.end(chunks);
   const body = Buffer.from(events.text);
@@ -135,34 +177,66 @@ class Events {
       this.#line(this.#draws.oneOf(FIELDS));
       if (this.#draws.oneIn(3)) this.#line('');
     }
+    if (this.#draws.oneIn(25))
+      for (const line of ['', ...this.#draws.oneOf(HEARTBEATS), '']) this.#line(line);
     this.#line(`data:${this.#shape.gap}${data}`);
     this.#line('');
   }
 
-  addChunks(count: number): void {
-    const { textIn } = this.#shape;
-    if (this.#draws.oneIn(2)) this.#chunk({ role: 'assistant', content: '' }, null, 0);
+  addChunks(count: number, mayEnd: boolean): void {
+    if (this.#draws.oneIn(2)) this.#chunk({ delta: { role: 'assistant', content: '' } }, null, 0);
     for (let i = 1; i <= count; i++) {
       const text = this.#words();
       this.#texts.push(text);
-      const reason = i === count && this.#draws.oneIn(3) ? 'length' : null;
-      const delta =
-        textIn === 'tool_calls'
-          ? { tool_calls: [{ index: 0, function: { arguments: text } }] }
-          : { [textIn]: text };
-      this.#chunk(delta, reason, i);
+      const reason = mayEnd && i === count && this.#draws.oneIn(3) ? 'length' : null;
+      this.#chunk(this.#choice(text), reason, i);
+    }
+  }
+
+  /** The server's own word that it ended an output of so many tokens. */
+  giveUp(reason: Reason, tokens: number): void {
+    this.#chunk({ delta: {} }, reason, tokens);
+    this.#finishReason = typeof reason === 'string' ? reason : `${reason.type}: ${reason.message}`;
+    if (this.#shape.usage === 'last') this.add(this.json({ choices: [], usage: this.#usage(tokens) }));
+    if (this.#draws.oneIn(2)) this.add('[DONE]');
+  }
+
+  #choice(text: string): object {
+    switch (this.#shape.textIn) {
+      case 'tool_calls':
+        return { delta: { tool_calls: [null, { index: 0, function: { arguments: text } }] } };
+      case 'reasoning':
+        return { delta: { content: '', reasoning_content: '', reasoning: text } };
+      case 'reasoning_details':
+        return { delta: { reasoning_details: [{ type: 'reasoning.text', text }], content: null } };
+      case 'parts':
+        return { delta: { content: [{ type: 'thinking', thinking: [{ type: 'text', text }] }] } };
+      case 'function_call':
+        return { delta: { function_call: { arguments: text } } };
+      case 'message':
+        return { message: { role: 'assistant', content: text } };
+      case 'text':
+        return { text, delta: null };
+      default:
+        return { delta: { [this.#shape.textIn]: text } };
     }
   }
 
   /** A proper end of a stream of so many tokens. */
   end(tokens: number): void {
     const draws = this.#draws;
-    if (this.#finishReason === null && (tokens === 0 || draws.oneIn(2))) this.#chunk({}, 'stop', tokens);
+    if (this.#finishReason === null && (tokens === 0 || draws.oneIn(2))) this.#last(tokens);
     if (this.#shape.usage === 'last') this.add(this.json({ choices: [], usage: this.#usage(tokens) }));
-    if (this.#finishReason === null || draws.oneIn(2)) this.add('[DONE]');
+    if (this.#finishReason === null || draws.oneIn(2)) this.add(draws.oneIn(10) ? '[DONE] ' : '[DONE]');
     if (draws.oneIn(10)) this.#line(': bye');
     // An event that lacks its blank line is one all the same.
     if (draws.oneIn(20)) this.text = this.text.slice(0, -1);
+  }
+
+  /** The chunk with the finish reason, which may repeat the whole text behind the deltas. */
+  #last(tokens: number): void {
+    const isRepeated = this.#shape.textIn === 'content' && tokens > 0 && this.#draws.oneIn(4);
+    this.#chunk(isRepeated ? { message: { content: this.#texts.join('') } } : { delta: {} }, 'stop', tokens);
   }
 
   json(value: unknown): string {
@@ -212,12 +286,12 @@ class Events {
     };
   }
 
-  #chunk(delta: unknown, reason: string | null, tokens: number): void {
-    this.#finishReason = reason;
+  #chunk(choice: object, reason: unknown, tokens: number): void {
+    this.#finishReason = typeof reason === 'string' ? reason : null;
     const { hasId, usage, isSpaced, gap, lineEnd } = this.#shape;
     const data = this.json({
       ...(hasId ? { id: this.#name, object: 'chat.completion.chunk', created: 17 } : {}),
-      choices: [{ index: 0, delta, finish_reason: reason }],
+      choices: [{ index: 0, ...choice, finish_reason: reason }],
       ...(usage === 'each' ? { usage: this.#usage(tokens) } : this.#draws.oneIn(50) ? { usage: null } : {}),
     });
     // Data of several lines is one event, and JSON has a line feed where it may have a space.

@@ -26,7 +26,15 @@ describe('random streams, cut at random places', () => {
     expect(streams).toBe(STREAMS);
     expect(outcomes['good']).toBeGreaterThan(0.8 * STREAMS);
     expect(Object.keys(outcomes)).toEqual(
-      expect.arrayContaining(['truncated', 'error-event', 'malformed', 'http', 'empty']),
+      expect.arrayContaining([
+        'truncated',
+        'error-event',
+        'malformed',
+        'http',
+        'empty',
+        'aborted',
+        'filtered',
+      ]),
     );
   });
 });

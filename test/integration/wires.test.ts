@@ -91,6 +91,7 @@ interface Setup {
 }
 
 const clocks = new WeakMap<Client, RunClock>();
+const meters = new WeakMap<Client, ReadMeter>();
 
 function makeClient(name: WireName, url: string, setup: Setup = {}): Client {
   const clock = startClock();
@@ -117,6 +118,7 @@ function makeClient(name: WireName, url: string, setup: Setup = {}): Client {
     meter,
   });
   clocks.set(client, clock);
+  meters.set(client, meter);
   open.push(client);
   return client;
 }
@@ -156,6 +158,10 @@ const USAGE = data({
   usage: { prompt_tokens: 9, completion_tokens: 4, prompt_tokens_details: { cached_tokens: 2 } },
 });
 const DONE = data('[DONE]');
+const reason = (word: string): string =>
+  data({ id: 'c', choices: [{ index: 0, delta: {}, finish_reason: word }] });
+const usage = (tokens: number): string =>
+  data({ id: 'c', choices: [], usage: { prompt_tokens: 9, completion_tokens: tokens } });
 const HEAD = 'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n';
 const chunked = (parts: readonly string[]): string =>
   `${HEAD}Transfer-Encoding: chunked\r\n\r\n${parts.map((part) => `${Buffer.byteLength(part).toString(16)}\r\n${part}\r\n`).join('')}0\r\n\r\n`;
@@ -322,6 +328,154 @@ describe.each(WIRES)('the %s wire', (name) => {
     const record = await ask(makeClient(name, `http://127.0.0.1:${port}`));
     expect(record.outcome).toBe('good');
     expect(record.chunkUs).toHaveLength(4);
+  });
+
+  it.each<[string, string, readonly string[]]>([
+    ['aborted', 'finish reason "abort" after 1 output tokens', [reason('abort'), usage(1), DONE]],
+    ['aborted', 'finish reason "error" after 1 chunks', [reason('error'), DONE]],
+    [
+      'filtered',
+      'finish reason "content_filter" after 1 output tokens',
+      [reason('content_filter'), usage(1)],
+    ],
+    ['aborted', 'unknown finish reason "because" after 1 output tokens of 4', [reason('because'), usage(1)]],
+    ['error-event', 'no capacity', [data({ code: 500, message: 'no capacity' }), DONE]],
+    ['error-event', 'no capacity', [data({ detail: 'no capacity' }), FINISH, DONE]],
+    ['error-event', '{"state":"broken"}', [data({ state: 'broken' }), DONE]],
+    ['error-event', 'engine died', ['event: message.failed\ndata: engine died\n\n', DONE]],
+    ['error-event', 'no capacity', ['event: x\ndata: {"error":{"message":"no capacity"}}\n\n', DONE]],
+    [
+      'error-event',
+      'no capacity',
+      ['event: x\ndata: {"detail":"no capacity"}\n\n', 'event: error\ndata: no capacity\n\n'],
+    ],
+    ['error-event', 'an event of type error without data', ['event: error\ndata:\n\n', DONE]],
+    ['malformed', 'event is no JSON', [data('still here'), DONE]],
+  ])('counts what the server says of itself as %s: %s', async (outcome, detail, events) => {
+    const port = await rawServer((socket) => socket.write(chunked([token('a'), ...events])));
+    const record = await ask(makeClient(name, `http://127.0.0.1:${port}`));
+    expect(record.outcome).toBe(outcome);
+    expect(record.detail).toContain(detail);
+    expect(record.chunkUs).toHaveLength(1);
+  });
+
+  it('takes a finish reason that it does not know for good where the output is whole', async () => {
+    const port = await rawServer((socket) =>
+      socket.write(chunked([...'abcd'].map(token).concat(reason('because'), usage(4), DONE))),
+    );
+    expect(await ask(makeClient(name, `http://127.0.0.1:${port}`))).toMatchObject({
+      outcome: 'good',
+      finishReason: 'because',
+    });
+  });
+
+  it('passes over what keeps the connection alive, and counts it', async () => {
+    const beats = [
+      ': comment\n\n',
+      ':\n\n',
+      'data:\n\n',
+      'data:  \n\n',
+      data('ping'),
+      data({ type: 'ping' }),
+      data({}),
+      'event: ping\ndata:\n\n',
+      'event: ping\ndata: {"type": "ping"}\n\n',
+      'event: ping\ndata: 2026-11-30 23:00\n\n',
+      'event: status\ndata: {"message":"loading","detail":"layer 3"}\n\n',
+      'event: metrics\ndata: {"kv_use":0.5}\n\n',
+    ];
+    const parts = [
+      ...beats,
+      token('a'),
+      ...beats,
+      token('b'),
+      token('c'),
+      token('d'),
+      ...beats,
+      FINISH,
+      USAGE,
+      DONE,
+    ];
+    const port = await rawServer((socket) => socket.write(chunked(parts)));
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
+    expect(await ask(client)).toMatchObject({ outcome: 'good', osl: { counted: 4, by: 'usage' } });
+    expect(meters.get(client)!.take().reads.passedOver).toBe(3 * beats.length);
+    // A chunk is one whatever its type.
+    const typed = await rawServer((socket) =>
+      socket.write(chunked([`event: chunk\n${token('a')}`, `event: message\n${token('b')}`, FINISH, DONE])),
+    );
+    const record = await ask(makeClient(name, `http://127.0.0.1:${typed}`));
+    expect([record.outcome, record.chunkUs.length]).toEqual(['good', 2]);
+  });
+
+  it('takes a message for output, but not for that of its deltas', async () => {
+    const message = (content: string): string => data({ choices: [{ message: { content } }] });
+    for (const [parts, chunks] of [
+      [[message('a'), message('b'), message('c'), message('d')], 4],
+      [[token('a'), token('b'), message('ab')], 2],
+      // The same server: chunks of a shape that is known by now.
+      [[token('a'), token('b'), token('c'), message('abc')], 3],
+    ] as const) {
+      const port = await rawServer((socket) => socket.write(chunked([...parts, FINISH, DONE])));
+      const client = makeClient(name, `http://127.0.0.1:${port}`);
+      for (let i = 0; i < 2; i++) {
+        const record = await ask(client);
+        expect([record.outcome, record.chunkUs.length]).toEqual(['good', chunks]);
+      }
+    }
+  });
+
+  it('frees the slot of a response that the server holds open at [DONE]', async () => {
+    const held: net.Socket[] = [];
+    const ports = new Set<number>();
+    let holds = true;
+    const whole = chunked([token('a'), token('b'), token('c'), token('d'), FINISH, USAGE, DONE]);
+    const end = '0\r\n\r\n';
+    const port = await rawServer((socket) => {
+      ports.add(socket.remotePort!);
+      socket.write(whole.slice(0, -end.length));
+      if (holds) held.push(socket);
+      else setTimeout(() => socket.write(end), 10);
+    });
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
+    const first = await ask(client);
+    expect(client.inFlight).toBe(0);
+    expect(first).toMatchObject({ outcome: 'good', osl: { counted: 4 } });
+    // It ended with the stream, not when the slot stopped waiting.
+    expect(first.endAtMs).toBe(first.lastEventAtMs);
+    // From then on nothing is waited for: the next one takes another connection.
+    const second = await ask(client);
+    expect(second.outcome).toBe('good');
+    expect([held.length, ports.size]).toEqual([2, 2]);
+    expect(meters.get(client)!.take().reads.heldOpen).toBe(2);
+    // Held or not, a connection is used again once its response has ended.
+    for (const socket of held.splice(0)) socket.write(end);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    for (let i = 0; i < 3; i++) {
+      expect((await ask(client)).outcome).toBe('good');
+      for (const socket of held.splice(0)) socket.write(end);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect(ports.size).toBe(2);
+    // Of a server that ends its responses soon, the end is waited for again.
+    holds = false;
+    await ask(client);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    meters.get(client)!.take();
+    for (let i = 0; i < 3; i++) expect((await ask(client)).outcome).toBe('good');
+    expect(meters.get(client)!.take().reads.heldOpen).toBeUndefined();
+  });
+
+  it('closes the connection of a response that is held open for a second', async () => {
+    let closed = 0;
+    const port = await rawServer((socket) => {
+      socket.on('close', () => closed++);
+      socket.write(chunked([token('a'), FINISH, DONE]).slice(0, -5));
+    });
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
+    expect((await ask(client)).outcome).toBe('good');
+    expect(closed).toBe(0);
+    await vi.waitFor(() => expect(closed).toBe(1), { timeout: 3_000, interval: 20 });
   });
 
   it('calls a refused connection what it is', async () => {

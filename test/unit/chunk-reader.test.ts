@@ -77,6 +77,9 @@ function scanned(
           finishReason,
           done: false,
           error: null,
+          isWhole: false,
+          hasChoice: true,
+          other: null,
         },
       });
     },

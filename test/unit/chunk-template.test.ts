@@ -162,6 +162,9 @@ function matched(template: ChunkTemplate, event: Buffer): { delta: Delta; end: n
       finishReason,
       done: false,
       error: null,
+      isWhole: false,
+      hasChoice: true,
+      other: null,
     },
   };
 }
@@ -245,6 +248,9 @@ describe('a template', () => {
         finishReason: null,
         done: false,
         error: null,
+        isWhole: false,
+        hasChoice: true,
+        other: null,
       });
     }
   });

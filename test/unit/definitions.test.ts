@@ -80,9 +80,14 @@ describe('what an older bench stored', () => {
     ['baseline', runsOf(storedBaseline, 'baseline.json')],
   ])('as a %s is compared with runs of today by versions', (_, stored) => {
     expect(stored[0]!.definitionVersions).toBeUndefined();
-    expect(obstaclesTo(stored, [today()])).toEqual([]);
-    expect(obstaclesTo(stored, [today({ validity: 2, 'audit.reads': 3, 'server.spans': 2 })])).toEqual([]);
-    expect(obstaclesTo(stored, [today({ itlMs: 2 })])).toEqual(['definition of itlMs: version 1 and 2']);
+    // What counts as good has changed since.
+    const good = 'definition of good: version 1 and 2';
+    expect(obstaclesTo(stored, [today()])).toEqual([good]);
+    expect(obstaclesTo(stored, [today({ good: 1 })])).toEqual([]);
+    expect(obstaclesTo(stored, [today({ validity: 2, 'audit.reads': 3, 'server.spans': 2 })])).toEqual([good]);
+    expect(obstaclesTo(stored, [today({ good: 1, itlMs: 2 })])).toEqual([
+      'definition of itlMs: version 1 and 2',
+    ]);
   });
 
   it('takes runs of today into the same baseline, which then has all versions', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { type Delta, emptyDelta } from '../../src/endpoints/dialect.ts';
 import { openaiChat } from '../../src/endpoints/openai-chat.ts';
 
 function body(extra: Record<string, unknown>): Record<string, unknown> {
@@ -16,5 +17,99 @@ describe('the least output asked for', () => {
     [{ max_tokens: 5, min_tokens: 7 }, 7],
   ])('is never above a limit of the user, who has the last word: %j', (extra, least) => {
     expect(body(extra)).toMatchObject({ max_tokens: 10, ...extra, min_tokens: least });
+  });
+});
+
+function read(event: unknown): Delta {
+  const delta = emptyDelta();
+  openaiChat.read(typeof event === 'string' ? event : JSON.stringify(event), delta);
+  return delta;
+}
+const chunk = (delta: unknown, choice: object = {}): object => ({
+  id: 'x',
+  choices: [{ index: 0, delta, ...choice }],
+});
+
+describe('the output of a chunk', () => {
+  it.each<[string, unknown]>([
+    ['hm', { reasoning_content: 'hm', content: null }],
+    ['hm', { content: '', reasoning_content: '', reasoning: 'hm' }],
+    ['hm', { content: '', reasoning_content: null, reasoning: 'hm' }],
+    ['hm', { content: '', reasoning: 'hm', reasoning_details: [{ type: 'reasoning.text', text: 'hm' }] }],
+    ['hm', { reasoning_details: [{ type: 'reasoning.summary', summary: 'hm' }] }],
+    ['hm', { thinking: 'hm' }],
+    ['hm', { thinking_blocks: [{ type: 'thinking', thinking: 'hm', signature: 'x' }] }],
+    ['hm so', { reasoning_content: 'hm', content: ' so' }],
+    ['so', { content: [{ type: 'text', text: 'so' }] }],
+    ['so', { content: { type: 'text', text: { value: 'so' } } }],
+    ['hm so', { content: [{ type: 'thinking', thinking: [{ type: 'text', text: 'hm' }, null] }, ' so', 7] }],
+    ['no', { refusal: 'no', content: null }],
+    ['no', { content: [{ type: 'refusal', refusal: 'no' }] }],
+    ['{"a"', { function_call: { name: 'f', arguments: '{"a"' } }],
+    ['{"a":1}', { tool_calls: [null, { function: null }, { function: { arguments: { a: 1 } } }] }],
+    ['1+1', { tool_calls: [{ type: 'custom', custom: { name: 'calc', input: '1+1' } }] }],
+    ['so', 'so'],
+    ['', { role: 'assistant', content: '' }],
+    ['', { tool_calls: [{ function: { name: 'f', arguments: '' } }] }],
+    ['', { tool_calls: [{ function: { arguments: {} } }], function_call: 'x' }],
+    ['', { reasoning_details: [{ type: 'reasoning.encrypted', data: 'abc' }], tool_calls: {} }],
+    ['', null],
+    ['', 7],
+  ])('is %j of %j', (text, delta) => {
+    expect(read(chunk(delta))).toMatchObject({ text, isWhole: false, error: null, other: null });
+  });
+
+  it('is the text of a completion, or a message, where there is no delta with output', () => {
+    expect(read({ choices: [{ text: 'so' }] })).toMatchObject({ text: 'so', isWhole: false });
+    expect(read(chunk({ content: 'a' }, { text: 'b', message: { content: 'c' } }))).toMatchObject({
+      text: 'a',
+    });
+    expect(read({ choices: [{ message: { content: 'so' } }] })).toMatchObject({ text: 'so', isWhole: true });
+    expect(read(chunk({}, { message: { content: 'so' } }))).toMatchObject({ text: 'so', isWhole: true });
+    expect(read(chunk({}, { message: { content: '' } }))).toMatchObject({ text: '', isWhole: false });
+  });
+
+  it('is that of the first choice that is there', () => {
+    expect(read({ choices: [null, ...(chunk('so') as { choices: unknown[] }).choices] }).text).toBe('so');
+    for (const choices of [[null], [7], ['x'], {}, 'x', 7])
+      expect(read({ id: 'x', choices })).toMatchObject({ text: '', error: null, responseId: 'x' });
+  });
+
+  it('may be there where there is a choice', () => {
+    for (const event of [chunk({}), chunk(null), chunk({}, { finish_reason: 'stop' })])
+      expect(read(event).hasChoice).toBe(true);
+    for (const event of [{ id: 'x', choices: [] }, { choices: [null] }, { usage: {} }, { error: 'x' }])
+      expect(read(event).hasChoice).toBe(false);
+  });
+
+  it('keeps nothing of the event before', () => {
+    const delta = emptyDelta();
+    for (const event of [{ choices: [{ message: { content: 'a' } }] }, { error: 'x' }, { type: 'ping' }]) {
+      openaiChat.read(JSON.stringify(event), delta);
+      openaiChat.read(JSON.stringify({ id: 'x', choices: [] }), delta);
+      expect(delta).toEqual({ ...emptyDelta(), responseId: 'x' });
+    }
+  });
+});
+
+describe('the end of a stream', () => {
+  it('is [DONE], with blanks around it or without', () => {
+    for (const done of ['[DONE]', '[DONE] ', ' [DONE]\t', '[DONE]\n']) expect(read(done).done).toBe(true);
+    for (const other of ['{}', '{"choices":[]}']) expect(read(other).done).toBe(false);
+  });
+
+  it.each<[string | null, unknown]>([
+    ['length', 'length'],
+    ['abort', { type: 'abort' }],
+    ['abort: no memory', { type: 'abort', message: 'no memory' }],
+    ['error', { error: 'no memory' }],
+    [null, ''],
+    [null, 'null'],
+    [null, null],
+    [null, undefined],
+    [null, 7],
+    [null, {}],
+  ])('has the reason %j where the server writes %j', (finishReason, reason) => {
+    expect(read(chunk({}, { finish_reason: reason })).finishReason).toBe(finishReason);
   });
 });

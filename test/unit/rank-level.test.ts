@@ -207,6 +207,7 @@ describe('what ranks saw of themselves', () => {
         fullRatio: 0.5,
         waitMs: { p50: 1, p99: 0.1, max: 9 },
         sharedEvents: 1_000,
+        passedOver: 4,
         unstamped: 5,
         reordered: 2,
       },
@@ -225,6 +226,7 @@ describe('what ranks saw of themselves', () => {
         fullRatio: 0.5,
         waitMs: { p50: 1, p99: 0.2, max: 9 },
         sharedEvents: 1_040,
+        passedOver: 4,
         unstamped: 5,
         reordered: 2,
       },
@@ -274,6 +276,14 @@ describe('what ranks saw of themselves', () => {
     const { stampedBy: __, ...older } = kernel;
     expect(mergeAudits([kernel, older])).not.toHaveProperty('stampedBy');
     expect(mergeAudits([older, kernel])).not.toHaveProperty('stampedBy');
+  });
+
+  it('adds up what was passed over and held open', () => {
+    const { reads } = makeAudit();
+    const of = (passedOver: number, heldOpen: number) =>
+      makeAudit({ reads: { ...reads!, passedOver, heldOpen } });
+    expect(mergeAudits([of(3, 5), of(4, 7)])!.reads).toMatchObject({ passedOver: 7, heldOpen: 12 });
+    expect(mergeAudits([makeAudit(), makeAudit()])!.reads).not.toHaveProperty('heldOpen');
   });
 
   it('counts reads that were not stamped only where a rank says so', () => {

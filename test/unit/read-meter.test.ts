@@ -61,6 +61,15 @@ describe('ReadMeter in the event loop', () => {
     expect(meter.take().reads).toMatchObject({ count: 1, eventsPerRead: 3, sharedEvents: 2 });
   });
 
+  it('counts what was passed over and held open, where there was any, and starts anew', () => {
+    const meter = new ReadMeter();
+    meter.passedOver += 3;
+    expect(meter.take().reads).toEqual({ ...NOTHING, passedOver: 3 });
+    meter.heldOpen += 2;
+    expect(meter.take().reads).toEqual({ ...NOTHING, heldOpen: 2 });
+    expect(meter.take().reads).toEqual(NOTHING);
+  });
+
   it('has no stamp error, since no arrival has a lower end', () => {
     const meter = new ReadMeter();
     meter.note(1, 100);

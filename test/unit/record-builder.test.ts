@@ -86,7 +86,79 @@ describe('RecordBuilder', () => {
     zero.addChunk(110, 'a', -1);
     zero.done = true;
     zero.completionTokens = 0;
-    expect(zero.finish(111, 0).record.outcome).toBe('empty');
+    expect(zero.finish(111, 0).record).toMatchObject({
+      outcome: 'empty',
+      detail: "text came in 1 chunks, but the server's usage says 0 output tokens",
+    });
+  });
+
+  it('takes running counts of nothing but 0 for none, and keeps the text', () => {
+    for (const [count, by] of [
+      [3, 'one-per-chunk'],
+      [7, null],
+    ] as const) {
+      const b = builder({ osl: count });
+      for (const at of [110, 120, 130]) b.addChunk(at, 'a', 0);
+      b.completionTokens = count;
+      b.done = true;
+      const { record, text, uncounted } = b.finish(131, 0);
+      expect(record).toMatchObject({ outcome: 'good', chunkTokensBy: by, osl: { counted: count } });
+      expect([uncounted, text?.bytes.length]).toEqual(by === null ? [true, 3] : [false, undefined]);
+    }
+    // Counts that lag are counts all the same.
+    const lags = builder();
+    for (const [i, at] of [110, 120, 130].entries()) lags.addChunk(at, 'a', i);
+    lags.completionTokens = 3;
+    lags.done = true;
+    expect([...lags.finish(131, 0).record.chunkTokens!]).toEqual([0, 1, 1]);
+  });
+
+  it('shows the longest event in which no output was found where there was none at all', () => {
+    const b = builder();
+    b.noteUnread('{"a":1}', false);
+    b.noteUnread(`{"b":"${'x'.repeat(400)}"}`, false);
+    b.noteUnread('{"c":1}', true);
+    b.finishReason = 'length';
+    const { detail } = b.finish(111, 0).record;
+    expect(detail).toContain('no output was found in {"b":"xxx');
+    expect(detail!.length).toBeLessThan(400);
+    const odd = builder();
+    odd.addChunk(110, 'a', -1);
+    odd.noteUnread('{"first":1}', true);
+    odd.noteUnread('{"second, which is longer":1}', true);
+    odd.done = true;
+    expect(odd.finish(111, 0).record).toMatchObject({ outcome: 'error-event', detail: '{"first":1}' });
+  });
+
+  it('fails what the server gave up, but keeps the failure that came before', () => {
+    const b = builder();
+    b.addChunk(110, 'a', -1);
+    b.finishReason = 'abort';
+    b.completionTokens = 1;
+    b.done = true;
+    expect(b.finish(111, 0).record).toMatchObject({
+      outcome: 'aborted',
+      detail: 'finish reason "abort" after 1 output tokens',
+      finishReason: 'abort',
+      osl: { counted: 1 },
+    });
+    const broken = builder();
+    broken.fail('malformed', 'no JSON');
+    broken.finishReason = 'abort';
+    expect(broken.finish(111, 0).record).toMatchObject({ outcome: 'malformed', detail: 'no JSON' });
+  });
+
+  it('asks for the whole output behind an unknown reason, but not of a model that may stop', () => {
+    for (const [naturalEnd, outcome] of [
+      [false, 'aborted'],
+      [true, 'good'],
+    ] as const) {
+      const b = new RecordBuilder(PLAN, false, 'process', naturalEnd);
+      b.addChunk(110, 'a', -1);
+      b.finishReason = 'because';
+      b.completionTokens = PLAN.osl - 1;
+      expect(b.finish(111, 0).record.outcome).toBe(outcome);
+    }
   });
 
   it('calls a request good that showed no text but was counted; its first token is unknown', () => {

@@ -39,7 +39,14 @@ export interface SglangRow {
 export type SglangReading = 'strict' | 'bug-compatible';
 
 /** Outcomes whose response body ended without an exception, so that sglang counts them as successes. */
-const READ_TO_ITS_END: ReadonlySet<Outcome> = new Set(['good', 'empty', 'truncated', 'error-event']);
+const READ_TO_ITS_END: ReadonlySet<Outcome> = new Set([
+  'good',
+  'empty',
+  'truncated',
+  'error-event',
+  'aborted',
+  'filtered',
+]);
 
 /**
  * The row of a record. `originAtMs` is the instant of the first send. `output` is the request's text, its length by
