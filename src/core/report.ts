@@ -48,6 +48,14 @@ export interface LengthProof {
   readonly unknown: number;
 }
 
+/** Ends of good requests that prove less of their outputs than others do. */
+export interface WeakEnds {
+  /** Requests by finish reasons that are not known; their outputs are as long as requested, or may be shorter. */
+  readonly unknownReasons: Readonly<Record<string, number>>;
+  /** Requests with neither finish reason nor usage, and fewer chunks than tokens requested. */
+  readonly unproven: number;
+}
+
 /** One of several load generators that sent a level together. */
 export interface RankReport {
   readonly rank: number;
@@ -87,6 +95,8 @@ export interface LevelReport {
     readonly warmupFailed: number;
     readonly hold: number;
   };
+  /** Left out where there were none, and by older versions. */
+  readonly ends?: WeakEnds;
   readonly failureRatio: number;
   readonly failures: Readonly<
     Partial<Record<FailureClass, { readonly count: number; readonly first: string }>>

@@ -1,11 +1,12 @@
 import type { Audit, Validity } from './audit-facts.ts';
 import { boundsOf } from './bounds.ts';
 import { encodeHistogram, exactStats, greatest, histogramOf, least, Pooled, sum } from './distribution.ts';
+import { finishOf } from './finish-reason.ts';
 import { e2eOf, tpotMs, ttftOf } from './latencies.ts';
 import { loadOf } from './load.ts';
 import { openLoopOf } from './open-loop.ts';
 import { FAILURE_CLASSES, type FailureClass, type RequestRecord, type TokenCount } from './record.ts';
-import type { LengthProof, LevelReport, Witness } from './report.ts';
+import type { LengthProof, LevelReport, WeakEnds, Witness } from './report.ts';
 import type { WatchedSource } from './server-look.ts';
 import { serverSideOf } from './server-side.ts';
 import { goodputOf, type SlosMs } from './slo.ts';
@@ -65,9 +66,11 @@ export function summarizeLevel(input: LevelInput): LevelReport {
   const gaps = new Pooled(1_000);
   const tokenGaps = new Pooled(1_000);
   const perChunk = new Pooled(1);
+  let unproven = 0;
   for (const record of shown) {
     // Each look at chunks that lie on disk reads them.
     const { chunkUs, chunkTokens } = record;
+    if (endsUnproven(record, chunkUs.length)) unproven++;
     for (const tokens of chunkTokens ?? []) perChunk.add(tokens);
     for (let i = 1; i < chunkUs.length; i++) gaps.add(chunkUs[i]!);
     if (chunkTokens !== null) addTokenGaps(record, tokenGaps);
@@ -89,6 +92,7 @@ export function summarizeLevel(input: LevelInput): LevelReport {
       warmupFailed: warmup.filter((record) => record.outcome !== 'good').length,
       hold: input.records.filter((record) => record.phase === 'hold').length,
     },
+    ...weakEnds(good, unproven),
     failureRatio: measured.length === 0 ? 0 : failed / measured.length,
     failures: countFailures(measured),
     startedAtMs,
@@ -155,6 +159,19 @@ function serverOf(
   if (sources.length === 0) return {};
   const sent = records.filter(({ phase }) => phase !== 'warmup');
   return { server: serverSideOf(sources, { startedAtMs, endedAtMs, sent }) };
+}
+
+/** Whether nothing but the end mark says that the output is whole, and its chunks do not either. */
+function endsUnproven({ finishReason, osl }: RequestRecord, chunks: number): boolean {
+  return finishReason === null && osl.by !== 'usage' && chunks < osl.asked;
+}
+
+function weakEnds(good: readonly RequestRecord[], unproven: number): { readonly ends?: WeakEnds } {
+  const unknown = good.filter(
+    ({ finishReason }) => finishReason !== null && finishOf(finishReason) === 'unknown',
+  );
+  if (unknown.length === 0 && unproven === 0) return {};
+  return { ends: { unknownReasons: countBy(unknown, ({ finishReason }) => finishReason!), unproven } };
 }
 
 function countFailures(measured: readonly RequestRecord[]): LevelReport['failures'] {

@@ -1,6 +1,7 @@
 import { WITNESS_RATIO } from '../core/audit.ts';
 import type { LevelReport, Report, Witness } from '../core/report.ts';
 import { formatDuration } from '../core/units.ts';
+import { endNotes } from './end-notes.ts';
 import { figure, grouped, percent } from './figures.ts';
 import { lengthNotes } from './length-notes.ts';
 import { groupBy, levelNames, levelsRun, showsTokenItl } from './level-names.ts';
@@ -30,6 +31,7 @@ export function runNotes(report: Report): Note[] {
     ...lengthNotes(report),
     ...cacheNotes(report),
     ...textNotes(report),
+    ...endNotes((of) => sentences(report, of)),
     ...wasteNotes(report),
     ...itlNotes(report),
     ...steadyNotes(report),

@@ -207,6 +207,29 @@ describe('renderReport', () => {
     expect(text).toContain('24 error-event at concurrency 16, 32: Internal server error');
   });
 
+  it('tells of ends that prove little, and of responses held open', () => {
+    const audit = makeThinLevel().audit!;
+    const text = page(
+      withLevels(
+        makeThinLevel({
+          ends: { unknownReasons: { because: 3, '\u001b[2Jrepetition': 1 }, unproven: 2 },
+          audit: { ...audit, reads: { ...audit.reads!, heldOpen: 16 } },
+        }),
+      ),
+    );
+    const flat = text.replaceAll(/\s+/g, ' ');
+    expect(flat).toContain(
+      '! ends 2 good requests ended with [DONE] alone, without finish reason and usage,',
+    );
+    expect(flat).toContain('finish reasons that are not known: "because" (3),');
+    expect(flat).toContain('repetition" (1)');
+    expect(text).not.toContain('\u001b[2J');
+    expect(flat).toContain('the server held 16 responses open after [DONE]: no slot waited for them');
+    const calm = page(withLevels(makeThinLevel({ ends: { unknownReasons: { because: 3 }, unproven: 0 } })));
+    expect(calm).not.toMatch(/DONE/);
+    expect(calm).toMatch(/^ {2}ends /m);
+  });
+
   it('is loud about lengths that differ', () => {
     const text = page(makeReport());
     expect(text).toMatch(

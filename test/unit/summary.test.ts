@@ -114,6 +114,27 @@ describe('summarizeLevel', () => {
     expect(level.outputTokens).toBe(4);
   });
 
+  it('counts good requests whose ends prove little, and no others', () => {
+    const unproven = { finishReason: null, osl: { asked: 4, counted: 5, by: 'tokenizer' } } as const;
+    const level = summarize([
+      makeRecord({ finishReason: 'because' }),
+      makeRecord({ finishReason: 'because' }),
+      makeRecord({ finishReason: 'repetition' }),
+      makeRecord({ finishReason: 'eos_token' }),
+      makeRecord({ finishReason: 'later', outcome: 'aborted' }),
+      makeRecord(unproven),
+      makeRecord({ ...unproven, outcome: 'error-event' }),
+      // Usage proves its length, its chunks do, or its finish reason does.
+      makeRecord({ ...unproven, osl: { ...unproven.osl, by: 'usage' } }),
+      makeRecord({ ...unproven, gapsMs: [9, 9, 9, 9] }),
+      makeRecord({ ...unproven, finishReason: 'length' }),
+    ]);
+    expect(level.ends).toEqual({ unknownReasons: { because: 2, repetition: 1 }, unproven: 1 });
+    expect(level.failures).toMatchObject({ aborted: { count: 1 } });
+    expect(summarize([makeRecord({})])).not.toHaveProperty('ends');
+    expect(summarize([makeRecord(unproven)]).ends).toEqual({ unknownReasons: {}, unproven: 1 });
+  });
+
   it('keeps warm-up and hold out of every number but their count', () => {
     const measured = makeRecord({ sentAtMs: 1_000 });
     const alone = summarize([measured]);
