@@ -47,6 +47,7 @@ export async function runCheck(args: TargetArgs): Promise<ExitCode> {
       record.firstAtMs === null ? 'no visible text' : `${(record.firstAtMs - record.sentAtMs).toFixed(1)} ms`,
     );
     say('E2E', `${(record.endAtMs - record.sentAtMs).toFixed(1)} ms`);
+    if (canary.warning !== null) say('warning', canary.warning);
     if (canary.refusedFields.length > 0) say('refused', canary.refusedFields.join(', '));
     return EXIT.ok;
   } finally {

@@ -2,7 +2,6 @@ import type { Clock } from '../core/clock.ts';
 import { BenchError, EXIT } from '../core/errors.ts';
 import type { FinishedRequest } from '../core/record-builder.ts';
 import { newRequestIds } from '../core/request-ids.ts';
-import { secretTexts } from '../core/secrets.ts';
 import type { Prompt, RunSpec } from '../core/spec.ts';
 import { Client } from '../endpoints/client.ts';
 import { Control, parseModels } from '../endpoints/control.ts';
@@ -13,6 +12,8 @@ import { recogniseServer, SERVERS, type ServerKind, UNKNOWN_SERVER_FIELDS } from
 import type { Target } from '../endpoints/wire.ts';
 import { chooseWires, type WireChoice } from '../endpoints/wires.ts';
 import type { TargetAccess, TargetHints } from './arguments.ts';
+import { CanaryReading } from './canary-reading.ts';
+import { KnownSecrets } from './known-secrets.ts';
 import { type KnownMetrics, type MetricSource, metricSources } from './metric-sources.ts';
 import { chooseModel, isUnlisted, notStreaming } from './model-choice.ts';
 
@@ -22,8 +23,6 @@ const CANARY_TOKENS = 30;
 /** Fields that make an output as long as asked. */
 const LENGTH_FIELDS: readonly OptionalField[] = ['ignore_eos', 'min_tokens'];
 const SIDE_CALL_TIMEOUT_MS = 10_000;
-/** Shorter header values are words that an error may well hold by chance. */
-const LEAST_SECRET = 6;
 
 const HINTS: TargetHints = {
   noServer: 'start it, or name it with --url',
@@ -48,6 +47,8 @@ export interface Canary {
   /** Fields that the server takes. */
   readonly fields: ReadonlySet<OptionalField>;
   readonly refusedFields: readonly OptionalField[];
+  /** What of the output was not seen; null where all is well. */
+  readonly warning: string | null;
 }
 
 /** Spec fields that say how to talk to a target. */
@@ -73,8 +74,7 @@ export class Connection {
   readonly #access: TargetAccess;
   readonly #clock: Clock;
   readonly #signal: AbortSignal | null;
-  /** Longest first, so that none is left over inside of another. */
-  readonly #secrets: readonly string[];
+  readonly #secrets: KnownSecrets;
   readonly #hints: TargetHints;
   readonly #headers: TargetAccess['headers'];
   readonly #wires: WireChoice;
@@ -94,11 +94,7 @@ export class Connection {
       ([name]) => !['content-type', 'accept'].includes(name.toLowerCase()),
     );
     this.#headers = headers;
-    this.#secrets = headers
-      .flatMap(([, value]) => [value, value.replace(/^\S+\s+/, '')])
-      .concat(secretTexts(spec.extraBody))
-      .filter((value) => value.length >= LEAST_SECRET)
-      .sort((a, b) => b.length - a.length);
+    this.#secrets = new KnownSecrets(headers, spec.extraBody);
     this.controls = access.targets.map(
       (target) =>
         new Control({
@@ -124,10 +120,11 @@ export class Connection {
     keepText?: boolean;
     onTokens?: (tokens: number) => void;
     onText?: (text: string) => void;
+    onChunk?: (data: string, text: string) => void;
     /** Speaks to this target alone. */
     target?: Target;
   }): Client {
-    const { connectionPerRequest, timeouts, extraBody } = this.#spec;
+    const { connectionPerRequest, timeouts, extraBody, naturalEnd = false } = this.#spec;
     const targets = options.target === undefined ? this.#access.targets : [options.target];
     const meter = new ReadMeter();
     const wires = targets.map((target) =>
@@ -146,6 +143,7 @@ export class Connection {
       extraBody,
       headers: this.#access.headers,
       timeouts,
+      naturalEnd,
       stampedBy: this.#wires.stampedBy,
       meter,
       ...options,
@@ -204,11 +202,11 @@ export class Connection {
     if (this.#spec.naturalEnd) for (const field of LENGTH_FIELDS) fields.delete(field);
     const refusedFields: OptionalField[] = [];
     for (;;) {
-      const { finished, text } = await this.ask(identified.model, fields, CANARY_TEXT, CANARY_TOKENS);
-      const { record } = finished;
+      const asked = await this.ask(identified.model, fields, CANARY_TEXT, CANARY_TOKENS);
+      const { record } = asked.finished;
       if (record.outcome === 'good') {
         await this.proveStreams(identified.model, fields, this.#access.targets.slice(1));
-        return { finished, text, fields, refusedFields };
+        return { ...asked, fields, refusedFields };
       }
       const refused =
         record.status === 400 || record.status === 422 ? refusedBy(record.detail ?? '', fields) : [];
@@ -247,29 +245,29 @@ export class Connection {
   /** The request, without the credentials that the server may have told back in its error. */
   withoutSecrets(finished: FinishedRequest): FinishedRequest {
     const { detail } = finished.record;
-    if (detail === null || !this.#secrets.some((secret) => detail.includes(secret))) return finished;
-    const clean = this.#secrets.reduce((text, secret) => text.replaceAll(secret, '***'), detail);
-    return { ...finished, record: { ...finished.record, detail: clean } };
+    const clean = this.#secrets.remove(detail);
+    return clean === detail ? finished : { ...finished, record: { ...finished.record, detail: clean } };
   }
 
-  /** One request outside of any measurement, with the text it gave. */
+  /** One request outside of any measurement, with the text it gave, and what of its output was not seen. */
   async ask(
     model: string,
     fields: ReadonlySet<OptionalField>,
     text: string,
     tokens: number,
     target: Target = this.#access.targets[0]!,
-  ): Promise<{ finished: FinishedRequest; text: string }> {
+  ): Promise<{ finished: FinishedRequest; text: string; warning: string | null }> {
     if (this.#signal?.aborted) throw new BenchError(EXIT.interrupted, 'interrupted');
-    let answer = '';
+    const reading = new CanaryReading();
     const client = this.client({
       model,
       fields,
       target,
       templateShare: 0,
       onText: (chunk) => {
-        answer += chunk;
+        reading.text += chunk;
       },
+      onChunk: (data, chunk) => reading.noteChunk(data, chunk),
     });
     const prompt: Prompt = {
       content: Buffer.from(JSON.stringify(text).slice(1, -1)),
@@ -294,7 +292,8 @@ export class Connection {
     );
     this.#signal?.removeEventListener('abort', cancel);
     await client.close();
-    return { finished: this.withoutSecrets(finished), text: answer };
+    const warning = this.#secrets.remove(reading.warning(finished.record));
+    return { finished: this.withoutSecrets(finished), text: reading.text, warning };
   }
 
   /** The addresses whose metrics are looked at while levels run; closed with this. */

@@ -127,6 +127,7 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
       `the server refused ${canary.refusedFields.join(', ')}: output lengths may fall short of what was asked`,
     );
   }
+  if (canary.warning !== null) draft.warnings.push(canary.warning);
   const said = new Set(identified.notes);
   for (const warning of draft.warnings) if (!said.has(warning)) progress.say(`warning: ${warning}`);
   if (supply.facts.estimates) progress.say(`note: ${estimateNote(supply.facts)}`);

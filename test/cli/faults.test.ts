@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { askedTokens, type ChatServerOptions, startChatServer, stream } from '../fixtures/chat-server.ts';
 import {
   countLines,
   newOut,
@@ -106,6 +107,111 @@ describe('a server that fails now and then', () => {
     ]);
     expect(ended.code).toBe(0);
     expect(onlyLevel(readRun(out)).requests).toMatchObject({ sent: 20, good: 20, failed: 0 });
+  });
+});
+
+function serving(url: string, out: string): string[] {
+  const prompts = ['--dataset-name', 'random', '--random-range-ratio', '1.0', '--random-input-len', '60'];
+  const file = ['--output-file', `${out}.jsonl`, '--out', out];
+  return [
+    'serving',
+    '--backend',
+    'sglang-oai-chat',
+    '--base-url',
+    url,
+    ...prompts,
+    '--random-output-len',
+    '6',
+    ...file,
+  ];
+}
+
+describe('a server that gives up', () => {
+  /** Half of the tokens and a finish reason for every other request of 6 tokens; the test request is served. */
+  const givesUp =
+    (reason: string): NonNullable<ChatServerOptions['answer']> =>
+    (body, response, nth) => {
+      const asked = askedTokens(body);
+      const isCut = asked === 6 && nth % 2 === 0;
+      const deltas = Array.from({ length: isCut ? 3 : asked }, (_, i) => ({ content: ` w${i}` }));
+      stream(body, response, deltas, '[DONE]', isCut ? reason : 'length');
+    };
+
+  it.each([
+    ['abort', 'aborted', 'finish reason "abort" after 3 output tokens'],
+    ['error', 'aborted', 'finish reason "error" after 3 output tokens'],
+    ['content_filter', 'filtered', 'finish reason "content_filter" after 3 output tokens'],
+    ['because', 'aborted', 'unknown finish reason "because" after 3 output tokens of 6 requested'],
+  ] as const)('by the finish reason %s has failed: %s', async (reason, failure, words) => {
+    const server = await startChatServer({ answer: givesUp(reason) });
+    const out = newOut();
+    const ended = await benchHere(['run', '--url', server.url, ...SMALL, '--requests', '8', '--out', out]);
+    expect(ended.code).toBe(1);
+    const level = onlyLevel(readRun(out));
+    expect(level.requests).toMatchObject({ sent: 8, good: 4, failed: 4 });
+    expect(level.failures).toEqual({ [failure]: { count: 4, first: words } });
+    // Their tokens are in no rate and no length.
+    expect(level).toMatchObject({ outputTokens: 24, wastedOutputTokens: 12, oslProof: { deviations: 0 } });
+    expect(ended.stdout).toContain(`4 ${failure} at concurrency 4: ${words}`);
+  });
+
+  it('may name an end that is not known where the model may stop by itself', async () => {
+    const server = await startChatServer({ answer: givesUp('because') });
+    const out = newOut();
+    const ended = await benchHere([
+      ...serving(server.url, out),
+      '--num-prompts',
+      '8',
+      '--disable-ignore-eos',
+    ]);
+    expect(ended.code).toBe(0);
+    expect(onlyLevel(readRun(out))).toMatchObject({
+      requests: { good: 8 },
+      ends: { unknownReasons: { because: 4 }, unproven: 0 },
+    });
+  });
+
+  it('at once is no target: exit 3 with the reason', async () => {
+    const server = await startChatServer({
+      answer: (body, response) => stream(body, response, [{ content: ' w' }], '[DONE]', 'abort'),
+    });
+    const ended = await benchHere(['run', '--url', server.url, ...SMALL, '--out', newOut()]);
+    expect(ended.code).toBe(3);
+    expect(ended.stderr).toContain('aborted: finish reason "abort" after 1 output tokens');
+  });
+});
+
+describe('a server whose output is not read', () => {
+  const hides: NonNullable<ChatServerOptions['answer']> = (body, response) =>
+    stream(
+      body,
+      response,
+      Array.from({ length: askedTokens(body) }, (_, i) => ({ my_thoughts: ` w${i}` })),
+    );
+
+  it('is named with a chunk before the first level, by a run and by a check', async () => {
+    const server = await startChatServer({ answer: hides });
+    const words =
+      /warning: +the test request's 30 output tokens showed no text, so nothing can be timed: no text was found in 30 chunks such as {.*"my_thoughts":" w10"}/;
+    const out = newOut();
+    const ended = await benchHere(['run', '--url', server.url, ...SMALL, '--requests', '4', '--out', out]);
+    expect(ended.stderr).toMatch(words);
+    expect(ended.code).toBe(0);
+    expect(onlyLevel(readRun(out)).requests).toMatchObject({ good: 4, goodWithoutText: 4 });
+    const checked = await benchHere(['check', '--url', server.url]);
+    expect(checked.stdout).toMatch(words);
+    expect(checked.code).toBe(0);
+  });
+
+  it('is shown in what bench serving says beside its zeros', async () => {
+    const server = await startChatServer({ answer: hides });
+    const ended = await benchHere([...serving(server.url, newOut()), '--num-prompts', '4']);
+    expect(ended.code).toBe(0);
+    expect(ended.stdout).toMatch(/^Mean TTFT \(ms\): +0\.00 *$/m);
+    expect(ended.stderr).toMatch(
+      /^warning: no output was seen in any of the 4 successful requests: the 0\.00 of E2E, TTFT, TPOT and ITL says "not seen"/m,
+    );
+    expect(ended.stderr).toContain('"my_thoughts":" w10"');
   });
 });
 

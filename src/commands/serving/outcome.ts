@@ -57,6 +57,8 @@ export async function tellOutcome(serving: FinishedServing): Promise<ExitCode> {
       const style = { colour: false, width: process.stdout.columns || 120 };
       process.stdout.write(`${throughputChart(level, style).join('\n')}\n`);
     }
+    const unseen = unseenWarning(args, run.rows);
+    if (unseen !== null) warn(unseen);
     process.stderr.write(`note: ${readingNote(args, watch, run.rows)}\n`);
     return append(serving, line, warn) ?? interrupt.code ?? EXIT.ok;
   } finally {
@@ -91,6 +93,17 @@ function plannedTokens(watch: ServingWatch): { inputTokens: number; outputTokens
     outputTokens += record.osl.asked;
   }
   return { inputTokens, outputTokens };
+}
+
+/** What zeros of the block and of the line stand for no output that was seen; null where none do. */
+function unseenWarning({ bugCompatible }: ServingArgs, rows: readonly SglangRow[]): string | null {
+  const successes = rows.filter(({ success }) => success);
+  const unseen = successes.filter(({ ttftS }) => ttftS === 0).length;
+  if (unseen === 0 || (unseen < successes.length && !bugCompatible)) return null;
+  const names = bugCompatible ? 'TTFT and ITL' : 'E2E, TTFT, TPOT and ITL';
+  return unseen === successes.length
+    ? `no output was seen in any of the ${unseen} successful requests: the 0.00 of ${names} says "not seen", not "at once"`
+    : `no output was seen in ${unseen} of the ${successes.length} successful requests, whose TTFT enters as 0.00, as with sglang`;
 }
 
 /** Says why the block counts as successes what the failures beside it name; empty where it does not. */
