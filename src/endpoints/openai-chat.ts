@@ -7,11 +7,13 @@ export const PLACE = '\u0001prompt\u0001';
 
 /** A chunk of a streamed chat completion, as far as it is read. Any field may be of any type. */
 export interface ChatChunk extends Fields {
-  readonly usage?: {
-    readonly prompt_tokens?: unknown;
-    readonly completion_tokens?: unknown;
-    readonly prompt_tokens_details?: { readonly cached_tokens?: unknown } | null;
-  } | null;
+  readonly usage?: ChatUsage | null;
+}
+
+interface ChatUsage {
+  readonly prompt_tokens?: unknown;
+  readonly completion_tokens?: unknown;
+  readonly prompt_tokens_details?: { readonly cached_tokens?: unknown } | null;
 }
 
 /** An end mark with blanks around it is no longer than this. */
@@ -70,8 +72,16 @@ export function splitAtPrompt(body: Readonly<Record<string, unknown>>): { before
     : { before: text.slice(0, at), after: text.slice(at + mark.length) };
 }
 
-/** Reads one event of a chat stream into `delta`; `readText` takes the output out of a choice. */
-export function readChat(data: string, delta: Delta, readText: (choice: Fields, into: Delta) => void): void {
+/**
+ * Reads one event of a chat stream into `delta`; `readText` takes the output out of a choice, `usagesOf` says where
+ * counts are read.
+ */
+export function readChat(
+  data: string,
+  delta: Delta,
+  readText: (choice: Fields, into: Delta) => void,
+  usagesOf: (chunk: ChatChunk) => readonly ChatUsage[] = everyUsage,
+): void {
   delta.text = '';
   delta.isWhole = false;
   delta.hasChoice = false;
@@ -100,13 +110,24 @@ export function readChat(data: string, delta: Delta, readText: (choice: Fields, 
     readText(choice, delta);
     delta.finishReason = finishReason(choice['finish_reason']);
   }
-  const { usage } = chunk as ChatChunk;
-  if (usage) {
-    delta.promptTokens = count(usage.prompt_tokens);
-    delta.completionTokens = count(usage.completion_tokens);
-    delta.cachedTokens = count(usage.prompt_tokens_details?.cached_tokens);
+  for (const usage of usagesOf(chunk as ChatChunk)) {
+    if (delta.promptTokens < 0) delta.promptTokens = count(usage.prompt_tokens);
+    if (delta.completionTokens < 0) delta.completionTokens = count(usage.completion_tokens);
+    if (delta.cachedTokens < 0) delta.cachedTokens = count(usage.prompt_tokens_details?.cached_tokens);
   }
   if (!delta.hasChoice && delta.completionTokens < 0) delta.other = otherKind(chunk);
+}
+
+/** The usage of the chunk itself. */
+export function ownUsage({ usage }: ChatChunk): readonly ChatUsage[] {
+  return usage ? [usage] : [];
+}
+
+/** Usage wherever servers put it: in the chunk, in a choice (Moonshot), in a vendor's extension (`x_groq`). */
+function everyUsage(chunk: ChatChunk): readonly ChatUsage[] {
+  const choices: readonly unknown[] = Array.isArray(chunk.choices) ? chunk.choices : [];
+  const extensions = Object.entries(chunk).flatMap(([key, value]) => (key.startsWith('x_') ? [value] : []));
+  return [chunk, ...choices, ...extensions].flatMap((holder) => ownUsage((holder ?? {}) as ChatChunk));
 }
 
 /** The output of a choice: its delta; in place of one its `text`, or its `message`. */

@@ -1,5 +1,5 @@
 import type { Ask, Delta, Dialect, OptionalField } from './dialect.ts';
-import { openaiChat, PLACE, readChat, splitAtPrompt } from './openai-chat.ts';
+import { openaiChat, ownUsage, PLACE, readChat, splitAtPrompt } from './openai-chat.ts';
 import { type Fields, isFields } from './output-text.ts';
 
 /** What sglang.bench_serving's chat requests were like at one time. */
@@ -47,9 +47,10 @@ export const SGLANG_CHATS: readonly Dialect[] = ERAS.map((era) => ({
 
   read(data: string, delta: Delta): void {
     const textOf = era.readsReasoning ? reasoningAndContent : contentOnly;
-    readChat(data, delta, (choice, into) => {
+    const readText = (choice: Fields, into: Delta): void => {
       if (isFields(choice['delta'])) into.text = textOf(choice['delta']);
-    });
+    };
+    readChat(data, delta, readText, ownUsage);
     if (!era.readsReasoning && !delta.done && delta.error === null && lacksChoice(data))
       throw new SyntaxError('list index out of range');
   },
