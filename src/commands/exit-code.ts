@@ -1,6 +1,7 @@
 import { HEADLINE_METRICS } from '../core/audit-facts.ts';
 import { sum } from '../core/distribution.ts';
 import { EXIT, type ExitCode, worstExit } from '../core/errors.ts';
+import { notProven } from '../core/repeat.ts';
 import type { Report } from '../core/report.ts';
 import { doubtfulHeadlines } from '../core/validity.ts';
 
@@ -14,14 +15,7 @@ export function exitCodeOf(report: Report, causes: readonly (ExitCode | null)[])
     codes.push(EXIT.verdict);
   if (
     report.spec.requireExact &&
-    report.levels.some(
-      (level) =>
-        level.islProof.deviations +
-          level.oslProof.deviations +
-          level.islProof.unknown +
-          level.oslProof.unknown >
-        0,
-    )
+    report.levels.some(({ islProof, oslProof }) => notProven(islProof) + notProven(oslProof) > 0)
   ) {
     codes.push(EXIT.verdict);
   }

@@ -94,9 +94,12 @@ export class LevelLog {
 
   /**
    * Has the tokens per chunk counted that servers did not tell, of some texts at a time. The records have them once all are
-   * counted, and none has where `countSome` rejects.
+   * counted, and none has where `countSome` rejects. `estimates`: the tokenizer is not the model's.
    */
-  async countTokens(countSome: (texts: readonly ChunkedText[]) => Promise<Uint32Array[]>): Promise<void> {
+  async countTokens(
+    countSome: (texts: readonly ChunkedText[]) => Promise<Uint32Array[]>,
+    estimates = false,
+  ): Promise<void> {
     const { count: texts } = this.#uncounted;
     const countsAt: number[] = [];
     while (countsAt.length < texts) {
@@ -108,7 +111,7 @@ export class LevelLog {
       const record = this.records[request]!;
       const { buffer, byteOffset } = this.#shelf.read(countsAt[nth]!, 4 * record.chunkUs.length);
       const tokens = new Uint32Array(buffer, byteOffset, record.chunkUs.length);
-      this.records[request] = this.#table.replace(record, toldBy(record, tokens));
+      this.records[request] = this.#table.replace(record, countedBy(record, tokens, estimates));
     }
   }
 
@@ -142,11 +145,19 @@ export class LevelLog {
 }
 
 /** What changes in a record whose tokens per chunk the local tokenizer counted. */
-function toldBy({ osl }: RequestRecord, tokens: Uint32Array): Partial<RequestRecord> {
+function countedBy(
+  { osl, unseenTokens = 0 }: RequestRecord,
+  tokens: Uint32Array,
+  estimates: boolean,
+): Partial<RequestRecord> {
   const counted = tokens.reduce((total, n) => total + n, 0);
+  const missing = Math.max(0, (osl.counted ?? counted) - counted);
+  // An estimate shows that there were some, never how many.
+  const unseen = !estimates ? missing : missing > 0 ? null : unseenTokens;
   return {
     chunkTokens: tokens,
     chunkTokensBy: 'tokenizer',
+    ...(unseen === 0 && unseenTokens === 0 ? {} : { unseenTokens: unseen }),
     ...(osl.counted === null ? { osl: { ...osl, counted, by: 'tokenizer' } } : {}),
   };
 }

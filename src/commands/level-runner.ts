@@ -102,10 +102,12 @@ export class LocalRunner implements LevelRunner {
     const { clock, store, hooks = null } = this.#job;
     const { connection, interrupt, progress, scratch } = this.#tools;
     const { spec } = this.#order!;
+    const { estimates } = this.#supply!.facts;
     const warnings: string[] = [];
     const level = await measureLevel(point, {
       spec,
       clock,
+      estimates,
       client: this.#client!,
       prompts: this.#reader!,
       ids: this.#ids,
@@ -116,7 +118,8 @@ export class LocalRunner implements LevelRunner {
       hooks,
       gate: null,
       withoutSecrets: (request) => connection.withoutSecrets(request),
-      countChunkTokens: (log) => countChunkTokens(spec, log, scratch, (warning) => warnings.push(warning)),
+      countChunkTokens: (log) =>
+        countChunkTokens({ spec, estimates }, log, scratch, (warning) => warnings.push(warning)),
     });
     return { level, warnings, failure: null };
   }

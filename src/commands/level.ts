@@ -63,6 +63,8 @@ export interface LevelGate {
 export interface LevelHost {
   readonly spec: RunSpec;
   readonly clock: Clock;
+  /** The local tokenizer is not the model's. */
+  readonly estimates: boolean;
   readonly client: Client;
   readonly prompts: PromptSource;
   readonly ids: RequestIds;
@@ -145,6 +147,7 @@ async function measureWith(shelf: ChunkShelf, point: PointSpec, host: LevelHost)
     status: cut ? 'partial' : 'complete',
     records,
     gpus: host.spec.gpus,
+    estimates: host.estimates,
     ...(host.spec.slosMs === undefined ? {} : { slosMs: host.spec.slosMs }),
     connections: sumTallies(tallies),
     witness,

@@ -10,17 +10,31 @@ import {
   encodeChunkedTexts,
   encodeCounts,
 } from '../datasets/chunk-file.ts';
-import { openTokenizer, type PrepareJob, preparePrompts, splitTokens } from '../datasets/index.ts';
+import {
+  LEAST_SHOWN_RATIO,
+  openTokenizer,
+  type PrepareJob,
+  preparePrompts,
+  splitTokens,
+} from '../datasets/index.ts';
 import type { PreparedPrompts, Probe } from '../datasets/prepare.ts';
 import { SpoolWriter } from '../host/spool.ts';
 import { OWN_VERBS } from './own-verbs.ts';
+
+/** The tokenizer that counts here. */
+export interface LocalTokenizer {
+  /** As `--tokenizer` names it. */
+  readonly name: string;
+  /** It is not the model's. */
+  readonly estimates: boolean;
+}
 
 /** What the parent writes to the child's standard input. */
 type ChildJob =
   | { readonly kind: 'prepare'; readonly spool: string; readonly job: PrepareJob }
   | {
       readonly kind: 'chunk-tokens';
-      readonly tokenizer: string;
+      readonly tokenizer: LocalTokenizer;
       readonly input: string;
       readonly output: string;
     };
@@ -82,14 +96,15 @@ async function prepareIntoSpool(
 }
 
 async function countChunks(
-  tokenizer: string,
+  { name, estimates }: LocalTokenizer,
   input: string,
   output: string,
 ): Promise<{ readonly counted: number }> {
-  const loaded = await openTokenizer(tokenizer);
+  const loaded = await openTokenizer(name);
+  const leastRatio = LEAST_SHOWN_RATIO[estimates ? 'estimated' : 'exact'];
   const counts: Uint32Array[] = [];
   for (const { text, ends, completionTokens } of decodeChunkedTexts(readFileSync(input))) {
-    counts.push(splitTokens(loaded, text, ends, completionTokens));
+    counts.push(splitTokens(loaded, text, ends, completionTokens, leastRatio));
   }
   writeFileSync(output, encodeCounts(counts));
   return { counted: counts.length };
@@ -119,12 +134,12 @@ export async function prepareInChild(
 }
 
 /**
- * Tokens per chunk of many responses, counted in a child process with the tokenizer that `--tokenizer`
- * names. `folder` takes two files for the time of the call. Rejects with the child's BenchError.
+ * Tokens per chunk of many responses, counted in a child process. They add up to less than the server's count where the text
+ * cannot hold as many. `folder` takes two files for the time of the call. Rejects with the child's BenchError.
  */
 export async function chunkTokensInChild(
   responses: readonly ChunkedText[],
-  tokenizer: string,
+  tokenizer: LocalTokenizer,
   folder: string,
   options: ChildOptions = {},
 ): Promise<Uint32Array[]> {

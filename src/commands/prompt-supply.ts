@@ -135,15 +135,19 @@ async function calibrate(order: PromptOrder, probes: readonly [Probe, Probe]): P
   }
 }
 
-/** Has the tokens per chunk of a level's requests counted by the local tokenizer where the server did not tell them. */
+/**
+ * Has the tokens per chunk of a level's requests counted by the local tokenizer where the server did not tell them; `estimates`: it is
+ * not the model's.
+ */
 export async function countChunkTokens(
-  spec: RunSpec,
+  { spec, estimates }: { readonly spec: RunSpec; readonly estimates: boolean },
   log: LevelLog,
   scratch: string,
   warn: (warning: string) => void,
 ): Promise<void> {
   try {
-    await log.countTokens((texts) => chunkTokensInChild(texts, spec.prompts.tokenizer, scratch));
+    const tokenizer = { name: spec.prompts.tokenizer, estimates };
+    await log.countTokens((texts) => chunkTokensInChild(texts, tokenizer, scratch), estimates);
   } catch (error) {
     warn(`tokens per chunk are unknown: ${errorText(error)}`);
   }

@@ -50,6 +50,7 @@ type Judged = Pick<
   | 'achievedConcurrency'
   | 'requests'
   | 'outputTokens'
+  | 'unseenTokens'
   | 'bounds'
 >;
 
@@ -154,7 +155,8 @@ function estimatedDoubts(level: Judged, { eventLoopDelayMs: delay, reads }: Audi
     p50: Math.max(delay.p50, reads?.waitMs?.p50 ?? 0),
     p99: Math.max(delay.p99, reads?.waitMs?.p99 ?? 0, isLong ? delay.max : 0),
   };
-  const tokens = level.requests.good === 0 ? 1 : level.outputTokens / level.requests.good;
+  const shown = level.outputTokens - (level.unseenTokens?.count ?? 0);
+  const tokens = level.requests.good === 0 ? 1 : shown / level.requests.good;
   return LATENCIES.flatMap(([latency, name]) =>
     BOUNDED_STATS.flatMap((stat): Doubt[] => {
       const value = level[latency][stat];

@@ -1,6 +1,6 @@
 import { BOUNDED_STATS, type DistributionBounds, type LevelBounds, type ValueBound } from './audit-facts.ts';
 import { exactStats, Pooled } from './distribution.ts';
-import { e2eOf, ttftOf } from './latencies.ts';
+import { decodedTokens, e2eOf, ttftOf } from './latencies.ts';
 import type { RequestRecord } from './record.ts';
 import type { LevelReport } from './report.ts';
 import type { Stats } from './stats.ts';
@@ -54,14 +54,9 @@ export function boundsOf(good: readonly RequestRecord[], level: Bounded): LevelB
     const lastUs = slack[chunkUs.length - 1] ?? 0;
     push(ttft, ttftOf(record), firstUs, 0);
     push(e2e, e2eOf(record), lastUs, 0);
-    const tokens = record.osl.counted ?? 0;
-    if (tokens > 1)
-      push(
-        tpot,
-        (record.lastAtMs! - record.firstAtMs!) / (tokens - 1),
-        lastUs / (tokens - 1),
-        firstUs / (tokens - 1),
-      );
+    const tokens = decodedTokens(record) ?? 0;
+    if (tokens > 0)
+      push(tpot, (record.lastAtMs! - record.firstAtMs!) / tokens, lastUs / tokens, firstUs / tokens);
     if (chunkUs.length > 1) {
       spare.lessUs += lastUs;
       spare.moreUs += firstUs;

@@ -10,12 +10,19 @@ const TEXTS = {
   tokenItlMs:
     'Inter-token latency by token, in ms = the gap between two neighbouring chunks ÷ the tokens that the later chunk carried, counted once per token and pooled over all good requests; it equals itlMs when each chunk carries one token.',
   tpotMs:
-    'Time per output token, in ms = (e2e − ttft) ÷ (osl − 1), one value per request; a request with osl < 2 has none.',
+    'Time per output token, in ms = (e2e − ttft) ÷ (osl − 1), one value per request; a request with osl < 2 has none. Where some of its tokens are known to have come in no chunk of their own (unseenTokens), ÷ the tokens of all chunks behind the first.',
   e2eMs: 'End-to-end latency, in ms = arrival of the last chunk that carries output − send.',
   tokensPerChunk: 'Output tokens carried by one chunk, where somebody could tell.',
   tokensPerSPerUser:
     'Decode speed that one user sees, in tokens per second = 1000 ÷ tpotMs, one value per request.',
-  requestTokensPerS: 'Speed of one whole request, in tokens per second = osl ÷ e2e, one value per request.',
+  unseenTokens:
+    "Output tokens of good requests that the server counted and that came in no chunk of their own: held back before the first chunk with output, or counted behind the last (count); the requests that had some (requests), and those that had some of unknown number (unknown). Known by continuous usage, or by the model's tokenizer where the text is far shorter than the count.",
+  bursts:
+    "Most chunks came in groups (events: size of the group of the median chunk; everyMs: mean time between groups, null where whole outputs came at once): at most a tenth of their request's mean gap or 0.1 ms apart, with a pause of at least 10 ms between groups (whole outputs: 100 ms after the send), and not for a late reader. From 6 events on something holds them back, and ITL, token ITL, TPOT and tokensPerSPerUser are not the model's.",
+  estimated:
+    "Ids of metrics that stand on counts of a tokenizer that is not the model's, where the server sends no usage: estimates. Such a count neither proves nor refutes a length (estimated in islProof and oslProof).",
+  requestTokensPerS:
+    'Speed of one whole request, in tokens per second = (osl − tokens counted behind the last chunk) ÷ e2e, one value per request.',
   requestsPerS: 'Good requests ÷ (last response end − first send), measured requests only.',
   inputTokensPerS: 'Input tokens of good requests ÷ (last response end − first send).',
   outputTokensPerS:
@@ -81,6 +88,11 @@ const TEXTS = {
 const RAISED: Readonly<Partial<Record<keyof typeof TEXTS, number>>> = {
   // 2: a finish reason that says that the server gave up or cut the output makes it fail.
   good: 2,
+  // From 2 on without tokens that no chunk showed.
+  tpotMs: 2,
+  tokensPerSPerUser: 2,
+  requestTokensPerS: 2,
+  goodput: 2,
 };
 
 /** The text of each term, copied into every report, so that a report explains itself. */
@@ -93,7 +105,7 @@ export const DEFINITION_VERSIONS: Readonly<Record<string, number>> = Object.from
 
 /** Terms that define no compared number. */
 const NOT_COMPARED =
-  /^(audit\.|server(\.|$)|(validity|tokensPerChunk|achievedConcurrency|wastedOutputTokens|cachedTokens)$)/;
+  /^(audit\.|server(\.|$)|(validity|tokensPerChunk|unseenTokens|bursts|estimated|achievedConcurrency|wastedOutputTokens|cachedTokens)$)/;
 
 /** Whether a term defines a compared number. A term that this version of bench does not know counts as one that does. */
 export function isCompared(term: string): boolean {

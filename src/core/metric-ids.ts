@@ -12,7 +12,7 @@ function stats(metric: string): string[] {
 
 /**
  * Names of all single values of a level, in the order of `summary.csv`. A name is the value's path below
- * `levels[i]` in `report.json`, with one exception: `failures.<class>` is that class's count.
+ * `levels[i]` in `report.json`, with two exceptions: `failures.<class>` is that class's count, `estimated` a list in one text.
  */
 export const METRIC_IDS: readonly string[] = [
   'point',
@@ -68,6 +68,12 @@ export const METRIC_IDS: readonly string[] = [
   'outputTokens',
   'cachedTokens',
   'wastedOutputTokens',
+  'unseenTokens.count',
+  'unseenTokens.requests',
+  'unseenTokens.unknown',
+  'bursts.events',
+  'bursts.everyMs',
+  'estimated',
   ...FAILURE_CLASSES.map((name) => `failures.${name}`),
   ...['islProof', 'oslProof'].flatMap((proof) => [
     `${proof}.counted.min`,
@@ -76,6 +82,7 @@ export const METRIC_IDS: readonly string[] = [
     `${proof}.provenByUsage`,
     `${proof}.deviations`,
     `${proof}.unknown`,
+    `${proof}.estimated`,
   ]),
   'connections.opened',
   'connections.meanMs',
@@ -135,6 +142,7 @@ export function metricValue(level: LevelReport, id: string): number | string | n
     const failed = level.failures[id.slice('failures.'.length) as keyof LevelReport['failures']];
     return failed?.count ?? 0;
   }
+  if (id === 'estimated') return level.estimated?.join(' ') ?? null;
   let value: unknown = level;
   for (const key of id.split('.')) {
     if (typeof value !== 'object' || value === null) return null;

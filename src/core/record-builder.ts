@@ -1,5 +1,6 @@
 import type { Failure, FailureClass, Outcome, Phase, RequestRecord, TokenCount } from './record.ts';
 import { wrongEnd } from './stream-end.ts';
+import { unseenTokens } from './unseen-tokens.ts';
 
 /** What is known of a request before it is sent. */
 export interface RequestPlan {
@@ -79,6 +80,9 @@ export class RecordBuilder {
   #text: Uint8Array;
   #textBytes = 0;
   #totalsComplete = true;
+  #silentEvents = 0;
+  /** The server's running count before the first chunk; -1 when unknown. */
+  #countBefore = -1;
   /** Text is kept only while the server does not count for us. */
   #textComplete = true;
   #failure: Failure | null = null;
@@ -173,6 +177,12 @@ export class RecordBuilder {
     this.#unreadChars = event.length;
   }
 
+  /** An event without output, once its counts are noted. */
+  addSilentEvent(): void {
+    this.#silentEvents++;
+    if (this.#chunks === 0) this.#countBefore = this.completionTokens;
+  }
+
   /** The first failure counts, with one exception: an error event tells more than what it led to. */
   fail(failureClass: FailureClass, detail: string): void {
     if (this.#failure === null || (failureClass === 'error-event' && this.#failure.class !== 'error-event')) {
@@ -194,6 +204,14 @@ export class RecordBuilder {
     const counted = this.#countTokens();
     const unknown = counted.tokens === null || this.completionTokens < 0;
     const uncounted = outcome === 'good' && chunks > 0 && this.#textComplete && unknown;
+    const unseen = unseenTokens({
+      counted: this.completionTokens,
+      chunks,
+      chunkTokens: counted.tokens,
+      firstBytes: this.#chunkEnds[0]!,
+      silentEvents: this.#silentEvents,
+      countBefore: this.#countBefore,
+    });
     const record: RequestRecord = {
       id: plan.id,
       point: plan.point,
@@ -219,6 +237,7 @@ export class RecordBuilder {
       ...(this.#slackUs === null ? {} : { chunkSlackUs: firstOf(this.#slackUs, chunks) }),
       chunkTokens: counted.tokens,
       chunkTokensBy: counted.by,
+      ...(unseen === 0 ? {} : { unseenTokens: unseen }),
       isl: this.#islCount(templateShare),
       osl: {
         asked: plan.osl,

@@ -62,6 +62,7 @@ export class RecordPage {
   #turn: Int32Array | null = null;
   #heldMs: Float64Array | null = null;
   #stampedBy: Uint8Array | null = null;
+  #unseenTokens: Int32Array | null = null;
 
   constructor(home: RowHome) {
     this.home = home;
@@ -85,6 +86,11 @@ export class RecordPage {
   get stampedBy(): Uint8Array {
     this.#stampedBy ??= new Uint8Array(PAGE_ROWS);
     return this.#stampedBy;
+  }
+
+  get unseenTokens(): Int32Array {
+    this.#unseenTokens ??= new Int32Array(PAGE_ROWS);
+    return this.#unseenTokens;
   }
 }
 
@@ -184,6 +190,7 @@ export const COLUMNS: { readonly [F in ColumnField]-?: Field<Exclude<RequestReco
     (page) => page.chunkTokensBy,
     [null, 'continuous-usage', 'one-per-chunk', 'tokenizer'],
   ),
+  unseenTokens: whole((page) => page.unseenTokens),
   isl: tokens(
     whole((page) => page.islAsked),
     whole((page) => page.islCounted),

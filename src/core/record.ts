@@ -95,6 +95,11 @@ export interface RequestRecord {
   readonly chunkTokens: Uint32Array | null;
   /** Where `chunkTokens` came from. */
   readonly chunkTokensBy: 'continuous-usage' | 'one-per-chunk' | 'tokenizer' | null;
+  /**
+   * Tokens of `osl.counted` that came in no chunk of their own: held back before the first chunk with output, or counted behind
+   * the last. null where there were some and their number is unknown; left out, or 0, where there is no sign of any.
+   */
+  readonly unseenTokens?: number | null;
   /** Asked is null for a given text whose length nobody knew before the server counted it. */
   readonly isl: TokenCount<number | null>;
   readonly osl: TokenCount;

@@ -1,7 +1,7 @@
 import { usageError } from './errors.ts';
 import { type Load, loadOf, loadText, sameLoad } from './load.ts';
 import { JUDGED_IDS, metricValue } from './metric-ids.ts';
-import type { LevelReport, Report } from './report.ts';
+import type { LengthProof, LevelReport, Report } from './report.ts';
 import { type Facts, factsOf, promptText } from './run-facts.ts';
 
 /** Shape and load, by which levels of different runs belong together. */
@@ -24,7 +24,7 @@ export interface RepeatLevel extends LevelKey {
   readonly verdict: LevelReport['validity']['verdict'];
   /** Ids of the metrics that are not valid; left out as in `Validity`. */
   readonly doubtful?: readonly string[];
-  /** Good requests of which a length was not what was asked, or was counted by nobody; one may count twice. */
+  /** Good requests of which a length was not what was asked, or is not proven; one may count twice. */
   readonly inexact: number;
   /** By metric, in its own unit: all of JUDGED_IDS that the level has. */
   readonly values: Readonly<Record<string, number>>;
@@ -85,7 +85,7 @@ function levelOf(level: LevelReport): RepeatLevel {
     failed: requests.failed,
     verdict: validity.verdict,
     ...(validity.doubtful === undefined ? {} : { doubtful: validity.doubtful }),
-    inexact: islProof.deviations + islProof.unknown + oslProof.deviations + oslProof.unknown,
+    inexact: notProven(islProof) + notProven(oslProof),
     values: Object.fromEntries(
       JUDGED_IDS.flatMap((id) => {
         const value = metricValue(level, id);
@@ -93,6 +93,11 @@ function levelOf(level: LevelReport): RepeatLevel {
       }),
     ),
   };
+}
+
+/** Good requests whose length is not proven to be what was asked, or is proven not to be. */
+export function notProven({ deviations, unknown, estimated = 0 }: LengthProof): number {
+  return deviations + unknown + estimated;
 }
 
 /** `4000x1000 C=16` */

@@ -1,4 +1,5 @@
 import type { Audit, LevelBounds, Validity } from './audit-facts.ts';
+import type { Bursts } from './bursts.ts';
 import type { OpenLoop } from './open-loop.ts';
 import type { PromptFacts } from './prompt-facts.ts';
 import type { FailureClass } from './record.ts';
@@ -46,6 +47,8 @@ export interface LengthProof {
   readonly deviations: number;
   /** Good requests whose length nobody counted. */
   readonly unknown: number;
+  /** Good requests whose length a tokenizer that is not the model's counted, which proves and refutes nothing. Left out where there are none. */
+  readonly estimated?: number;
 }
 
 /** Ends of good requests that prove less of their outputs than others do. */
@@ -121,7 +124,7 @@ export interface LevelReport {
   readonly totalTokensPerSPerGpu: number | null;
   /** Decode speed that one user sees: 1000 ÷ TPOT, per request. */
   readonly tokensPerSPerUser: Stats;
-  /** completion tokens ÷ E2E, per request. */
+  /** Completion tokens, but those counted behind the last chunk, ÷ E2E, per request. */
   readonly requestTokensPerS: Stats;
   /** Only where the run has limits of latencies. */
   readonly goodput?: Goodput;
@@ -136,6 +139,15 @@ export interface LevelReport {
   readonly outputTokens: number;
   readonly cachedTokens: number | null;
   readonly wastedOutputTokens: number;
+  /**
+   * Output tokens of good requests that came in no chunk of their own: how many, of how many requests, and the requests that had some
+   * of which nobody can tell the number. Left out where there are none, and by older versions.
+   */
+  readonly unseenTokens?: { readonly count: number; readonly requests: number; readonly unknown: number };
+  /** Ids of metrics that are estimates, since a tokenizer that is not the model's counted for them; left out where none is. */
+  readonly estimated?: readonly string[];
+  /** Only where most chunks came in groups. */
+  readonly bursts?: Bursts;
   readonly islProof: LengthProof;
   readonly oslProof: LengthProof;
   readonly connections: {

@@ -5,7 +5,7 @@ type FieldName = keyof RequestRecord;
 type Reader = (page: RecordPage, slot: number) => unknown;
 
 /** Fields that a record may leave out. */
-const OPTIONAL = ['conversation', 'turn', 'heldMs', 'stampedBy', 'chunkSlackUs'] as const;
+const OPTIONAL = ['conversation', 'turn', 'heldMs', 'stampedBy', 'chunkSlackUs', 'unseenTokens'] as const;
 
 /** How each field is read, in the order of `RequestRecord`. */
 const READERS: Readonly<Record<FieldName, Reader>> = {
@@ -40,6 +40,7 @@ const READERS: Readonly<Record<FieldName, Reader>> = {
   chunkSlackUs: (page, slot) => page.home.parts(page, slot).chunkSlackUs,
   chunkTokens: (page, slot) => page.home.parts(page, slot).chunkTokens,
   chunkTokensBy: COLUMNS.chunkTokensBy.get,
+  unseenTokens: COLUMNS.unseenTokens.get,
   isl: COLUMNS.isl.get,
   osl: COLUMNS.osl.get,
   promptTokens: COLUMNS.promptTokens.get,
@@ -81,6 +82,7 @@ export class ShelvedRecord implements RequestRecord {
   declare readonly chunkSlackUs?: Uint32Array | null;
   declare readonly chunkTokens: RequestRecord['chunkTokens'];
   declare readonly chunkTokensBy: RequestRecord['chunkTokensBy'];
+  declare readonly unseenTokens?: number | null;
   declare readonly isl: RequestRecord['isl'];
   declare readonly osl: RequestRecord['osl'];
   declare readonly promptTokens: RequestRecord['promptTokens'];

@@ -1,8 +1,10 @@
 import type { Audit, Validity } from './audit-facts.ts';
 import { boundsOf } from './bounds.ts';
+import { burstsOf } from './bursts.ts';
 import { encodeHistogram, exactStats, greatest, histogramOf, least, Pooled, sum } from './distribution.ts';
+import { estimatedMetrics } from './estimates.ts';
 import { finishOf } from './finish-reason.ts';
-import { e2eOf, tpotMs, ttftOf } from './latencies.ts';
+import { e2eOf, tokensByE2e, tpotMs, ttftOf } from './latencies.ts';
 import { loadOf } from './load.ts';
 import { openLoopOf } from './open-loop.ts';
 import { FAILURE_CLASSES, type FailureClass, type RequestRecord, type TokenCount } from './record.ts';
@@ -26,6 +28,8 @@ export interface LevelInput {
   readonly statusReason?: string;
   readonly records: readonly RequestRecord[];
   readonly gpus: number | null;
+  /** The local tokenizer is not the model's: what it counted are estimates. */
+  readonly estimates?: boolean;
   /** Limits of latencies; left out where there are none. */
   readonly slosMs?: SlosMs;
   readonly connections: LevelReport['connections'];
@@ -60,8 +64,8 @@ export function summarizeLevel(input: LevelInput): LevelReport {
   const e2e = shown.map(e2eOf);
   const tpot = shown.flatMap((record) => tpotMs(record) ?? []);
   const requestTokensPerS = shown.flatMap((record) => {
-    const tookMs = e2eOf(record);
-    return record.osl.counted === null || tookMs <= 0 ? [] : [(record.osl.counted * 1_000) / tookMs];
+    const [tookMs, tokens] = [e2eOf(record), tokensByE2e(record)];
+    return tokens === null || tookMs <= 0 ? [] : [(tokens * 1_000) / tookMs];
   });
   const gaps = new Pooled(1_000);
   const tokenGaps = new Pooled(1_000);
@@ -71,7 +75,8 @@ export function summarizeLevel(input: LevelInput): LevelReport {
     // Each look at chunks that lie on disk reads them.
     const { chunkUs, chunkTokens } = record;
     if (endsUnproven(record, chunkUs.length)) unproven++;
-    for (const tokens of chunkTokens ?? []) perChunk.add(tokens);
+    const held = heldBack(record, chunkTokens);
+    for (const [i, tokens] of (chunkTokens ?? []).entries()) perChunk.add(i === 0 ? tokens - held : tokens);
     for (let i = 1; i < chunkUs.length; i++) gaps.add(chunkUs[i]!);
     if (chunkTokens !== null) addTokenGaps(record, tokenGaps);
   }
@@ -130,8 +135,9 @@ export function summarizeLevel(input: LevelInput): LevelReport {
         record.outcome === 'good' ? [] : [record.osl.counted ?? record.chunkUs.length],
       ),
     ),
-    islProof: lengthProof(good, (record) => record.isl),
-    oslProof: lengthProof(good, (record) => record.osl),
+    ...remarksOn(good, shown, input),
+    islProof: lengthProof(good, (record) => record.isl, input.estimates),
+    oslProof: lengthProof(good, (record) => record.osl, input.estimates),
     connections: input.connections,
     witness: input.witness,
     audit: input.audit,
@@ -149,6 +155,34 @@ export function summarizeLevel(input: LevelInput): LevelReport {
     },
   };
   return { ...level, bounds: boundsOf(shown, level) };
+}
+
+/** Tokens within the first chunk's count that are not its own. */
+function heldBack({ unseenTokens, osl }: RequestRecord, chunkTokens: Uint32Array | null): number {
+  if (!unseenTokens || chunkTokens === null) return 0;
+  const behind = Math.max(0, (osl.counted ?? 0) - chunkTokens.reduce((total, tokens) => total + tokens, 0));
+  return Math.max(0, unseenTokens - behind);
+}
+
+/** What has to be known of a level's token counts and chunks to read its numbers; nothing where all is as usual. */
+function remarksOn(
+  good: readonly RequestRecord[],
+  shown: readonly RequestRecord[],
+  { audit, slosMs, estimates = false }: LevelInput,
+): Pick<LevelReport, 'unseenTokens' | 'estimated' | 'bursts'> {
+  const unseen = good.flatMap(({ unseenTokens = 0 }) => (unseenTokens === 0 ? [] : [unseenTokens]));
+  const known = unseen.filter((count) => count !== null);
+  const estimated = estimates ? estimatedMetrics(good, slosMs?.tpot !== undefined) : [];
+  const bursts = burstsOf(shown, audit?.reads);
+  return {
+    ...(unseen.length === 0
+      ? {}
+      : {
+          unseenTokens: { count: sum(known), requests: known.length, unknown: unseen.length - known.length },
+        }),
+    ...(estimated.length === 0 ? {} : { estimated }),
+    ...(bursts === null ? {} : { bursts }),
+  };
 }
 
 function serverOf(
@@ -195,10 +229,11 @@ function countBy(
 function lengthProof(
   records: readonly RequestRecord[],
   lengthOf: (record: RequestRecord) => TokenCount<number | null>,
+  estimates = false,
 ): LengthProof {
   const asked = new Set<number | null>();
   const values: number[] = [];
-  let [unasked, provenByUsage, deviations] = [0, 0, 0];
+  let [unasked, provenByUsage, deviations, estimated] = [0, 0, 0, 0];
   for (const record of records) {
     const length = lengthOf(record);
     asked.add(length.asked);
@@ -206,7 +241,8 @@ function lengthProof(
     if (length.by === 'usage') provenByUsage++;
     if (length.counted === null) continue;
     values.push(length.counted);
-    if (length.asked !== null && length.counted !== length.asked) deviations++;
+    if (estimates && length.by === 'tokenizer') estimated++;
+    else if (length.asked !== null && length.counted !== length.asked) deviations++;
   }
   return {
     ...(unasked === 0 ? {} : { unasked }),
@@ -218,6 +254,7 @@ function lengthProof(
     provenByUsage,
     deviations,
     unknown: records.length - values.length,
+    ...(estimated === 0 ? {} : { estimated }),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { RequestRecord } from './record.ts';
 import type { LevelReport } from './report.ts';
-import { forEachChunk } from './window.ts';
+import { forEachArrival } from './window.ts';
 
 const BUCKET_MS = 1_000;
 
@@ -30,7 +30,7 @@ export function timelineOf(
     if (record.phase !== 'measured') continue;
     if (record.outcome !== 'good') failures[bucketOf(record.endAtMs)]! += 1;
     else
-      forEachChunk(record, (atMs, _gapUs, tokens) => {
+      forEachArrival(record, (atMs, tokens) => {
         outputTokens[bucketOf(atMs)]! += tokens;
       });
   }

@@ -22,6 +22,18 @@ export function forEachChunk(
   }
 }
 
+/** Visits when a request's tokens came, all that the server counted: those behind the last chunk with that chunk. */
+export function forEachArrival(record: RequestRecord, visit: (atMs: number, tokens: number) => void): void {
+  let [lastAtMs, tokensSoFar] = [0, 0];
+  forEachChunk(record, (atMs, _gapUs, tokens) => {
+    visit(atMs, tokens);
+    lastAtMs = atMs;
+    tokensSoFar += tokens;
+  });
+  if (record.unseenTokens && record.osl.counted! > tokensSoFar)
+    visit(lastAtMs, record.osl.counted! - tokensSoFar);
+}
+
 /** Adds a request's gaps, each shared among the tokens that its chunk carried, to `pool`. Chunks that carried none give their gap to the next that did. */
 export function addTokenGaps(record: RequestRecord, pool: Pooled, within?: (atMs: number) => boolean): void {
   let carriedUs = 0;
@@ -70,8 +82,8 @@ export function steadyWindow(measured: readonly RequestRecord[], load: Load): St
   let tokens = 0;
   for (const record of good) {
     addTokenGaps(record, tokenGaps, inside);
-    forEachChunk(record, (atMs, _gapUs, chunkTokens) => {
-      if (inside(atMs)) tokens += chunkTokens;
+    forEachArrival(record, (atMs, arrived) => {
+      if (inside(atMs)) tokens += arrived;
     });
   }
   const ttft = good.flatMap((record) =>

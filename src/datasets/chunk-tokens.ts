@@ -1,10 +1,16 @@
 import type { LoadedTokenizer } from './tokenizer.ts';
 
 /**
+ * A text with a smaller share of the tokens that the server counted cannot have shown them all. A text is seldom encoded again
+ * exactly as it was made, and a tokenizer that is not the model's may be off by a factor.
+ */
+export const LEAST_SHOWN_RATIO = { exact: 0.8, estimated: 0.5 } as const;
+
+/**
  * Tokens that each chunk of one response carried, for servers that do not say. The whole output text is
  * encoded once; a chunk has the tokens, and parts of tokens, between its ends. The counts are scaled to
  * `serverCount` by rounding the running sum, so that they add up to it exactly; where the server did not
- * count (null) they add up to the tokenizer's own count.
+ * count (null), or the text has less than `leastRatio` of its count, they add up to the tokenizer's own count.
  *
  * `text` is the UTF-8 of all output; `ends` are the byte offsets behind each chunk, ascending. Each chunk
  * gets at least one token when there are as many tokens as chunks.
@@ -14,9 +20,11 @@ export function splitTokens(
   text: Uint8Array,
   ends: Uint32Array,
   serverCount: number | null,
+  leastRatio = 0,
 ): Uint32Array {
   const boundaries = tokenEnds(tokenizer, text);
-  const completionTokens = serverCount ?? boundaries.length;
+  const shown = boundaries.length;
+  const completionTokens = serverCount === null || shown < leastRatio * serverCount ? shown : serverCount;
   const chunks = ends.length;
   const counts = new Uint32Array(chunks);
   const total = boundaries.length;

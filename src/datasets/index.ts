@@ -169,7 +169,7 @@ function openDataset(job: PrepareJob): ReturnType<DatasetKind['open']> {
 
 export { fitCalibration } from './calibration.ts';
 export type { ChunkedText } from './chunk-file.ts';
-export { splitTokens } from './chunk-tokens.ts';
+export { LEAST_SHOWN_RATIO, splitTokens } from './chunk-tokens.ts';
 export { hashFile } from './dataset-file.ts';
 export type {
   Calibration,

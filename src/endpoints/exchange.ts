@@ -217,7 +217,10 @@ export class Exchange implements ResponseSink, ChunkEvents {
     const isUnread = !hasOutput && delta.hasChoice && delta.finishReason === null;
     if (hasOutput || isUnread) onChunk?.(data, delta.text);
     if (isUnread) builder.noteUnread(data, false);
-    if (!hasOutput) return;
+    if (!hasOutput) {
+      builder.addSilentEvent();
+      return;
+    }
     if (!delta.isWhole) this.#hasDeltas = true;
     onTokens?.(tokens);
     onText?.(delta.text);

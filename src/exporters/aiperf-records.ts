@@ -1,7 +1,7 @@
-import { e2eOf, tpotMs, ttftOf } from '../core/latencies.ts';
+import { e2eOf, ttftOf } from '../core/latencies.ts';
 import type { RequestRecord } from '../core/record.ts';
 import type { Report } from '../core/report.ts';
-import { gapsOf, type Samples } from './samples.ts';
+import { gapsOf, type Samples, tpotByOslMs } from './samples.ts';
 
 const NS_PER_US = 1_000n;
 const US_PER_MS = 1_000;
@@ -51,7 +51,7 @@ function metricsOf(record: RequestRecord): Record<string, MetricValue> {
   put('output_sequence_length', 'tokens', record.osl.counted);
   if (record.firstAtMs === null) return metrics;
   const gaps = gapsOf(record);
-  const decode = tpotMs(record);
+  const decode = tpotByOslMs(record);
   put('time_to_first_token', 'ms', ttftOf(record));
   put('time_to_second_token', 'ms', gaps[0]);
   put('request_latency', 'ms', e2eOf(record));

@@ -13,7 +13,7 @@ const SCHEMA_VERSION = '1.4';
 const MARK: ExportMark = {
   dialect: 'AIPerf',
   means:
-    "token counts are the server's where it sent usage, the chat template included; inter_token_latency is what bench calls tpotMs and inter_chunk_latency what it calls itlMs",
+    "token counts are the server's where it sent usage, the chat template included; inter_token_latency is what bench calls tpotMs, but divided by all tokens − 1, and inter_chunk_latency what it calls itlMs",
 };
 
 /**

@@ -2,6 +2,7 @@ import { type Found, type Probe, type SearchRange, shareBounds } from '../core/c
 import type { LevelReport } from '../core/report.ts';
 import { figure, grouped, percent } from './figures.ts';
 import { loadFigure } from './level-names.ts';
+import { readingMark } from './marks.ts';
 import { hanging, type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING, tablePage } from './text-table.ts';
 
@@ -44,9 +45,13 @@ export function renderCapacity(capacity: Capacity, style: PageStyle): string {
       column('share', ({ probe }) => percent(probe.met / Math.max(1, probe.sent))),
       column('95 % bounds', ({ probe }) => boundsText(probe), 2),
       column('TTFT p50', ({ level }) => number(level.ttftMs.p50), 3),
-      column('TPOT p50', ({ level }) => number(level.tpotMs.p50), 3),
+      column('TPOT p50', ({ level }) => readingMark(level, 'tpotMs.p50') + number(level.tpotMs.p50), 3),
       column('goodput req/s', ({ level }) => number(level.goodput?.requestsPerS)),
-      column('output tok/s', ({ level }) => number(level.outputTokensPerS), 1),
+      column(
+        'output tok/s',
+        ({ level }) => readingMark(level, 'outputTokensPerS') + number(level.outputTokensPerS),
+        1,
+      ),
       column('', ({ probe }) => markOf(capacity, probe), 0, true),
     ],
     style,

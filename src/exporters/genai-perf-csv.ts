@@ -1,10 +1,9 @@
 import { sum } from '../core/distribution.ts';
-import { tpotMs } from '../core/latencies.ts';
 import { csvLine } from './csv.ts';
 import type { PlainExport } from './export-kind.ts';
 import { modelInPath } from './export-marks.ts';
 import { hasShapes, loadFile } from './level-names.ts';
-import { type Samples, samplesOf, shownWindow } from './samples.ts';
+import { type Samples, samplesOf, shownWindow, tpotByOslMs } from './samples.ts';
 import { fixed } from './sglang/python-format.ts';
 import { spreadOf } from './spread.ts';
 
@@ -32,7 +31,7 @@ export const genaiPerfCsvExport: PlainExport = {
 
 function csvOf(samples: Samples): string {
   const streamed = samples.shown.filter((record) => record.chunkUs.length > 1);
-  const decodeMs = streamed.flatMap((record) => tpotMs(record) ?? []);
+  const decodeMs = streamed.flatMap((record) => tpotByOslMs(record) ?? []);
   const window = shownWindow(samples);
   const perS = (amount: number): number | null =>
     window === null ? null : (amount * 1_000) / (window.toAtMs - window.fromAtMs);

@@ -2,6 +2,7 @@ import type { LengthProof, LevelReport, Report } from '../core/report.ts';
 import { grouped } from './figures.ts';
 import { groupBy, levelNames, levelsRun } from './level-names.ts';
 import type { Note } from './note.ts';
+import { harmless } from './page-style.ts';
 
 interface Side {
   readonly short: 'ISL' | 'OSL';
@@ -21,23 +22,33 @@ export function lengthNotes(report: Report): Note[] {
   return [
     ...known.filter(({ proof }) => proof.deviations > 0).map((side) => deviation(report, side)),
     ...known.filter(({ proof }) => proof.unknown > 0).map((side) => unknown(report, side)),
+    ...known.filter(({ proof }) => (proof.estimated ?? 0) > 0).map((side) => estimated(report, side)),
     ...unasked(report, known),
     ...kept(report, known),
   ];
 }
 
 function deviation(report: Report, { short, things, level, proof }: Side): Note {
-  const { min, max } = proof.counted!;
   const asked =
     proof.asked === null ? 'not as long as asked' : `not the ${grouped(proof.asked)} tokens asked`;
-  const counted = min === max ? grouped(min) : `${grouped(min)} to ${grouped(max)}`;
-  const text = `DEVIATION at ${levelNames(report, [level])}: ${grouped(proof.deviations)} of ${grouped(level.requests.good)} ${things} are ${asked}; ${short} counted: ${counted}`;
+  const text = `DEVIATION at ${levelNames(report, [level])}: ${grouped(proof.deviations)} of ${grouped(level.requests.good)} ${things} are ${asked}; ${short} counted: ${countedText(proof)}`;
   return { topic: 'lengths', text, loud: true };
 }
 
 function unknown(report: Report, { things, level, proof }: Side): Note {
   const text = `UNKNOWN at ${levelNames(report, [level])}: nobody counted ${grouped(proof.unknown)} of ${grouped(level.requests.good)} ${things}; token rates leave them out`;
   return { topic: 'lengths', text, loud: true };
+}
+
+function estimated(report: Report, { short, things, level, proof }: Side): Note {
+  const length = proof.asked === null ? 'their lengths' : `the ${grouped(proof.asked)} tokens requested`;
+  const text = `ESTIMATE at ${levelNames(report, [level])}: ${short} ≈ ${countedText(proof)} of ${grouped(proof.estimated!)} ${things} was counted by ${harmless(report.prompts.tokenizerName)}, which is not the model's tokenizer, since the server sends no usage: ${length} cannot be proven; give the model's --tokenizer`;
+  return { topic: 'lengths', text, loud: true };
+}
+
+function countedText({ counted }: LengthProof): string {
+  const { min, max } = counted!;
+  return min === max ? grouped(min) : `${grouped(min)} to ${grouped(max)}`;
 }
 
 /** Given texts that nobody counted before they were sent: what the server counts is their length, and no proof of it. */
@@ -70,7 +81,9 @@ function kept(report: Report, sides: readonly Side[]): Note[] {
         ones.reduce((sum, { proof }) => sum + of(proof), 0);
       const counted =
         ones.reduce((sum, { level }) => sum + level.requests.good, 0) - total((proof) => proof.unknown);
-      const off = total((proof) => proof.deviations) + total((proof) => proof.unasked ?? 0);
+      const off = total(
+        ({ deviations, unasked = 0, estimated: guessed = 0 }) => deviations + unasked + guessed,
+      );
       const byUsage = total((proof) => proof.provenByUsage);
       const exact = counted - off;
       if (exact === 0) return [];

@@ -12,6 +12,7 @@ import { openLoopNotes } from './open-loop-notes.ts';
 import { harmless } from './page-style.ts';
 import { promptNote } from './prompt-note.ts';
 import { serverNotes } from './server-notes.ts';
+import { streamNotes } from './stream-notes.ts';
 import { turnNotes } from './turn-notes.ts';
 import { validityNotes } from './validity-notes.ts';
 
@@ -33,6 +34,7 @@ export function runNotes(report: Report): Note[] {
     ...textNotes(report),
     ...endNotes((of) => sentences(report, of)),
     ...wasteNotes(report),
+    ...streamNotes(report),
     ...itlNotes(report),
     ...steadyNotes(report),
     ...openLoopNotes(report, (of) => sentences(report, of)),

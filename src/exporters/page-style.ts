@@ -36,6 +36,7 @@ const ASCII: Readonly<Record<string, string>> = {
   '┤': '+',
   '×': 'x',
   '–': '-',
+  '≈': '=',
   '▏': '.',
   '▎': '.',
   '▍': '.',
@@ -56,7 +57,7 @@ const ASCII: Readonly<Record<string, string>> = {
 /** The page's own drawing characters as ASCII, when the style asks for it. Each stays one column wide. */
 export function asDrawn(style: PageStyle, text: string): string {
   return style.ascii === true
-    ? text.replace(/[─│└┤×–▁-▏]/g, (character) => ASCII[character] ?? character)
+    ? text.replace(/[─│└┤×–≈▁-▏]/g, (character) => ASCII[character] ?? character)
     : text;
 }
 

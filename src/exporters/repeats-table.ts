@@ -1,8 +1,10 @@
 import { geometricMean, sum } from '../core/distribution.ts';
 import { loadText } from '../core/load.ts';
+import { metricValue } from '../core/metric-ids.ts';
 import type { LevelReport, Report } from '../core/report.ts';
 import { figure, grouped, percent } from './figures.ts';
 import { loadCell, loadHead, shapeName } from './level-names.ts';
+import { readingMark } from './marks.ts';
 import { hanging, harmless, type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING, tablePage } from './text-table.ts';
 
@@ -12,13 +14,13 @@ const NOTES = { indent: 14, least: 30 };
 const SHOWN: readonly {
   readonly head: string;
   readonly rank: number;
-  readonly value: (level: LevelReport) => number | null;
+  readonly id: string;
 }[] = [
-  { head: 'TTFT p50 ms', rank: 0, value: ({ ttftMs }) => ttftMs.p50 },
-  { head: 'token ITL p50 ms', rank: 3, value: ({ tokenItlMs }) => tokenItlMs.p50 },
-  { head: 'TPOT p50 ms', rank: 0, value: ({ tpotMs }) => tpotMs.p50 },
-  { head: 'E2E p50 ms', rank: 2, value: ({ e2eMs }) => e2eMs.p50 },
-  { head: 'output tok/s', rank: 0, value: ({ outputTokensPerS }) => outputTokensPerS },
+  { head: 'TTFT p50 ms', rank: 0, id: 'ttftMs.p50' },
+  { head: 'token ITL p50 ms', rank: 3, id: 'tokenItlMs.p50' },
+  { head: 'TPOT p50 ms', rank: 0, id: 'tpotMs.p50' },
+  { head: 'E2E p50 ms', rank: 2, id: 'e2eMs.p50' },
+  { head: 'output tok/s', rank: 0, id: 'outputTokensPerS' },
 ];
 
 /** The page of several runs of the same levels: per level the geometric mean of each number, and how far its runs spread. */
@@ -50,17 +52,17 @@ export function renderRepeats(reports: readonly Report[], style: PageStyle): str
       0,
     ),
     plain('', 'good/sent', levels.map(goodOf), 1),
-    ...SHOWN.flatMap(({ head, rank, value }) => [
+    ...SHOWN.flatMap(({ head, rank, id }) => [
       plain(
         head,
         'mean',
-        levels.map((ones) => spread(ones, value).mean),
+        levels.map((ones) => spread(ones, id).mean),
         rank,
       ),
       plain(
         head,
         'CV',
-        levels.map((ones) => spread(ones, value).variation),
+        levels.map((ones) => spread(ones, id).variation),
         rank,
       ),
     ]),
@@ -114,13 +116,15 @@ function validOf(levels: readonly LevelReport[]): string {
 
 function spread(
   levels: readonly LevelReport[],
-  value: (level: LevelReport) => number | null,
+  id: string,
 ): { readonly mean: string; readonly variation: string } {
-  const values = levels.flatMap((level) => (level.status === 'complete' ? (value(level) ?? []) : []));
+  const complete = levels.filter(({ status }) => status === 'complete');
+  const values = complete.map((level) => metricValue(level, id)).filter((value) => typeof value === 'number');
+  const [mark = ''] = complete.map((level) => readingMark(level, id)).filter((one) => one !== '');
   if (values.length === 0) return { mean: NOTHING, variation: NOTHING };
   const mean = sum(values) / values.length;
   const middle = values.every((one) => one > 0) ? geometricMean(values) : mean;
-  if (values.length < 2 || mean === 0) return { mean: figure(middle), variation: NOTHING };
+  if (values.length < 2 || mean === 0) return { mean: mark + figure(middle), variation: NOTHING };
   const variance = sum(values.map((one) => (one - mean) ** 2)) / (values.length - 1);
-  return { mean: figure(middle), variation: percent(Math.sqrt(variance) / mean) };
+  return { mean: mark + figure(middle), variation: percent(Math.sqrt(variance) / mean) };
 }

@@ -1,5 +1,5 @@
 import { greatest, least } from '../core/distribution.ts';
-import { e2eOf, tpotMs, ttftOf } from '../core/latencies.ts';
+import { e2eOf, ttftOf } from '../core/latencies.ts';
 import type { RequestRecord } from '../core/record.ts';
 import { meetsSlos } from '../core/slo.ts';
 import type { RunSpec } from '../core/spec.ts';
@@ -16,7 +16,7 @@ export interface Samples {
   readonly secondMs: readonly number[];
   /** Send to the last chunk with output. */
   readonly e2eMs: readonly number[];
-  /** Of requests with two tokens or more. */
+  /** As `tpotByOslMs`. */
   readonly tpotMs: readonly number[];
   /** Gaps between neighbouring chunks with output, of all requests. */
   readonly gapsMs: readonly number[];
@@ -37,11 +37,20 @@ export function samplesOf(records: readonly RequestRecord[]): Samples {
     ttftMs: shown.map(ttftOf),
     secondMs: shown.flatMap(({ chunkUs }) => (chunkUs.length > 1 ? [chunkUs[1]! / 1_000] : [])),
     e2eMs: shown.map(e2eOf),
-    tpotMs: shown.flatMap((record) => tpotMs(record) ?? []),
+    tpotMs: shown.flatMap((record) => tpotByOslMs(record) ?? []),
     gapsMs: pooledGaps(shown),
     inputTokens: good.flatMap((record) => record.isl.counted ?? []),
     outputTokens: good.flatMap((record) => record.osl.counted ?? []),
   };
+}
+
+/**
+ * TPOT as other tools define it: (E2E − TTFT) ÷ (OSL − 1) in ms, tokens that no chunk showed included. null below two tokens, and
+ * where nothing was shown.
+ */
+export function tpotByOslMs({ osl, firstAtMs, lastAtMs }: RequestRecord): number | null {
+  if (osl.counted === null || osl.counted < 2 || firstAtMs === null || lastAtMs === null) return null;
+  return (lastAtMs - firstAtMs) / (osl.counted - 1);
 }
 
 /** Gaps between neighbouring chunks with output of one request, in ms. */
@@ -51,7 +60,9 @@ export function gapsOf(record: RequestRecord): number[] {
 
 /** How many requests met all limits; null where the run had none. */
 export function metAll({ shown }: Samples, slosMs: RunSpec['slosMs']): number | null {
-  return slosMs === undefined ? null : shown.filter((record) => meetsSlos(record, slosMs)).length;
+  return slosMs === undefined
+    ? null
+    : shown.filter((record) => meetsSlos(record, slosMs, tpotByOslMs)).length;
 }
 
 /** First send and last chunk with output of good requests; null when nothing was shown. */

@@ -1,9 +1,9 @@
 import { metricValue } from '../core/metric-ids.ts';
 import type { LevelReport, Report } from '../core/report.ts';
 import type { PercentileName, Stats } from '../core/stats.ts';
-import { isDoubtful } from '../core/validity.ts';
 import { columnFigures, grouped, latencyUnit, percent } from './figures.ts';
 import { hasShapes, loadCell, loadHead, shapeName, showsTokenItl } from './level-names.ts';
+import { BENT, ESTIMATED, valueMark } from './marks.ts';
 import { type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING } from './text-table.ts';
 
@@ -16,13 +16,28 @@ export interface SummaryTable {
   readonly marked: boolean;
   /** Whether some value carries a `?`. */
   readonly doubtful: boolean;
+  /** Whether some value carries a `*`. */
+  readonly bent: boolean;
+  /** Whether some value carries a `≈`. */
+  readonly estimated: boolean;
 }
+
+/** The marks before a number. */
+const MARKS = /^[?*≈~]+(?=[<>\d])/;
 
 /** A row per level. Columns give way from the least important one until the table fits `style.width`. */
 export function summaryTable(report: Report, style: PageStyle): SummaryTable {
   const { lines, dropped, columns } = fittedTable(columnsOf(report, style), style);
-  const has = (mark: RegExp): boolean => columns.some(({ cells }) => cells.some((cell) => mark.test(cell)));
-  return { lines, dropped, marked: has(/^\??~/), doubtful: has(/^\?[~<>\d]/) };
+  const marks = columns.flatMap(({ cells }) => cells.map((cell) => MARKS.exec(cell)?.[0] ?? ''));
+  const has = (mark: string): boolean => marks.some((all) => all.includes(mark));
+  return {
+    lines,
+    dropped,
+    marked: has('~'),
+    doubtful: has('?'),
+    bent: has(BENT),
+    estimated: has(ESTIMATED),
+  };
 }
 
 function columnsOf(report: Report, style: PageStyle): Column[] {
@@ -96,7 +111,7 @@ function goodOfSent(level: LevelReport, style: PageStyle): string {
 
 function attainment(level: LevelReport): string {
   const ratio = level.goodput?.attainmentRatio ?? null;
-  return ratio === null ? NOTHING : doubtMark(level, 'goodput.attainmentRatio') + percent(ratio);
+  return ratio === null ? NOTHING : valueMark(level, 'goodput.attainmentRatio') + percent(ratio);
 }
 
 function noteOf(level: LevelReport): string {
@@ -108,7 +123,7 @@ function noteOf(level: LevelReport): string {
 
 type LatencyId = 'ttftMs' | 'itlMs' | 'tokenItlMs' | 'tpotMs' | 'e2eMs';
 
-/** Columns of one latency, in one unit, with `?` before values that are not valid and `~` before percentiles that are thin. */
+/** Columns of one latency, in one unit, with the marks of `valueMark` before values and `~` before percentiles that are thin. */
 function latency(
   report: Report,
   name: string,
@@ -126,8 +141,8 @@ function latency(
     const cells = values.map((value, i) => {
       if (value === null) return NOTHING;
       const level = report.levels[i]!;
-      const doubt = doubtMark(level, `${of(level)}.${percentile}`);
-      return doubt + (all[i]!.thin.includes(percentile) ? '~' : '') + format(value);
+      const mark = valueMark(level, `${of(level)}.${percentile}`);
+      return mark + (all[i]!.thin.includes(percentile) ? '~' : '') + format(value);
     });
     return {
       group: `${name} ${unit}`,
@@ -155,13 +170,8 @@ function rates(
     head,
     name,
     cells: values.map((value, i) =>
-      value === null ? NOTHING : doubtMark(report.levels[i]!, id) + format(value),
+      value === null ? NOTHING : valueMark(report.levels[i]!, id) + format(value),
     ),
     rank,
   };
-}
-
-/** What stands before a value that is not valid. */
-function doubtMark({ validity }: LevelReport, id: string): string {
-  return isDoubtful(validity, id) ? '?' : '';
 }

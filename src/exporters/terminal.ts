@@ -4,6 +4,7 @@ import { ENOUGH_SAMPLES } from '../core/stats.ts';
 import { formatDuration } from '../core/units.ts';
 import { grouped } from './figures.ts';
 import { hasShapes } from './level-names.ts';
+import { BENT, ESTIMATED } from './marks.ts';
 import type { Note } from './note.ts';
 import { runNotes } from './notes.ts';
 import { asDrawn, harmless, type PageStyle, paint, wrap } from './page-style.ts';
@@ -35,6 +36,14 @@ export function renderReport(report: Report, style: ReportPage): string {
   }
   if (table.doubtful) {
     hints.push({ topic: '?', text: 'not valid: the reason stands under "harness"', loud: false });
+  }
+  if (table.bent) {
+    hints.push({ topic: BENT, text: 'events came in groups: see "bursts"', loud: false });
+  }
+  if (table.estimated) {
+    const text =
+      "an estimate: counted by a tokenizer that is not the model's, since the server sends no usage";
+    hints.push({ topic: ESTIMATED, text, loud: false });
   }
   if (table.dropped.length > 0) {
     const text = `left out for the width, as all else in summary.csv: ${table.dropped.join(', ')}`;

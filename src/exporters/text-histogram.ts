@@ -3,6 +3,7 @@ import { fixed, grouped, latencyUnit, percent } from './figures.ts';
 import { rebin } from './histogram-bins.ts';
 import { type Cell, decodeCells } from './histogram-cells.ts';
 import { levelNames, levelsRun, showsTokenItl } from './level-names.ts';
+import { readingMark } from './marks.ts';
 import { asDrawn, type PageStyle, paint } from './page-style.ts';
 import { throughputChart } from './throughput-chart.ts';
 
@@ -35,7 +36,8 @@ function levelLines(report: Report, level: LevelReport, style: PageStyle): strin
   const beside = style.width >= SIDE_BY_SIDE;
   const width = beside ? Math.floor((style.width - BETWEEN) / 2) : style.width;
   const ttft = histogram('TTFT', 'requests', decodeCells(level.histograms.ttftMs), width, style);
-  const gaps = histogram(itlTitle, itlThings, decodeCells(level.histograms[itl]), width, style);
+  const title = readingMark(level, `${itl}.p50`) + itlTitle;
+  const gaps = histogram(title, itlThings, decodeCells(level.histograms[itl]), width, style);
   const chart = throughputChart(level, style);
   const blocks = beside ? [sideBySide(ttft, gaps, width)] : [ttft, gaps];
   return [...blocks, chart]

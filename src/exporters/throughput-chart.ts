@@ -2,6 +2,7 @@ import type { LevelReport } from '../core/report.ts';
 import { figure, grouped } from './figures.ts';
 import type { Cell } from './histogram-cells.ts';
 import { timelineCells } from './histograms-csv.ts';
+import { readingMark } from './marks.ts';
 import { type PageStyle, paint } from './page-style.ts';
 
 const HEIGHT = 6;
@@ -31,7 +32,8 @@ export function throughputChart(level: LevelReport, style: PageStyle): string[] 
   const axis = `  ${labels[1]!.padStart(labelWidth)} └${'─'.repeat(rates.length)}`;
   const times = `${' '.repeat(labelWidth + 4)}0 s${until.padStart(Math.max(until.length + 1, rates.length - 3))}`;
   const grain = perColumn > 1 ? `, each column ${perColumn} s` : '';
-  return [`  output tok/s over time${paint(style, 'dim', grain)}`, ...rows, axis, times];
+  const mark = readingMark(level, 'outputTokensPerS');
+  return [`  ${mark}output tok/s over time${paint(style, 'dim', grain)}`, ...rows, axis, times];
 }
 
 /** Joins a last bucket of less than half a second with the one before it: its rate would be noise. */

@@ -102,7 +102,7 @@ describe('the placement', () => {
   });
 
   it('has one step for each node of an SGLang replica, of which the first answers for all', () => {
-    const services = '  frontend: {}\n  prefill: {nodes: 2}\n  decode: {replicas: 2}\n';
+    const services = '  frontend: {}\n  prefill: {nodes: 2, args: {--tp: 8}}\n  decode: {replicas: 2}\n';
     const plan = planOf(read(stackOf('dynamo-sglang', services)), ['a', 'b', 'c', 'd', 'e']);
     expect(plan.steps.map(({ id, nodes, tasks }) => [id, nodes.join(), tasks])).toEqual([
       ['frontend-0', 'a', 1],

@@ -68,12 +68,14 @@ export function rankedLevel(level: {
   /** A rank failed: whatever is there is a part. */
   readonly failed: boolean;
   readonly gpus: number | null;
+  /** The local tokenizer is not the model's. */
+  readonly estimates?: boolean;
   readonly slosMs?: RunSpec['slosMs'];
   readonly witness: Witness | null;
   /** What the server's own metrics told to the process that leads. */
   readonly sources?: NonNullable<LevelInput['sources']>;
 }): LevelReport {
-  const { point, parts, records, failed, gpus, slosMs, witness, sources = [] } = level;
+  const { point, parts, records, failed, gpus, estimates = false, slosMs, witness, sources = [] } = level;
   const ends = parts.flatMap(({ end }) => end ?? []);
   const audit = mergeAudits(ends.map((end) => end.audit));
   const summary = summarizeLevel({
@@ -84,6 +86,7 @@ export function rankedLevel(level: {
     status: failed || ends.some(({ status }) => status === 'partial') ? 'partial' : 'complete',
     records,
     gpus,
+    estimates,
     ...(slosMs === undefined ? {} : { slosMs }),
     connections: mergeConnections(ends.map(({ connections }) => connections)),
     witness,

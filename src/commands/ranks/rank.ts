@@ -225,16 +225,18 @@ class RankProcess {
   }
 
   async #level(index: number): Promise<void> {
-    const { spec, connection, ids } = this.#prepared!;
+    const { spec, connection, ids, supply } = this.#prepared!;
     const store = this.#store!;
     const point = spec.points.find((share) => share.index === index)!;
     // Most ranks sit a small level out.
     if (point.concurrency === 0) return;
     const warnings: string[] = [];
+    const { estimates } = supply!.facts;
     let records = 0;
     const level = await measureLevel(point, {
       spec,
       clock: this.#clock,
+      estimates,
       client: this.#client!,
       prompts: this.#reader!,
       ids,
@@ -247,7 +249,7 @@ class RankProcess {
       withoutSecrets: (request) => connection.withoutSecrets(request),
       countChunkTokens: (log) => {
         records = log.records.length;
-        return countChunkTokens(spec, log, this.#scratch, (warning) => warnings.push(warning));
+        return countChunkTokens({ spec, estimates }, log, this.#scratch, (text) => warnings.push(text));
       },
     });
     this.#say({

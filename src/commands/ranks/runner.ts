@@ -43,6 +43,7 @@ export class RankRunner implements LevelRunner {
   /** UTC of the run's origin, by this process's clock. */
   readonly #originUtcMs: number;
   #order: LoadOrder | null = null;
+  #facts: PromptFacts | null = null;
   #originsUtcMs: number[] = [];
   #nextId: number;
 
@@ -102,7 +103,8 @@ export class RankRunner implements LevelRunner {
     this.#shelf.begin(prepared.map(({ atByte }) => atByte));
     const facts = prepared.flatMap((answer) => answer.facts ?? []);
     const warnings = [...new Set(prepared.flatMap((answer) => answer.warnings))];
-    return { facts: mergeFacts(facts, spec.prompts.salt), warnings };
+    this.#facts = mergeFacts(facts, spec.prompts.salt);
+    return { facts: this.#facts, warnings };
   }
 
   async begin({ fields }: Canary): Promise<void> {
@@ -238,6 +240,7 @@ export class RankRunner implements LevelRunner {
       records,
       failed: failure !== null,
       gpus: spec.gpus,
+      estimates: this.#facts!.estimates,
       ...(spec.slosMs === undefined ? {} : { slosMs: spec.slosMs }),
       witness: failure === null ? seen.witness : null,
       sources: seen.sources,

@@ -90,7 +90,7 @@ async function countTexts(
     folder = mkdtempSync(path.join(os.tmpdir(), 'bench-'));
     const counts = await chunkTokensInChild(
       texts.map((text) => ({ text, ends: Uint32Array.of(text.length), completionTokens: null })),
-      tokenizer,
+      { name: tokenizer, estimates: false },
       folder,
       { signal },
     );

@@ -2,6 +2,7 @@ import type { HistogramName, LevelReport, Report } from '../../core/report.ts';
 import { rebin } from '../histogram-bins.ts';
 import { decodeCells, middle } from '../histogram-cells.ts';
 import { levelsRun, loadName, shapeName, showsTokenItl } from '../level-names.ts';
+import { readingMark } from '../marks.ts';
 import { axis, drawChart, INK, legend, levelColour, RUN_COLOURS, span } from './charts.ts';
 import { figureOf } from './markup.ts';
 
@@ -58,7 +59,7 @@ function ecdfChart(levels: readonly LevelReport[], name: HistogramName, title: s
         type: 'line',
         step: 'end',
         symbol: 'none',
-        name: `${hasShapes ? `${shapeName(level)} ` : ''}${loadName(level)}`,
+        name: `${readingMark(level, `${name}.p50`)}${hasShapes ? `${shapeName(level)} ` : ''}${loadName(level)}`,
         lineStyle: { color: colour, width: 1.6 },
         itemStyle: { color: colour },
         data,
@@ -132,7 +133,11 @@ export function levelHistograms(report: Report, level: LevelReport): string {
       HISTOGRAM_SIZE,
       `${title}, histogram`,
     );
-    return figureOf(svg, `${title}, ms: ${isPooled(name) ? 'gaps' : 'requests'} from each lower bound on.`);
+    const mark = readingMark(level, `${name}.p50`);
+    return figureOf(
+      svg,
+      `${mark}${title}, ms: ${isPooled(name) ? 'gaps' : 'requests'} from each lower bound on.`,
+    );
   });
   return figures.length === 0 ? '' : `<div class="charts small">${figures.join('')}</div>`;
 }

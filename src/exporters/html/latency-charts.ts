@@ -1,5 +1,6 @@
 import type { LevelReport, Report } from '../../core/report.ts';
 import { isOpen, levelsRun, loadCell, loadHead, loadName, shapeName } from '../level-names.ts';
+import { readingMark } from '../marks.ts';
 import { axis, drawChart, INK, legend, RUN_COLOURS, span } from './charts.ts';
 import { escapeHtml, figureOf } from './markup.ts';
 import { type HtmlSide, levelsOf, markOf, meanOf } from './sides.ts';
@@ -24,6 +25,8 @@ interface Trade {
   readonly unit: string;
   /** Whether the smaller or the larger x is the better one. */
   readonly better: 'smaller' | 'larger';
+  /** Metrics whose marks stand before a point's label. */
+  readonly ids: readonly string[];
   readonly x: (level: LevelReport) => number | null;
   readonly yName: string;
   readonly y: (level: LevelReport) => number | null;
@@ -40,6 +43,7 @@ export function tradeCharts(named: readonly HtmlSide[]): string {
       name: `TTFT p50${due}`,
       unit: 'ms',
       better: 'smaller',
+      ids: ['outputTokensPerS'],
       x: ({ ttftMs, open }) => (open?.ttftFromDueMs ?? ttftMs).p50,
       yName: 'output tok/s',
       y: ({ outputTokensPerS }) => outputTokensPerS,
@@ -48,6 +52,7 @@ export function tradeCharts(named: readonly HtmlSide[]): string {
       name: `E2E p50${due}`,
       unit: 'ms',
       better: 'smaller',
+      ids: ['outputTokensPerS'],
       x: ({ e2eMs, open }) => (open?.e2eFromDueMs ?? e2eMs).p50,
       yName: 'output tok/s',
       y: ({ outputTokensPerS }) => outputTokensPerS,
@@ -56,6 +61,7 @@ export function tradeCharts(named: readonly HtmlSide[]): string {
       name: 'tok/s per user, p50',
       unit: '',
       better: 'larger',
+      ids: ['tokensPerSPerUser.p50', 'outputTokensPerS'],
       x: ({ tokensPerSPerUser }) => tokensPerSPerUser.p50,
       yName: perGpu,
       y: (level) => (gpus ? level.outputTokensPerSPerGpu : level.outputTokensPerS),
@@ -147,13 +153,15 @@ function tradeChart(trade: Trade, named: readonly HtmlSide[]): string {
   );
 }
 
-function pointsOf(side: HtmlSide, { x, y }: Trade): Point[] {
+function pointsOf(side: HtmlSide, { x, y, ids }: Trade): Point[] {
   return levelsOf(side).flatMap(({ runs }) => {
     const [across, up] = [meanOf(runs, x), meanOf(runs, y)];
     if (across === null || up === null || across <= 0) return [];
     const single = runs.length > 1 ? runs.map((level) => [x(level)!, y(level)!] as const) : [];
     const doubtful = runs.some(isDoubtful);
-    const label = `${loadCell(runs[0]!)}${doubtful ? ' ⚠' : ''}`;
+    const marks = runs.flatMap((level) => ids.map((id) => readingMark(level, id)));
+    const mark = [...new Set(marks.join(''))].join('');
+    const label = `${mark}${loadCell(runs[0]!)}${doubtful ? ' ⚠' : ''}`;
     return [{ x: across, y: up, label, runs: single, doubtful }];
   });
 }

@@ -3,6 +3,7 @@ import type { Report } from '../../core/report.ts';
 import { levelName } from '../change-words.ts';
 import { figure, grouped, percent } from '../figures.ts';
 import { levelsRun } from '../level-names.ts';
+import { readingMark } from '../marks.ts';
 import { ecdfCharts, levelHistograms } from './distribution-charts.ts';
 import { pageOf } from './document.ts';
 import { phasesChart, tradeCharts } from './latency-charts.ts';
@@ -61,6 +62,7 @@ function headOf(report: Report): string {
   const good = sum(levels.map(({ requests }) => requests.good));
   const valid = levels.filter(({ validity }) => validity.verdict === 'valid').length;
   const best = greatest(levels.map(({ outputTokensPerS }) => outputTokensPerS ?? 0).concat(0));
+  const mark = levels.map((level) => readingMark(level, 'outputTokensPerS')).find((one) => one !== '') ?? '';
   const card = (value: string, name: string): string =>
     `<div class="card"><b>${value}</b><span>${name}</span></div>`;
   const words = Object.entries(tags).map(([name, value]) => `${name}=${value}`);
@@ -76,7 +78,7 @@ function headOf(report: Report): string {
     card(grouped(levels.length), 'levels'),
     card(`${grouped(good)} / ${grouped(sent)}`, 'good of sent'),
     card(sent === 0 ? '–' : percent((sent - good) / sent), 'failed'),
-    card(figure(best), 'output tok/s, most'),
+    card(`${mark}${figure(best)}`, 'output tok/s, most'),
     card(`${grouped(valid)} / ${grouped(levels.length)}`, 'levels valid'),
     '</div>',
   ].join('');

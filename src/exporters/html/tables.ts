@@ -1,8 +1,10 @@
 import type { ValueBound } from '../../core/audit-facts.ts';
+import { metricValue } from '../../core/metric-ids.ts';
 import type { LevelReport, Report } from '../../core/report.ts';
 import { levelName } from '../change-words.ts';
 import { figure, grouped, percent } from '../figures.ts';
 import { isOpen, levelsRun } from '../level-names.ts';
+import { readingMark } from '../marks.ts';
 import { escapeHtml, facts, type HtmlColumn, table } from './markup.ts';
 
 const NOTHING = '–';
@@ -31,6 +33,11 @@ export function levelsTable(report: Report): string {
   const { levels } = report;
   const of = (head: string, cell: (level: LevelReport) => string, left = false): HtmlColumn =>
     column(head, levels, cell, left);
+  const metric = (head: string, id: string): HtmlColumn =>
+    of(head, (level) => {
+      const value = metricValue(level, id);
+      return typeof value === 'number' ? readingMark(level, id) + figure(value) : NOTHING;
+    });
   const thin = (name: 'p99', level: LevelReport): string => (level.ttftMs.thin.includes(name) ? '~' : '');
   return table(
     [
@@ -46,21 +53,23 @@ export function levelsTable(report: Report): string {
             of('held', ({ open }) => (open === undefined ? NOTHING : marked(open.held.count))),
           ]
         : []),
-      of('token ITL p50', ({ tokenItlMs }) => number(tokenItlMs.p50)),
-      of('token ITL p99', ({ tokenItlMs }) => number(tokenItlMs.p99)),
-      of('TPOT p50', ({ tpotMs }) => number(tpotMs.p50)),
+      metric('token ITL p50', 'tokenItlMs.p50'),
+      metric('token ITL p99', 'tokenItlMs.p99'),
+      metric('TPOT p50', 'tpotMs.p50'),
       of('E2E p50', ({ e2eMs }) => number(e2eMs.p50)),
       of('E2E p99', (level) => `${thin('p99', level)}${number(level.e2eMs.p99)}`),
-      of('output tok/s', ({ outputTokensPerS }) => number(outputTokensPerS)),
+      metric('output tok/s', 'outputTokensPerS'),
       ...(levels.some(({ outputTokensPerSPerGpu }) => outputTokensPerSPerGpu !== null)
-        ? [of('tok/s per GPU', ({ outputTokensPerSPerGpu }) => number(outputTokensPerSPerGpu))]
+        ? [metric('tok/s per GPU', 'outputTokensPerSPerGpu')]
         : []),
-      of('tok/s per user p50', ({ tokensPerSPerUser }) => number(tokensPerSPerUser.p50)),
+      metric('tok/s per user p50', 'tokensPerSPerUser.p50'),
       ...(levels.some(({ goodput }) => goodput !== undefined)
         ? [
-            of('goodput req/s', ({ goodput }) => number(goodput?.requestsPerS)),
-            of('SLOs met', ({ goodput }) =>
-              goodput?.attainmentRatio == null ? NOTHING : percent(goodput.attainmentRatio),
+            metric('goodput req/s', 'goodput.requestsPerS'),
+            of('SLOs met', (level) =>
+              level.goodput?.attainmentRatio == null
+                ? NOTHING
+                : readingMark(level, 'goodput.attainmentRatio') + percent(level.goodput.attainmentRatio),
             ),
           ]
         : []),
@@ -76,7 +85,7 @@ export function levelsTable(report: Report): string {
         text: true,
       },
     ],
-    'Times in ms. ~ marks a p99 on fewer than 662 requests: take it as rough.',
+    "Times in ms. ~ marks a p99 on fewer than 662 requests: take it as rough; ≈ an estimate by a tokenizer that is not the model's; * what events in groups (bursts) bent.",
   );
 }
 
@@ -93,9 +102,11 @@ export function lengthsTable(report: Report): string {
       of('counted', (level) => {
         const { counted } = level[proof];
         if (counted === null) return NOTHING;
-        return counted.min === counted.max
-          ? grouped(counted.min)
-          : `${grouped(counted.min)} … ${grouped(counted.max)}`;
+        const range =
+          counted.min === counted.max
+            ? grouped(counted.min)
+            : `${grouped(counted.min)} … ${grouped(counted.max)}`;
+        return readingMark(level, proof) + range;
       }),
       of('proven', (level) => `${grouped(level[proof].provenByUsage)}/${grouped(level.requests.good)}`),
       of('off', (level) => marked(level[proof].deviations)),

@@ -117,7 +117,10 @@ function portFinding(needed: NodeNeeds['ports'][number], facts: NodeFacts, findi
   const clash = holders.find(({ address }) => collides(address, needed.address));
   const taken = clash ?? holders[0];
   if (taken === undefined) return finding('ok', what, 'free');
-  const who = taken.holder === null ? 'a process that cannot be seen from here (of another user, or in another namespace)' : `process ${taken.holder}`;
+  const who =
+    taken.holder === null
+      ? 'a process that cannot be seen from here (of another user, or in another namespace)'
+      : `process ${taken.holder}`;
   const value = `taken on ${taken.address} by ${who}`;
   if (clash === undefined)
     return finding('warn', what, value, 'Our service fails if it listens on all addresses.');
