@@ -1,5 +1,6 @@
 import type { Failure, FailureClass, Outcome, Phase, RequestRecord, TokenCount } from './record.ts';
 import { wrongEnd } from './stream-end.ts';
+import { firstOf, grow } from './typed-arrays.ts';
 import { unseenTokens } from './unseen-tokens.ts';
 
 /** What is known of a request before it is sent. */
@@ -315,14 +316,4 @@ export class RecordBuilder {
     if (this.#slackUs !== null) this.#slackUs = grow(new Uint32Array(size), this.#slackUs);
     if (this.#chunkTotals !== null) this.#chunkTotals = grow(new Uint32Array(size), this.#chunkTotals);
   }
-}
-
-function grow<T extends Uint32Array | Uint8Array>(larger: T, old: T): T {
-  larger.set(old);
-  return larger;
-}
-
-/** The first values, which are copied where they are less than three quarters of the memory. */
-function firstOf<T extends Uint32Array | Uint8Array>(all: T, count: number): T {
-  return (4 * count >= 3 * all.length ? all.subarray(0, count) : all.slice(0, count)) as T;
 }

@@ -21,7 +21,7 @@ beforeAll(async () => {
   expect(await benchHere(['sweep', ...ASKED, '--out', now])).toMatchObject({ code: 0 });
 });
 
-/** The run made now, all definitions in other words, some of other versions. */
+/** The run made now, all definitions in other words and of the stored versions, but for those given. */
 function reworded(versions: Readonly<Record<string, number>>): string {
   const report = parseReport(readFileSync(path.join(now, 'report.json'), 'utf8'));
   const folder = path.join(makeFolder(), 'run');
@@ -30,7 +30,10 @@ function reworded(versions: Readonly<Record<string, number>>): string {
     definitions: Object.fromEntries(
       Object.keys(report.definitions).map((term) => [term, `${term}, reworded.`]),
     ),
-    definitionVersions: { ...report.definitionVersions, ...versions },
+    definitionVersions: {
+      ...Object.fromEntries(Object.keys(report.definitions).map((term) => [term, 1])),
+      ...versions,
+    },
   };
   mkdirSync(folder);
   writeFileSync(path.join(folder, 'report.json'), JSON.stringify(changed));
@@ -61,6 +64,14 @@ it('stored runs and baselines are compared with a run of today whose definitions
     // One run a side gives no bounds.
     expect(judged.stdout).toContain('gate  INCONCLUSIVE');
   }
+});
+
+it('stored runs are not comparable in speeds that no longer count tokens that no chunk showed', async () => {
+  const compared = await benchHere(['compare', RUN, now]);
+  expect(compared).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('definition of tpotMs: version 1 and 2'),
+  });
 });
 
 it('a definition of another version makes them not comparable, in one line', async () => {

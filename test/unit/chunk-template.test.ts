@@ -14,7 +14,7 @@ interface Shape {
   readonly logprobs: boolean;
   readonly twice: boolean;
   readonly tool: boolean;
-  readonly usage: 'none' | 'null' | 'each' | 'details';
+  readonly usage: 'none' | 'null' | 'each' | 'details' | 'choice' | 'extension';
   readonly ending: 'null' | 'stop' | 'absent';
 }
 
@@ -28,7 +28,7 @@ const shapes: fc.Arbitrary<Shape> = fc.record({
   logprobs: seldom,
   twice: seldom,
   tool: seldom,
-  usage: fc.constantFrom('none', 'null', 'each', 'details'),
+  usage: fc.constantFrom('none', 'null', 'each', 'details', 'choice', 'extension'),
   ending: fc.constantFrom('null', 'stop', 'absent'),
 });
 
@@ -43,19 +43,20 @@ function chunk(shape: Shape, inside: string, n: number): string {
     pair(shape.key, `"${inside}"`),
     ...(shape.tool ? [pair('tool_calls', `[{"function":{"arguments":"${inside}"}}]`)] : []),
   ];
-  const choice = [
-    pair('index', '0'),
-    pair('delta', object(delta)),
-    ...(shape.logprobs ? [pair('logprobs', object([pair('token', `"${inside}"`), pair('p', '-0.25')]))] : []),
-    ...(shape.ending === 'absent'
-      ? []
-      : [pair('finish_reason', shape.ending === 'null' ? 'null' : '"stop"')]),
-  ];
   const counts = [
     pair('prompt_tokens', '32'),
     pair('completion_tokens', String(n)),
     pair('total_tokens', String(32 + n)),
     pair('prompt_tokens_details', shape.usage === 'details' ? object([pair('cached_tokens', '16')]) : 'null'),
+  ];
+  const choice = [
+    pair('index', '0'),
+    ...(shape.usage === 'choice' ? [pair('usage', object(counts))] : []),
+    pair('delta', object(delta)),
+    ...(shape.logprobs ? [pair('logprobs', object([pair('token', `"${inside}"`), pair('p', '-0.25')]))] : []),
+    ...(shape.ending === 'absent'
+      ? []
+      : [pair('finish_reason', shape.ending === 'null' ? 'null' : '"stop"')]),
   ];
   const usage = shape.usage === 'null' ? 'null' : object(counts);
   const fields = [
@@ -63,7 +64,11 @@ function chunk(shape: Shape, inside: string, n: number): string {
     pair('created', String(1_700_000_000 + (n >> 2))),
     pair('model', '"ünï"'),
     pair('choices', `[${object(choice)}]`),
-    ...(shape.usage === 'none' ? [pair('object', '"chat.completion.chunk"')] : [pair('usage', usage)]),
+    shape.usage === 'none' || shape.usage === 'choice'
+      ? pair('object', '"chat.completion.chunk"')
+      : shape.usage === 'extension'
+        ? pair('x_groq', object([pair('usage', usage)]))
+        : pair('usage', usage),
   ];
   return object(shape.order.map((i) => fields[i]!));
 }
@@ -252,6 +257,14 @@ describe('a template', () => {
         hasChoice: true,
         other: null,
       });
+    }
+  });
+
+  it.each(['choice', 'extension'] as const)('reads counts in a vendor’s place: %s', (usage) => {
+    const template = learn(openaiChat, chunk({ ...plain, usage }, 'a', 1))!;
+    for (const n of [2, 41, 7_000]) {
+      const found = matched(template, event(chunk({ ...plain, usage }, ' word', n)));
+      expect(found?.delta).toMatchObject({ text: ' word', promptTokens: 32, completionTokens: n });
     }
   });
 

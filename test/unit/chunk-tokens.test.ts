@@ -26,10 +26,11 @@ const split = (
   tokenizer: LoadedTokenizer,
   chunks: readonly string[],
   completionTokens: number | null,
+  leastRatio?: number,
 ): number[] => {
   let end = 0;
   const ends = Uint32Array.from(chunks, (chunk) => (end += Buffer.byteLength(chunk)));
-  return [...splitTokens(tokenizer, utf8(chunks.join('')), ends, completionTokens)];
+  return [...splitTokens(tokenizer, utf8(chunks.join('')), ends, completionTokens, leastRatio)];
 };
 
 describe('splitTokens', () => {
@@ -50,6 +51,16 @@ describe('splitTokens', () => {
   it('scales to what the server counted', () => {
     expect(split(BPE, ['go go', ' go go', ' go go', ' go go'], 16)).toEqual([4, 4, 4, 4]);
     expect(split(BPE, ['go go', ' go go', ' go go', ' go go'], 4)).toEqual([1, 1, 1, 1]);
+  });
+
+  it('counts the text itself where it holds less than the given share of what the server counted', () => {
+    // Eight tokens of text.
+    const chunks = ['go go', ' go go', ' go go', ' go go'];
+    expect(split(BPE, chunks, 16, 0.5)).toEqual([4, 4, 4, 4]);
+    expect(split(BPE, chunks, 17, 0.5)).toEqual([2, 2, 2, 2]);
+    expect(split(BPE, chunks, 10, 0.8)).toEqual([3, 2, 3, 2]);
+    expect(split(BPE, chunks, 11, 0.8)).toEqual([2, 2, 2, 2]);
+    expect(split(BPE, chunks, 4, 0.8)).toEqual([1, 1, 1, 1]);
   });
 
   it('counts the text itself when the server did not count', () => {

@@ -14,16 +14,19 @@ const STORED = 'test/fixtures/stored';
 const storedRun = readReport(`${STORED}/run`);
 const storedBaseline: unknown = JSON.parse(readFileSync(`${STORED}/baseline.json`, 'utf8'));
 
+/** The versions that the bench of the stored files had. */
+const STORED_VERSIONS = Object.fromEntries(Object.keys(DEFINITIONS).map((term) => [term, 1]));
+
 const reworded = (term: string): string => `${DEFINITIONS[term]} In other words.`;
 const TERMS = Object.keys(DEFINITIONS);
 
-/** A run of today, all definitions in other words. */
+/** A run of today, all definitions in other words and of the stored versions but for `versions`. */
 function today(versions: Readonly<Record<string, number>> = {}): Repeat {
   return repeatOf({
     ...storedRun,
     origin: { ...storedRun.origin, utc: '2027-01-01T00:00:00.000Z' },
     definitions: Object.fromEntries(TERMS.map((term) => [term, reworded(term)])),
-    definitionVersions: { ...DEFINITION_VERSIONS, ...versions },
+    definitionVersions: { ...STORED_VERSIONS, ...versions },
   });
 }
 
@@ -88,6 +91,15 @@ describe('what an older bench stored', () => {
     expect(obstaclesTo(stored, [today({ good: 1, itlMs: 2 })])).toEqual([
       'definition of itlMs: version 1 and 2',
     ]);
+  });
+
+  it('is not comparable in what no longer counts tokens that no chunk showed', () => {
+    const stored = [repeatOf(storedRun)];
+    expect(obstaclesTo(stored, [today(DEFINITION_VERSIONS)])).toEqual(
+      ['tpotMs', 'tokensPerSPerUser', 'requestTokensPerS', 'goodput'].map(
+        (term) => `definition of ${term}: version 1 and 2`,
+      ),
+    );
   });
 
   it('takes runs of today into the same baseline, which then has all versions', () => {

@@ -171,7 +171,13 @@ describe('metricValue', () => {
       },
       server: allOfServer(),
       goodput: { met: 3, attainmentRatio: 0.5, requestsPerS: 1, attainmentBy: {} },
+      unseenTokens: { count: 4, requests: 2, unknown: 1 },
+      bursts: { events: 8, everyMs: 40 },
+      estimated: ['tpotMs', 'outputTokens'],
+      islProof: { ...makeFailingLevel().islProof, estimated: 2 },
+      oslProof: { ...makeFailingLevel().oslProof, estimated: 3 },
     });
+    expect(metricValue(level, 'estimated')).toBe('tpotMs outputTokens');
     for (const id of METRIC_IDS) expect(metricValue(level, id), id).not.toBeNull();
   });
 

@@ -14,6 +14,7 @@ import {
   makeShapesReport,
   makeSkippedLevel,
   makeThinLevel,
+  NO_STATS,
 } from '../fixtures/report.ts';
 
 const ESCAPE = String.fromCharCode(27);
@@ -408,6 +409,65 @@ describe('renderReport', () => {
     );
     expect(text).toContain(`SUSPECT: ${reason}`);
     expect(text).not.toContain('9,000');
+  });
+
+  it('marks estimates and what groups of events bent, with all other marks, and says what they mean', () => {
+    const level = makeThinLevel({
+      estimated: ['tpotMs', 'outputTokensPerS', 'tokenItlMs', 'oslProof'],
+      bursts: { events: 8, everyMs: 40 },
+      validity: { verdict: 'suspect', reasons: ['why'], doubtful: ['outputTokensPerS', 'itlMs.p50'] },
+      oslProof: { ...makeThinLevel().oslProof, counted: { min: 990, mean: 995, max: 1_010 }, estimated: 16 },
+    });
+    const text = page(withLevels(level));
+    const row = text.split('\n').find((line) => line.includes('16/16'))!;
+    expect(row).toMatch(/ \?\*11\.2 +\*13\.9 +\*≈11\.3 /);
+    expect(row).toMatch(/ \?≈87\.0 +\*88\.5 /);
+    expect(row).toMatch(/ 180 +~196 /);
+    expect(text).toMatch(/^ {2}\* +events came in groups: see "bursts"$/m);
+    expect(text).toMatch(/^ {2}≈ +an estimate: counted by a tokenizer/m);
+    expect(text).toMatch(/^! bursts +events came 8 at a time, every 40\.0 ms: something between here/m);
+    expect(text).toMatch(/^! lengths +ESTIMATE at concurrency 1: OSL ≈ 990 to 1,010 of 16 outputs/m);
+    expect(text).not.toMatch(/OSL 1,000: all/);
+    const calm = page(makeCalmReport());
+    for (const word of ['≈', 'bursts', 'ESTIMATE', 'unseen', 'at a time']) expect(calm).not.toContain(word);
+    const ascii = renderReport(withLevels(level), { ...WIDE, histograms: false, ascii: true });
+    expect(ascii).toMatch(/ \*=11\.3 /);
+  });
+
+  it('tells what the stream did to speeds', () => {
+    const of = (patch: Partial<LevelReport>): string[] =>
+      runNotes(withLevels(makeThinLevel(patch)))
+        .filter(({ topic }) => ['bursts', 'unseen', 'TPOT', 'ITL'].includes(topic))
+        .map(({ topic, text, loud }) => `${loud ? '! ' : ''}${topic}: ${text}`);
+    expect(of({})).toEqual([]);
+    expect(of({ bursts: { events: 5, everyMs: 20 } })).toEqual([
+      'ITL: events came 5 at a time, every 20.0 ms, so most gaps between chunks are next to nothing',
+    ]);
+    expect(of({ bursts: { events: 1_200, everyMs: null } })).toEqual([
+      expect.stringMatching(
+        /^! bursts: whole outputs came at once, 1,200 events at a time: something between/,
+      ),
+    ]);
+    expect(of({ unseenTokens: { count: 4_000, requests: 8, unknown: 0 } })).toEqual([
+      expect.stringMatching(/^unseen: 4,000 of 16,000 output tokens \(25 %, in 8 of 16 requests\)/),
+    ]);
+    expect(of({ unseenTokens: { count: 0, requests: 0, unknown: 3 } })).toEqual([
+      expect.stringMatching(/^! unseen: 3 of 16 outputs seem to have tokens that no chunk showed/),
+    ]);
+    const { tokenItlMs, tpotMs } = makeThinLevel();
+    expect(of({ itlMs: NO_STATS, tokenItlMs: NO_STATS })).toEqual([
+      '! bursts: each output came as one chunk: there is no ITL, and a TPOT of 0 says nothing of the model',
+    ]);
+    expect(of({ itlMs: NO_STATS, tokenItlMs: NO_STATS, tpotMs: NO_STATS })).toEqual([]);
+    // 15,984 tokens behind the first of each output; the chunks behind the first have fewer.
+    const apart = { tokenItlMs: { ...tokenItlMs, count: 12_787 }, tpotMs };
+    expect(of(apart)).toEqual([expect.stringMatching(/^TPOT: TPOT is 20 % below token ITL/)]);
+    expect(of({ tokenItlMs: { ...tokenItlMs, count: 15_223 } })).toEqual([]);
+    expect(of({ tokenItlMs: { ...tokenItlMs, count: 15_222 } })).toHaveLength(1);
+    expect(of({ ...apart, chunkTokensBy: { unknown: 1 } }).filter((text) => text.startsWith('TPOT'))).toEqual(
+      [],
+    );
+    expect(of({ ...apart, unseenTokens: { count: 3_197, requests: 4, unknown: 0 } })).toHaveLength(1);
   });
 
   it('does not let estimated lengths pass as exact', () => {

@@ -36,6 +36,25 @@ describe('the page of a run', () => {
     expect(page).toContain('var(--text)');
   });
 
+  it('marks estimates, and what groups of events bent', () => {
+    const level = makeThinLevel({
+      estimated: ['tpotMs', 'tokensPerSPerUser', 'outputTokensPerS', 'oslProof'],
+      bursts: { events: 8, everyMs: 40 },
+    });
+    const page = renderHtml(makeReport({ levels: [level] }));
+    for (const cell of [
+      '<td>*11.2</td>',
+      '<td>*≈11.3</td>',
+      '<td>≈87.0</td>',
+      '<td>*≈88.5</td>',
+      '<td>≈1,000</td>',
+    ])
+      expect(page).toContain(cell);
+    expect(page).toContain('<b>≈87.0</b>');
+    expect(page).toMatch(/<figcaption>\*≈TPOT, ms/);
+    expect(renderHtml(makeReport())).not.toMatch(/<td>[*≈]/);
+  });
+
   it('asks for nothing over the network, and runs nothing', () => {
     const page = renderHtml(makeReport());
     expect(page).not.toMatch(/<(script|link rel="stylesheet"|img|iframe)/);

@@ -96,6 +96,25 @@ describe('the log of a level', () => {
     ]);
   });
 
+  it('knows how many tokens no chunk showed where the tokenizer is the model’s, else only that there were some', async () => {
+    const unseenBy = async (estimates: boolean): Promise<unknown[]> => {
+      const { log } = makeLog();
+      log.add(ended(0, 'abcdefgh', 8));
+      log.add(ended(1, 'ab', 8));
+      log.add(ended(2, 'abc', null));
+      const suspected = ended(3, 'abcdefgh', 8);
+      log.add({ ...suspected, record: { ...suspected.record, unseenTokens: null } });
+      log.flush();
+      await log.countTokens(
+        async (texts) => texts.map(({ text }) => Uint32Array.of(1, text.length - 1)),
+        estimates,
+      );
+      return log.records.map(({ unseenTokens }) => unseenTokens);
+    };
+    expect(await unseenBy(false)).toEqual([undefined, 6, undefined, 0]);
+    expect(await unseenBy(true)).toEqual([undefined, null, undefined, null]);
+  });
+
   it('counts many texts in parts, and none where one part fails', async () => {
     const { log } = makeLog();
     for (let id = 0; id < 9_000; id++) log.add(ended(id, 'xy', null));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Delta, emptyDelta } from '../../src/endpoints/dialect.ts';
 import { openaiChat } from '../../src/endpoints/openai-chat.ts';
+import { SGLANG_CHATS } from '../../src/endpoints/sglang-chat.ts';
 
 function body(extra: Record<string, unknown>): Record<string, unknown> {
   const { before, after } = openaiChat.frame({ model: 'm', maxTokens: 10 }, new Set(['min_tokens']), extra);
@@ -111,5 +112,59 @@ describe('the end of a stream', () => {
     [null, {}],
   ])('has the reason %j where the server writes %j', (finishReason, reason) => {
     expect(read(chunk({}, { finish_reason: reason })).finishReason).toBe(finishReason);
+  });
+});
+
+describe('usage', () => {
+  const usage = { prompt_tokens: 60, completion_tokens: 12, prompt_tokens_details: { cached_tokens: 16 } };
+  const counts = (chunk: unknown, dialect = openaiChat): number[] => {
+    const delta = emptyDelta();
+    dialect.read(JSON.stringify(chunk), delta);
+    return [delta.promptTokens, delta.completionTokens, delta.cachedTokens];
+  };
+  const choice = { index: 0, delta: { content: '' }, finish_reason: 'length' };
+
+  it.each<[string, object]>([
+    ['in a chunk without choices', { choices: [], usage }],
+    ['in a chunk with text', { choices: [choice], usage }],
+    ['in the last choice', { choices: [{ ...choice, usage }] }],
+    ['in a choice beside a null of the chunk', { choices: [{ ...choice, usage }], usage: null }],
+    ['in a choice beside an empty one', { choices: [{ ...choice, usage }], usage: {} }],
+    ['in the second of two choices', { choices: [choice, { ...choice, index: 1, usage }] }],
+    ['in x_groq', { choices: [choice], x_groq: { id: 'req', usage } }],
+    ['in any extension', { choices: [], x_any: { usage } }],
+    ['without choices at all', { x_groq: { usage } }],
+  ])('is read %s', (_, chunk) => {
+    expect(counts(chunk)).toEqual([60, 12, 16]);
+  });
+
+  it('is the chunk’s own before that of a choice and of an extension, count by count', () => {
+    const of = (completion_tokens: number) => ({ completion_tokens });
+    const chunk = {
+      usage: of(1),
+      choices: [{ ...choice, usage: of(2) }],
+      x_groq: { usage: { ...usage, ...of(3) } },
+    };
+    expect(counts(chunk)).toEqual([60, 1, 16]);
+    expect(counts({ ...chunk, usage: null })).toEqual([60, 2, 16]);
+  });
+
+  it.each<[string, object]>([
+    ['anywhere else', { choices: [], groq: { usage }, xusage: { usage }, 'x-groq': { usage } }],
+    [
+      'of another type',
+      { choices: [{ ...choice, usage: 'much' }, null, 'x', 7], x_a: null, x_b: 'usage', x_c: [1] },
+    ],
+    ['in choices that are no list', { choices: { 0: { usage } } }],
+    ['of counts that are none', { x_groq: { usage: { prompt_tokens: -1, completion_tokens: '12' } } }],
+  ])('is not %s', (_, chunk) => {
+    expect(counts(chunk)).toEqual([-1, -1, -1]);
+  });
+
+  it('is read from the chunk alone where sglang.bench_serving reads no more', () => {
+    for (const dialect of SGLANG_CHATS) {
+      expect(counts({ choices: [{ ...choice, usage }], x_groq: { usage } }, dialect)).toEqual([-1, -1, -1]);
+      expect(counts({ choices: [choice], usage }, dialect)).toEqual([60, 12, 16]);
+    }
   });
 });

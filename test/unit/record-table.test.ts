@@ -71,6 +71,7 @@ const fields = fc.record(
       'one-per-chunk' as const,
       'tokenizer' as const,
     ),
+    unseenTokens: fc.option(count),
     isl: fc.oneof(counted, fc.constant({ asked: null, counted: 3, by: 'usage' as const })),
     osl: counted,
     promptTokens: fc.option(count),
