@@ -45,7 +45,8 @@ function summarize(records: readonly RequestRecord[], slosMs?: SlosMs): LevelRep
 describe('tokens that came in no chunk of their own', () => {
   it.each<[string, Event[], number | null | undefined]>([
     ['counted by events before the first chunk', [...counts(0, 30, ''), ...counts(30, 40, ' word')], 30],
-    ['that the first chunk’s text has no room for', counts(36, 40, ' w9'), 36],
+    ['few of them, by events', [...counts(0, 3, ''), [' a longer word', 4], ...counts(4, 40, ' w')], 3],
+    ['that the first chunk’s text has no room for', [[' w9', 4], ...counts(4, 40, ' w')], 3],
     ['far more than other chunks have', [[' a longer word', 6], ...counts(6, 40, ' word')], 5],
     ['counted behind the last chunk', counts(0, 10, ' word'), 30],
     ['before and behind', [...counts(0, 5, ''), ...counts(5, 15, ' word')], 30],
@@ -73,6 +74,9 @@ describe('tokens that came in no chunk of their own', () => {
     ],
     ['usage at the end alone', [['', 0], ...plain(40, ' w'), [''], ['']]],
     ['chunks of several tokens and the usual other events', [[''], ...plain(10, ' w w w w'), [''], ['']]],
+    ['all but a few tokens in chunks of their own', [[''], ...plain(36, ' w'), [''], ['']]],
+    ['all but a few tokens, and no other event', plain(36, ' w')],
+    ['more chunks than tokens', [...plain(50, ' w'), ...plain(10, '')]],
     ['chunks of several tokens and some heartbeats', [...plain(10, ''), ...plain(10, ' w w w w')]],
   ])('do not exist with %s', (_, events) => {
     expect(built(events, 40)).not.toHaveProperty('unseenTokens');
