@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { judgeLevel } from '../../src/core/audit.ts';
 import { decodedTokens, tokensByE2e, tpotMs } from '../../src/core/latencies.ts';
 import type { RequestRecord } from '../../src/core/record.ts';
 import { recordFromJson, recordToJson } from '../../src/core/record.ts';
@@ -8,8 +9,9 @@ import type { LevelReport } from '../../src/core/report.ts';
 import type { SlosMs } from '../../src/core/slo.ts';
 import { summarizeLevel } from '../../src/core/summary.ts';
 import { steadyWindow } from '../../src/core/window.ts';
-import { samplesOf, tpotByOslMs } from '../../src/exporters/samples.ts';
+import { metAll, samplesOf, tpotByOslMs } from '../../src/exporters/samples.ts';
 import { makeRecord } from '../fixtures/records.ts';
+import { makeAudit } from '../fixtures/report.ts';
 
 /** An event of a stream, 10 ms behind the one before: its text, and the server's count with it. */
 type Event = readonly [text: string, count?: number];
@@ -45,7 +47,11 @@ function summarize(records: readonly RequestRecord[], slosMs?: SlosMs): LevelRep
 describe('tokens that came in no chunk of their own', () => {
   it.each<[string, Event[], number | null | undefined]>([
     ['counted by events before the first chunk', [...counts(0, 30, ''), ...counts(30, 40, ' word')], 30],
-    ['few of them, by events', [...counts(0, 3, ''), [' a longer word', 4], ...counts(4, 40, ' w')], 3],
+    [
+      'few of them, by events',
+      [...counts(0, 3, ''), [' a longer word', 4], ...counts(4, 40, ' w'), ['', 40]],
+      3,
+    ],
     ['that the first chunk’s text has no room for', [[' w9', 4], ...counts(4, 40, ' w')], 3],
     ['far more than other chunks have', [[' a longer word', 6], ...counts(6, 40, ' word')], 5],
     ['counted behind the last chunk', counts(0, 10, ' word'), 30],
@@ -154,9 +160,18 @@ describe('speeds', () => {
     expect(upper).toBeCloseTo((90 + 0.9) / 9, 2);
   });
 
+  it('are in doubt for a delay that is shared by the tokens that were seen', () => {
+    const audit = makeAudit({ stampedBy: 'process', eventLoopDelayMs: { p50: 2, p99: 2, max: 2 } });
+    const doubtful = (record: RequestRecord) => judgeLevel(summarize([record]), audit, null).doubtful;
+    // 2 ms over nine tokens are more than 0.1 ms each, over 39 they are not.
+    expect(doubtful(before)).toContain('tpotMs.p50');
+    expect(doubtful(makeRecord({ gapsMs: Array<number>(40).fill(10) }))).not.toContain('tpotMs.p50');
+  });
+
   it('keep the meaning of other tools in what is made for them', () => {
     expect(tpotByOslMs(before)).toBeCloseTo(90 / 39, 9);
     expect(samplesOf([before]).tpotMs[0]).toBeCloseTo(90 / 39, 9);
+    expect([2, 3].map((tpot) => metAll(samplesOf([before]), { tpot }))).toEqual([0, 1]);
     expect(tpotByOslMs(makeRecord({ gapsMs: [10] }))).toBeNull();
     expect(tpotByOslMs(makeRecord({ gapsMs: [10, 10] }))).toBe(10);
     expect(tpotByOslMs(makeRecord({ gapsMs: [], osl: { asked: 9, counted: 9, by: 'usage' } }))).toBeNull();
