@@ -1,36 +1,23 @@
-import { geometricMean, greatest, sum } from './distribution.ts';
+import { geometricMean, sum } from './distribution.ts';
 import { usageError } from './errors.ts';
+import {
+  type GroundedChange,
+  type Grounds,
+  groundedChange,
+  groundsOf,
+  type Sides,
+  type Values,
+} from './grounds.ts';
 import { lessIsBetter } from './metric-ids.ts';
 import { differences, type FactDifference, obstaclesTo } from './provenance-differences.ts';
-import {
-  bySet,
-  keyOf,
-  type LevelKey,
-  type Repeat,
-  type RepeatLevel,
-  refuseTwice,
-  sameLevel,
-} from './repeat.ts';
+import { keyOf, type LevelKey, type Repeat, type RepeatLevel, refuseTwice, sameLevel } from './repeat.ts';
 import { ENOUGH_SAMPLES } from './stats.ts';
-import {
-  boundLevel,
-  historyChange,
-  LEAST_HISTORY,
-  LEAST_REPEATS,
-  type LogChange,
-  welchChange,
-} from './welch.ts';
+import { boundLevel } from './welch.ts';
 
 /** A change below this is of no interest unless another margin is given. */
 export const MARGIN_RATIO = 0.02;
 
 export type ChangeVerdict = 'better' | 'worse' | 'same' | 'cannot tell';
-
-/**
- * What the bounds of a change stand on: the repeats of each side, runs made at different times on each side, or a baseline of such
- * runs whose variance stands for the candidate's too.
- */
-export type Grounds = 'repeats' | 'sets' | 'history';
 
 /** How one metric changed, at one level or over all of them. */
 export interface Change {
@@ -49,6 +36,8 @@ export interface Change {
   readonly smallestRatio: number | null;
   /** One-sided p value of so great a change for the worse where there is none; null where the repeats do not tell. */
   readonly pWorse: number | null;
+  /** Which way every run of the candidate is beyond every run of the baseline by more than GROSS_RATIO; null where they are not. */
+  readonly gross: 'better' | 'worse' | null;
   readonly grounds: Grounds | null;
   readonly verdict: ChangeVerdict;
   /** Why it cannot be told; null otherwise. */
@@ -71,6 +60,8 @@ export interface Comparison {
   readonly singleVariable: boolean;
   /** What forbids a comparison, which was allowed all the same. */
   readonly overruled: readonly string[];
+  /** Why no change has bounds: too few runs, with the number that is needed; null where there are enough. */
+  readonly tooFew: string | null;
 }
 
 export interface CompareOptions {
@@ -104,7 +95,7 @@ export function compareRuns(
   const keys = commonLevels([...base, ...cand]);
   if (keys.length === 0)
     throw usageError('no level is on both sides', 'compare runs with a shape and load in common');
-  const sides = { base, cand };
+  const sides: JudgedSides = { base, cand, by: groundsOf({ base, cand }) };
   const perLevel = options.metrics.map((metric) => keys.map((key) => changeAt(metric, key, sides, options)));
   const overall = options.metrics.map((metric, nth) => overLevels(metric, perLevel[nth]!, sides, options));
   return {
@@ -115,6 +106,7 @@ export function compareRuns(
     differences: found,
     singleVariable: found.filter(({ incidental }) => !incidental).length <= 1,
     overruled: obstacles,
+    tooFew: 'tooFew' in sides.by ? sides.by.tooFew : null,
   };
 }
 
@@ -127,9 +119,9 @@ function levelOf(run: Repeat, key: LevelKey): RepeatLevel | undefined {
   return run.levels.find((level) => sameLevel(level, key));
 }
 
-interface Sides {
-  readonly base: readonly Repeat[];
-  readonly cand: readonly Repeat[];
+/** Both sides with what they can be judged by. */
+interface JudgedSides extends Sides {
+  readonly by: ReturnType<typeof groundsOf>;
 }
 
 /** A change at one level, and what speaks against its values whatever the number of repeats. */
@@ -139,7 +131,7 @@ interface AtLevel {
   readonly isThin: boolean;
 }
 
-function changeAt(metric: string, key: LevelKey, sides: Sides, options: CompareOptions): AtLevel {
+function changeAt(metric: string, key: LevelKey, sides: JudgedSides, options: CompareOptions): AtLevel {
   const base = sides.base.map((run) => levelOf(run, key)!);
   const cand = sides.cand.map((run) => levelOf(run, key)!);
   const values = { base: valuesOf(metric, base), cand: valuesOf(metric, cand) };
@@ -179,13 +171,13 @@ export function tooThin(metric: string, sides: readonly (readonly RepeatLevel[])
   return few >= least ? null : `${percentile} needs ${least} good requests a side, there are ${few}`;
 }
 
-interface Values {
-  readonly base: readonly number[];
-  readonly cand: readonly number[];
-}
-
 /** The geometric mean over levels of each repeat, compared as one number; without those too thin for it, while there are others. */
-function overLevels(metric: string, all: readonly AtLevel[], sides: Sides, options: CompareOptions): Change {
+function overLevels(
+  metric: string,
+  all: readonly AtLevel[],
+  sides: JudgedSides,
+  options: CompareOptions,
+): Change {
   const thick = all.filter(({ isThin }) => !isThin);
   const levels = thick.length === 0 ? all : thick;
   const obstacle = levels.find((one) => one.obstacle !== null)?.obstacle ?? null;
@@ -203,14 +195,20 @@ function judged(
   metric: string,
   level: LevelKey | null,
   values: Values,
-  sides: Sides,
+  sides: JudgedSides,
   obstacle: string | null,
   { marginRatio, family = 1 }: CompareOptions,
 ): Change {
   const { base, cand } = values;
-  const told = obstacle === null ? groundedChange(values, sides, boundLevel(family)) : { reason: obstacle };
-  const change = 'log' in told ? told : null;
-  const estimate = change?.log ?? logOfMeans(base, cand);
+  const { by } = sides;
+  const reason = obstacle ?? (base.length === 0 ? 'no value' : 'tooFew' in by ? by.tooFew : null);
+  const { log: change, gross }: GroundedChange =
+    reason !== null || 'tooFew' in by
+      ? { log: null, gross: null }
+      : groundedChange(values, sides, by.grounds, boundLevel(family));
+  const estimate =
+    change?.log ?? logOfMeans(base, cand) ?? (gross === 'fall' ? Number.NEGATIVE_INFINITY : null);
+  const isLess = lessIsBetter(metric);
   return {
     metric,
     level,
@@ -220,53 +218,13 @@ function judged(
     lowRatio: change === null ? null : Math.expm1(change.low),
     highRatio: change === null ? null : Math.expm1(change.high),
     smallestRatio: change === null ? null : worsening(change.smallest, metric),
-    pWorse: change === null ? null : lessIsBetter(metric) ? change.pRise : change.pFall,
-    grounds: change?.grounds ?? null,
-    verdict: change === null ? 'cannot tell' : verdictOf(change, metric, marginRatio),
-    reason: 'reason' in told ? told.reason : null,
+    pWorse: change === null ? null : isLess ? change.pRise : change.pFall,
+    gross: gross === null ? null : (gross === 'rise') === isLess ? 'worse' : 'better',
+    grounds: change === null || 'tooFew' in by ? null : by.grounds,
+    verdict: estimate === null ? 'cannot tell' : verdictOf({ change, estimate, gross }, isLess, marginRatio),
+    reason: reason ?? (change === null && gross === null ? 'a value is not positive' : null),
     thinLevels: 0,
   };
-}
-
-/**
- * The change with what its bounds stand on, or why there are none. Where both sides have enough runs made at different times,
- * these are compared, each with the mean of what was made in one go; else a long history stands for the variance; else the repeats
- * of one go on each side. Repeats are never mixed with runs of other times: they differ by less.
- */
-function groundedChange(
-  { base, cand }: Values,
-  sides: Sides,
-  level: number,
-): (LogChange & { readonly grounds: Grounds }) | { readonly reason: string } {
-  if (base.length === 0 || cand.length === 0) return { reason: 'no value' };
-  const goes = { base: valuesByGo(base, sides.base), cand: valuesByGo(cand, sides.cand) };
-  const sets = { base: goes.base.map(geometricMean), cand: goes.cand.map(geometricMean) };
-  const tell = (change: LogChange | null, grounds: Grounds) =>
-    change === null ? { reason: 'a value is not positive' } : { ...change, grounds };
-  if (Math.min(sets.base.length, sets.cand.length) >= LEAST_REPEATS)
-    return tell(welchChange(sets.base, sets.cand, level), 'sets');
-  if (sets.base.length >= LEAST_HISTORY) {
-    // A mean of few runs differs by more than those of the history do.
-    const needed = greatest(goes.base.map(({ length }) => length));
-    if (goes.cand.some(({ length }) => length < needed))
-      return { reason: `each time of the baseline has up to ${needed} runs, so the candidate needs as many` };
-    return tell(historyChange(sets.base, sets.cand, level), 'history');
-  }
-  if (sets.base.length > 1 || sets.cand.length > 1)
-    return {
-      reason: `runs of ${sets.base.length} and ${sets.cand.length} times: one time a side (with ${LEAST_REPEATS} repeats), at least ${LEAST_REPEATS} times a side, or a baseline of ${LEAST_HISTORY} times can be told`,
-    };
-  if (Math.min(base.length, cand.length) >= LEAST_REPEATS)
-    return tell(welchChange(base, cand, level), 'repeats');
-  return {
-    reason: `at least ${LEAST_REPEATS} repeats a side are needed, or a baseline of ${LEAST_HISTORY} runs made at different times; there are ${base.length} and ${cand.length} repeats`,
-  };
-}
-
-/** The values of the runs, those of what was made in one go together. */
-function valuesByGo(values: readonly number[], runs: readonly Repeat[]): number[][] {
-  const named = values.map((value, nth) => ({ value, set: runs[nth]!.set, utc: runs[nth]!.utc }));
-  return bySet(named).map((ones) => ones.map(({ value }) => value));
 }
 
 /** A change of a log for the worse as a share: of a rise for times, of a fall for rates. */
@@ -281,12 +239,24 @@ function logOfMeans(base: readonly number[], cand: readonly number[]): number | 
   return Number.isFinite(log) ? log : null;
 }
 
-/** `worse` only when a bound says that there is a change and the estimate that it matters; `same` when both bounds are within the margin. */
-function verdictOf(change: LogChange, metric: string, marginRatio: number): ChangeVerdict {
+/**
+ * `worse` only when a bound, or how far apart all runs are, says that there is a change and the estimate that it matters; `same`
+ * when both bounds are within the margin.
+ */
+function verdictOf(
+  {
+    change,
+    estimate,
+    gross,
+  }: { change: GroundedChange['log']; estimate: number; gross: GroundedChange['gross'] },
+  isLess: boolean,
+  marginRatio: number,
+): ChangeVerdict {
   const rise = Math.log1p(marginRatio);
   const fall = Math.log1p(-marginRatio);
-  const isLess = lessIsBetter(metric);
-  if (change.low > 0 && change.log > rise) return isLess ? 'worse' : 'better';
-  if (change.high < 0 && change.log < fall) return isLess ? 'better' : 'worse';
-  return change.low > fall && change.high < rise ? 'same' : 'cannot tell';
+  const rose = gross === 'rise' || (change !== null && change.low > 0);
+  const fell = gross === 'fall' || (change !== null && change.high < 0);
+  if (rose && estimate > rise) return isLess ? 'worse' : 'better';
+  if (fell && estimate < fall) return isLess ? 'better' : 'worse';
+  return change !== null && change.low > fall && change.high < rise ? 'same' : 'cannot tell';
 }

@@ -3,10 +3,13 @@ import { ALPHA, adjusted, type Check, limitText, meanOf, pText } from './gate-ch
 import { lessIsBetter } from './metric-ids.ts';
 import { agrees, noSuchLevel, type Policy } from './policy.ts';
 import { keyOf, type LevelKey, type Repeat, type RepeatLevel, sameLevel } from './repeat.ts';
-import { changeFrom, LEAST_REPEATS } from './welch.ts';
+import { changeFrom } from './welch.ts';
+
+/** Of fewer runs each is compared with a limit individually. */
+const LEAST_RUNS = 4;
 
 /**
- * The candidate against the limits of a policy, each at each level that it means. Of at least LEAST_REPEATS runs: fails when their
+ * The candidate against the limits of a policy, each at each level that it means. Of at least LEAST_RUNS runs: fails when their
  * mean is beyond the limit and that is no chance, passes when its one-sided 95 % bound is within. Of fewer, each must keep it.
  */
 export function limitChecks(cand: readonly Repeat[], policy: Policy): Check[] {
@@ -64,7 +67,7 @@ function limitDraft(
     (broken ? 'a repeat is partial or had failures' : null) ??
     tooThin(metric, [levels]) ??
     (values.length < levels.length || values.length === 0 ? 'a repeat has no value' : null);
-  const change = reason !== null || values.length < LEAST_REPEATS ? null : changeFrom(limit, values);
+  const change = reason !== null || values.length < LEAST_RUNS ? null : changeFrom(limit, values);
   const p = change === null ? null : lessIsBetter(metric) ? change.pRise : change.pFall;
   return { metric, limit, level: keyOf(level), values, reason, change, p };
 }

@@ -1,10 +1,13 @@
 import { type Change, type CompareOptions, type Comparison, compareRuns, MARGIN_RATIO } from './compare.ts';
+import { usageError } from './errors.ts';
 import { ALPHA, adjusted, type Check, type GateVerdict, meanOf, percentText, pText } from './gate-check.ts';
 import { limitChecks } from './gate-limits.ts';
 import { runChecks } from './gate-runs.ts';
+import { GROSS_RATIO } from './grounds.ts';
 import { lessIsBetter } from './metric-ids.ts';
 import { agrees, noSuchLevel, type Policy } from './policy.ts';
 import type { Repeat } from './repeat.ts';
+import { LEAST_REPEATS } from './welch.ts';
 
 /** What a gate came to. */
 export interface GateResult {
@@ -26,9 +29,10 @@ export interface Sides {
 }
 
 /**
- * Judges a candidate. A change fails when it is there (Holm's p of all changes at most ALPHA) and its estimate is beyond the
- * margin; it passes when its one-sided 95 % bound is within. A limit likewise, against the limit itself. Anything else is inconclusive.
- * Throws (exit 2) where the sides are not comparable, or a rule names a level that is not there.
+ * Judges a candidate. A change fails when it is there (Holm's p of all changes at most ALPHA, or a gross one: `Change.gross`) and
+ * its estimate is beyond the margin; it passes when its one-sided 95 % bound is within. A limit likewise, against the limit itself.
+ * Anything else is inconclusive. Throws (exit 2) where the sides are not comparable, a rule names a level that is not there, or
+ * nothing fails and there are too few runs to judge any change.
  */
 export function judgeGate(sides: Sides, policy: Policy): GateResult {
   const baseline = compareFor(sides.baseline, sides.candidate, policy);
@@ -39,8 +43,13 @@ export function judgeGate(sides: Sides, policy: Policy): GateResult {
   ];
   const changes = adjusted(drafts).map(({ draft, p }) => changeCheck(draft, p));
   const checks = [...runChecks(sides.candidate, policy), ...changes, ...limitChecks(sides.candidate, policy)];
+  const verdict = worstOf(checks.map(({ verdict }) => verdict));
+  if (verdict !== 'fail' && drafts.length > 0) {
+    refuseTooFew(baseline, 'baseline');
+    if (anchor !== null) refuseTooFew(anchor, 'anchor');
+  }
   return {
-    verdict: worstOf(checks.map(({ verdict }) => verdict)),
+    verdict,
     checks,
     advisory: baseline.changes.filter(
       (change) =>
@@ -55,6 +64,15 @@ export function judgeGate(sides: Sides, policy: Policy): GateResult {
 
 function worstOf(verdicts: readonly GateVerdict[]): GateVerdict {
   return (['fail', 'inconclusive'] as const).find((one) => verdicts.includes(one)) ?? 'pass';
+}
+
+/** Runs that no change could be seen in, however great, must not pass for runs in which none was seen (exit 2). */
+function refuseTooFew({ tooFew }: Comparison, against: ChangeDraft['against']): void {
+  if (tooFew === null) return;
+  throw usageError(
+    `too few runs to judge a change from the ${against}: ${tooFew}`,
+    `measure each side with --repeats ${LEAST_REPEATS} or more (5 show smaller changes), or add runs of other days: bench gate --update --add`,
+  );
 }
 
 function compareFor(base: readonly Repeat[], cand: readonly Repeat[], policy: Policy): Comparison {
@@ -93,9 +111,9 @@ function changeDrafts(
 }
 
 function changeCheck({ against, worseRatio, change }: ChangeDraft, pAdjusted: number | null): Check {
-  const { metric, level, base, cand, changeRatio, lowRatio, highRatio, reason } = change;
+  const { metric, level, base, cand, changeRatio, lowRatio, highRatio, gross, reason } = change;
   const isLess = lessIsBetter(metric);
-  const worse = isLess ? changeRatio! : -changeRatio!;
+  const worse = changeRatio === null ? null : isLess ? changeRatio : -changeRatio;
   // A fall by 5 % is worse than the margin of 4 %, whatever the ratio the other way round.
   const bound = isLess ? highRatio : lowRatio === null ? null : -lowRatio;
   const common = {
@@ -108,13 +126,25 @@ function changeCheck({ against, worseRatio, change }: ChangeDraft, pAdjusted: nu
     change,
     pAdjusted,
   };
-  if (pAdjusted === null || bound === null) return { ...common, verdict: 'inconclusive', why: reason! };
   const margin = percentText(worseRatio);
-  if (pAdjusted <= ALPHA && worse > worseRatio)
+  if (base.length > 0 && cand.length === 0)
     return {
       ...common,
       verdict: 'fail',
-      why: `worse by ${percentText(worse)}, which is beyond ${margin} and no chance (p ${pText(pAdjusted)})`,
+      why: `no run of the candidate has a value, those of the ${against} have`,
+    };
+  if (gross === 'worse' && worse! > worseRatio)
+    return {
+      ...common,
+      verdict: 'fail',
+      why: `worse by ${percentText(worse!)}: every run is beyond every run of the ${against} by more than ${percentText(GROSS_RATIO)}`,
+    };
+  if (pAdjusted === null || bound === null) return { ...common, verdict: 'inconclusive', why: reason! };
+  if (pAdjusted <= ALPHA && worse! > worseRatio)
+    return {
+      ...common,
+      verdict: 'fail',
+      why: `worse by ${percentText(worse!)}, which is beyond ${margin} and no chance (p ${pText(pAdjusted)})`,
     };
   if (bound < worseRatio)
     return { ...common, verdict: 'pass', why: `worse by less than ${percentText(Math.max(bound, 0))}` };
@@ -122,8 +152,8 @@ function changeCheck({ against, worseRatio, change }: ChangeDraft, pAdjusted: nu
     ...common,
     verdict: 'inconclusive',
     why:
-      worse > worseRatio
-        ? `worse by ${percentText(worse)}, which may be chance (p ${pText(pAdjusted)})`
+      worse! > worseRatio
+        ? `worse by ${percentText(worse!)}, which may be chance (p ${pText(pAdjusted)})`
         : `may be worse by up to ${percentText(bound)}, beyond ${margin}`,
   };
 }

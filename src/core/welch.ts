@@ -1,10 +1,11 @@
 import { sum } from './distribution.ts';
 import { studentCdf, studentQuantile } from './student-t.ts';
 
-/** Fewer repeats a side say too little of how runs differ among themselves. */
-export const LEAST_REPEATS = 4;
-/** As many earlier runs, made at different times, stand for the variance that single runs cannot tell. */
-export const LEAST_HISTORY = 8;
+/**
+ * Fewer runs of a side, or fewer times at which a baseline was made, say too little of how runs differ among themselves. Three
+ * show gross changes, five a side those of a few per cent.
+ */
+export const LEAST_REPEATS = 3;
 /** Of each bound of a single comparison: the interval between both holds the truth 90 times in 100. */
 const BOUND_LEVEL = 0.95;
 /** With which probability the smallest change that is told would have been seen. */

@@ -1,9 +1,10 @@
 import type { Change, Comparison } from '../core/compare.ts';
 import type { ManyComparison } from '../core/compare-many.ts';
 import { geometricMean } from '../core/distribution.ts';
+import { GROSS_RATIO } from '../core/grounds.ts';
 import type { FactSpread } from '../core/provenance-differences.ts';
 import type { LevelKey } from '../core/repeat.ts';
-import { figure, grouped } from './figures.ts';
+import { figure, grouped, percent } from './figures.ts';
 import { loadName } from './level-names.ts';
 import { NOTHING } from './text-table.ts';
 
@@ -67,6 +68,9 @@ export function groundsText(changes: readonly Change[]): string {
     ? 'Welch’s t on the logs of runs made at different times'
     : 'Welch’s t on the logs of the repeats';
 }
+
+/** When a change is called worse, or better, and when the same. */
+export const VERDICT_TEXT = `its bound says that there is a change, or every run of it is beyond every run of the baseline by more than ${percent(GROSS_RATIO)}, and its estimate is beyond the margin; same: both bounds are within it`;
 
 /** For what the bounds hold together, and for what each by itself. */
 export function familyText({ comparisons }: ManyComparison): string {

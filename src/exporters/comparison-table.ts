@@ -7,6 +7,7 @@ import {
   runs,
   scopeName,
   signed,
+  VERDICT_TEXT,
   variableText,
 } from './change-words.ts';
 import { grouped, percent } from './figures.ts';
@@ -44,10 +45,7 @@ export function renderComparison(comparison: Comparison, style: PageStyle): stri
     ...hang('change', 'geometric mean of the candidate’s repeats ÷ that of the baseline’s − 1'),
     ...hang('bounds', `${groundsText(shown)}; each bound holds 95 times in 100`),
     ...hang('would show', 'the smallest change for the worse that so many repeats show 90 times in 100'),
-    ...hang(
-      'worse',
-      'its bound says that there is a change and its estimate is beyond the margin; same: both bounds are within it',
-    ),
+    ...hang('worse', VERDICT_TEXT),
   ];
   return tablePage([head], table, notes, style);
 }

@@ -2,7 +2,7 @@ import type { GateResult } from '../core/gate.ts';
 import type { Check } from '../core/gate-check.ts';
 import { boundsText, differenceTexts, levelName, scopeName, signed, variableText } from './change-words.ts';
 import { figure } from './figures.ts';
-import { countsText, sidesText } from './gate-words.ts';
+import { countsText, sidesText, unshownText } from './gate-words.ts';
 import { harmless } from './page-style.ts';
 import { NOTHING } from './text-table.ts';
 
@@ -24,6 +24,7 @@ export function gateMarkdown(result: GateResult): string {
     check.asked,
     check.why,
   ];
+  const unshown = unshownText(result);
   return [
     `### bench gate: ${MARKS[verdict]}`,
     '',
@@ -33,6 +34,7 @@ export function gateMarkdown(result: GateResult): string {
     '|---|---|---|---|--:|--:|--:|---|---|',
     ...checks.map((check) => row(cellsOf(check))),
     '',
+    ...(unshown === null ? [] : [`- ${escaped(unshown)}`]),
     ...advisory.map(
       ({ metric, level, changeRatio }) =>
         `- advisory: ${escaped(metric)} at ${levelName(level)} ${signed(changeRatio)}; no rule names this level by itself`,

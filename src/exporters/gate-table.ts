@@ -2,7 +2,7 @@ import type { GateResult } from '../core/gate.ts';
 import type { Check } from '../core/gate-check.ts';
 import { boundsText, differenceTexts, levelName, scopeName, signed, variableText } from './change-words.ts';
 import { figure } from './figures.ts';
-import { checkName, countsText, sidesText } from './gate-words.ts';
+import { checkName, countsText, sidesText, unshownText } from './gate-words.ts';
 import { hanging, harmless, type PageStyle, paint } from './page-style.ts';
 import { type Column, fittedTable, NOTHING, tablePage } from './text-table.ts';
 
@@ -16,12 +16,14 @@ export function renderGate(result: GateResult, style: PageStyle): string {
   const word =
     verdict === 'pass' ? paint(style, 'bold', 'PASS') : paint(style, KINDS[verdict], verdict.toUpperCase());
   const table = fittedTable(columnsOf(checks, style), style);
+  const unshown = unshownText(result);
   const notes = [
     ...checks
       .filter((check) => check.verdict !== 'pass')
       .flatMap((check) =>
         hang(check.verdict === 'fail' ? '! failed' : 'inconclusive', `${checkName(check)}: ${check.why}`),
       ),
+    ...(unshown === null ? [] : hang('! not shown', unshown)),
     ...advisory.flatMap(({ metric, level, changeRatio }) =>
       hang(
         'advisory',

@@ -34,3 +34,10 @@ export function countsText(checks: readonly Check[]): string {
     })
     .join(', ');
 }
+
+/** What it means that a gate is inconclusive, for whoever reads its exit code of 0; null where it is not. */
+export function unshownText({ verdict, checks }: GateResult): string | null {
+  if (verdict !== 'inconclusive') return null;
+  const count = checks.filter((check) => check.verdict === 'inconclusive').length;
+  return `nothing was shown by ${count} of ${checks.length} checks: neither that something became worse nor that it did not (exit 0, or 6 with --fail-inconclusive); more repeats show smaller changes`;
+}

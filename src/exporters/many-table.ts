@@ -10,6 +10,7 @@ import {
   scopeName,
   signed,
   spreadText,
+  VERDICT_TEXT,
 } from './change-words.ts';
 import { grouped, percent } from './figures.ts';
 import { hanging, harmless, type PageStyle, paint } from './page-style.ts';
@@ -65,10 +66,7 @@ export function renderManyComparison(compared: ManyComparison, style: PageStyle)
     ),
     ...hang('change', 'geometric mean of the repeats ÷ that of the baseline’s − 1'),
     ...hang('bounds', `${groundsText(shown)}; ${familyText(compared)}`),
-    ...hang(
-      'worse',
-      'its bound says that there is a change and its estimate is beyond the margin; same: both bounds are within it',
-    ),
+    ...hang('worse', VERDICT_TEXT),
   ];
   return tablePage([head], table, notes, style);
 }

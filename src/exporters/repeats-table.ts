@@ -23,8 +23,14 @@ const SHOWN: readonly {
   { head: 'output tok/s', rank: 0, id: 'outputTokensPerS' },
 ];
 
-/** The page of several runs of the same levels: per level the geometric mean of each number, and how far its runs spread. */
-export function renderRepeats(reports: readonly Report[], style: PageStyle): string {
+/** What the columns of repeats are. */
+export const REPEATS_TEXTS = {
+  mean: 'geometric mean over the repeats, of complete levels alone',
+  CV: 'standard deviation between the repeats ÷ their mean: what a change must stand out from',
+} as const;
+
+/** Per level the geometric mean of each number, and how far its runs spread. */
+export function repeatsColumns(reports: readonly Report[]): Column[] {
   const levels = levelsOf(reports);
   const plain = (group: string, head: string, cells: string[], rank: number): Column => ({
     group,
@@ -34,7 +40,7 @@ export function renderRepeats(reports: readonly Report[], style: PageStyle): str
     rank,
   });
   const hasShapes = new Set(levels.map(([first]) => shapeName(first!))).size > 1;
-  const columns = [
+  return [
     ...(hasShapes
       ? [
           plain(
@@ -68,26 +74,38 @@ export function renderRepeats(reports: readonly Report[], style: PageStyle): str
     ]),
     plain('', 'valid', levels.map(validOf), 2),
   ];
-  const table = fittedTable(columns, style);
-  const [first] = reports;
+}
+
+/** How many of the repeats are complete. */
+export function repeatsText(reports: readonly Report[]): string {
   const complete = reports.filter(({ status }) => status === 'complete').length;
-  const of = first?.spec.repeat?.of ?? reports.length;
-  const head = `  ${paint(style, 'bold', harmless(first?.name ?? ''))}  ${grouped(complete)} of ${grouped(of)} repeats complete`;
+  const of = reports[0]?.spec.repeat?.of ?? reports.length;
+  return `${grouped(complete)} of ${grouped(of)} repeats complete`;
+}
+
+/** Each run that did not end as planned, in a sentence. */
+export function cutTexts(reports: readonly Report[]): string[] {
+  return reports.flatMap(({ status, statusDetail, origin }) =>
+    status === 'complete' ? [] : [`the run of ${origin.utc} is ${status}: ${statusDetail ?? ''}`],
+  );
+}
+
+/** What was warned of in any of the runs, each once. */
+export function warningsOf(reports: readonly Report[]): string[] {
+  return [...new Set(reports.flatMap(({ warnings }) => warnings))];
+}
+
+/** The page of several runs of the same levels. */
+export function renderRepeats(reports: readonly Report[], style: PageStyle): string {
+  const table = fittedTable(repeatsColumns(reports), style);
+  const head = `  ${paint(style, 'bold', harmless(reports[0]?.name ?? ''))}  ${repeatsText(reports)}`;
   const hang = (label: string, text: string): string[] => hanging(label, harmless(text), NOTES, style);
-  const warnings = [...new Set(reports.flatMap((report) => report.warnings))];
   const notes = [
-    ...reports.flatMap((report) =>
-      report.status === 'complete'
-        ? []
-        : hang(
-            '! not whole',
-            `the run of ${report.origin.utc} is ${report.status}: ${report.statusDetail ?? ''}`,
-          ),
-    ),
-    ...warnings.flatMap((warning) => hang('! note', warning)),
+    ...cutTexts(reports).flatMap((text) => hang('! not whole', text)),
+    ...warningsOf(reports).flatMap((warning) => hang('! note', warning)),
     ...(table.dropped.length === 0 ? [] : hang('left out', `${table.dropped.join(', ')}, for the width`)),
-    ...hang('mean', 'geometric mean over the repeats, of complete levels alone'),
-    ...hang('CV', 'standard deviation between the repeats ÷ their mean: what a change must stand out from'),
+    ...hang('mean', REPEATS_TEXTS.mean),
+    ...hang('CV', REPEATS_TEXTS.CV),
   ];
   return tablePage([head], table, notes, style);
 }

@@ -2,7 +2,7 @@ import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { errorText, usageError } from '../core/errors.ts';
 import { JUDGED_IDS, lessIsBetter } from '../core/metric-ids.ts';
-import type { Policy, Rule } from '../core/policy.ts';
+import { DEFAULT_POLICY, type Policy, type Rule } from '../core/policy.ts';
 import { suggest } from '../core/suggestion.ts';
 import { parseDurationMs, parseRatio } from '../core/units.ts';
 import { mapping, plainOf, refusal, type Spot, spotsOf } from '../core/yaml-spots.ts';
@@ -57,8 +57,15 @@ const policySchema = mapping({
 
 type Metrics = z.infer<typeof metrics>;
 
-/** A policy of YAML text; `source` is the file's name in messages. Throws (exit 2) with every error of the text, each at its place. */
-export function parsePolicy(text: string, source: string): Policy {
+/**
+ * A policy of YAML text; `source` is the file's name in messages, `defaults` are the rules where the text has neither `metrics` nor
+ * `levels`. Throws (exit 2) with every error of the text, each at its place, and for a text without any key.
+ */
+export function parsePolicy(
+  text: string,
+  source: string,
+  defaults: readonly Rule[] = DEFAULT_POLICY.rules,
+): Policy {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const broken: Spot[] = document.errors.map(({ pos, message }) => ({ offset: pos[0], message }));
@@ -73,7 +80,8 @@ export function parsePolicy(text: string, source: string): Policy {
       source,
       lines,
     );
-  const { levels = [], ...policy } = parsed.data;
+  const { levels, ...policy } = parsed.data;
+  const isSilent = Object.keys(contents).length > 0 && policy.metrics === undefined && levels === undefined;
   const spots: Spot[] = [];
   const rulesAt = (path: (string | number)[], named: Metrics, level: Rule['level']): Rule[] =>
     Object.entries(named).flatMap(([metric, bounds]) => {
@@ -89,7 +97,7 @@ export function parsePolicy(text: string, source: string): Policy {
     });
   const rules = [
     ...rulesAt(['metrics'], policy.metrics ?? {}, null),
-    ...levels.flatMap(({ metrics: named, concurrency, rate, isl, osl }, nth) =>
+    ...(levels ?? []).flatMap(({ metrics: named, concurrency, rate, isl, osl }, nth) =>
       rulesAt(['levels', nth, 'metrics'], named, {
         ...(concurrency === undefined ? {} : { concurrency }),
         ...(rate === undefined ? {} : { ratePerS: rate }),
@@ -99,13 +107,13 @@ export function parsePolicy(text: string, source: string): Policy {
     ),
   ];
   if (spots.length > 0) throw refusal(spots, source, lines);
-  if (rules.length === 0)
+  if (rules.length === 0 && !isSilent)
     throw usageError(
       `${source}: no metric has a rule`,
       'write for instance metrics: {ttftMs.p50: {max_increase: 10%}}',
     );
   return {
-    rules,
+    rules: isSilent ? defaults : rules,
     maxFailureRatio: policy.max_failure_ratio ?? 0,
     requireValid: policy.require_valid ?? true,
     requireExact: policy.require_exact ?? false,

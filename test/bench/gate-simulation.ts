@@ -11,10 +11,14 @@ import { makeRepeat, makeRepeatLevel } from '../fixtures/repeats.ts';
 /** How the runs of a gate are made. */
 export interface Scenario {
   readonly name: string;
-  /** `apart`: the baseline's runs, later the candidate's; `abba`: in turn; `history`: eight single runs on eight days, then one. */
+  /** `apart`: the baseline's runs, later the candidate's; `abba`: in turn; `history`: single runs on as many days, then one. */
   readonly design: 'apart' | 'abba' | 'history';
+  /** Runs of a side; of a history, those of the baseline. */
+  readonly repeats: number;
   /** Coefficient of variation of a level's numbers between runs. */
   readonly variationRatio: number;
+  /** The same of the candidate's runs; left out where it is that of the baseline's. */
+  readonly candidateVariationRatio?: number;
   /** Which part of that variance all levels of a run have in common. */
   readonly commonShare: number;
   /** Autocorrelation of that effect from run to run. */
@@ -38,6 +42,7 @@ export interface Outcome {
 const QUIET: Scenario = {
   name: '',
   design: 'apart',
+  repeats: 5,
   variationRatio: 0.02,
   commonShare: 0.5,
   runCorrelation: 0,
@@ -56,10 +61,14 @@ export const UNCHANGED: readonly Scenario[] = [
   { ...QUIET, name: 'run CV 2 %, each command slows by 2 %', driftRatio: 0.02 },
   { ...QUIET, name: 'run CV 2 %, runs correlated by 0.1', runCorrelation: 0.1 },
   { ...QUIET, name: 'A B B A, run CV 2 %, slowing by 4 % in all', design: 'abba', driftRatio: 0.04 },
-  { ...QUIET, name: 'one run against eight days', design: 'history' },
+  { ...QUIET, name: 'one run against eight days', design: 'history', repeats: 8 },
+  { ...QUIET, name: 'three runs a side, run CV 2 %', repeats: 3 },
+  { ...QUIET, name: 'three runs a side, run CV 2 %, the same for all levels', repeats: 3, commonShare: 1 },
+  { ...QUIET, name: 'three runs a side, run CV 20 %', repeats: 3, variationRatio: 0.2, commonShare: 1 },
+  { ...QUIET, name: 'one run against three days', design: 'history', repeats: 3 },
 ];
 
-/** What two commands one after the other cannot tell from a change, or from more certainty than there is. */
+/** What two commands one after the other cannot tell from a change, or from more certainty than there is, and sides not taken alike. */
 export const BEYOND: readonly Scenario[] = [
   { ...QUIET, name: 'run CV 2 %, runs correlated by 0.3', runCorrelation: 0.3 },
   {
@@ -68,7 +77,17 @@ export const BEYOND: readonly Scenario[] = [
     driftRatio: 0.04,
     driftGoesOn: true,
   },
+  {
+    ...QUIET,
+    name: 'three runs a side, run CV 2 %, the candidate’s 10 %',
+    repeats: 3,
+    candidateVariationRatio: 0.1,
+    commonShare: 1,
+  },
 ];
+
+/** A change that few runs show. */
+const GROSS: Scenario = { ...QUIET, repeats: 3, commonShare: 1, tpotRatio: 1.5 };
 
 /** Something has become worse: a gate that fails is right. */
 export const WORSE: readonly Scenario[] = [
@@ -82,6 +101,15 @@ export const WORSE: readonly Scenario[] = [
     commonShare: 1,
     tpotRatio: 0.05,
   },
+  { ...GROSS, name: 'three runs a side, run CV 2 %: TPOT +20 %', tpotRatio: 0.2 },
+  { ...GROSS, name: 'three runs a side, run CV 2 %: TPOT +150 %' },
+  { ...GROSS, name: 'three runs a side, run CV 10 %: TPOT +150 %', variationRatio: 0.1 },
+  {
+    ...GROSS,
+    name: 'three runs a side, run CV 2 %, the candidate’s 25 %: TPOT +150 %',
+    candidateVariationRatio: 0.25,
+  },
+  { ...GROSS, name: 'one run against three days, run CV 2 %: TPOT +150 %', design: 'history' },
 ];
 
 export const POLICY: Policy = {
@@ -99,6 +127,7 @@ export const POLICY: Policy = {
 const LEVELS = [1, 2, 4, 8, 16, 32, 64, 128];
 /** As the levels of `makeRepeatLevel`. */
 const OSL = 1_000;
+/** Runs of a side of recorded runs. */
 const REPEATS = 5;
 const WAVES = 4;
 /** Correlation of one wave of requests with the next. */
@@ -110,6 +139,18 @@ export function simulate(scenario: Scenario, gates: number, seed: number): Outco
   return tally(gates, () => judgeGate({ ...sidesOf(scenario, random), anchor: null }, POLICY).verdict);
 }
 
+/** In how many gates, three runs a side and nothing changed, a change of either metric over all levels was called gross. */
+export function grossAlarms(variationRatio: number, gates: number, seed: number): number {
+  const scenario: Scenario = { ...QUIET, repeats: 3, commonShare: 1, variationRatio };
+  const random = new Random('gross', seed, `${variationRatio}`);
+  let alarms = 0;
+  for (let i = 0; i < gates; i++) {
+    const { changes } = judgeGate({ ...sidesOf(scenario, random), anchor: null }, POLICY).baseline;
+    if (changes.some(({ level, gross }) => level === null && gross === 'worse')) alarms++;
+  }
+  return alarms;
+}
+
 function tally(gates: number, judge: () => GateVerdict): Outcome {
   const counts = { pass: 0, fail: 0, inconclusive: 0 };
   for (let i = 0; i < gates; i++) counts[judge()]++;
@@ -118,18 +159,23 @@ function tally(gates: number, judge: () => GateVerdict): Outcome {
 
 function sidesOf(scenario: Scenario, random: Random): { baseline: Repeat[]; candidate: Repeat[] } {
   if (scenario.design === 'history') {
-    const days = Array.from({ length: 9 }, (_, day) => runsOf(scenario, random, [day === 8], day)[0]!);
-    return { baseline: days.slice(0, 8), candidate: days.slice(8) };
+    const last = scenario.repeats;
+    const days = Array.from(
+      { length: last + 1 },
+      (_, day) => runsOf(scenario, random, [day === last], day)[0]!,
+    );
+    return { baseline: days.slice(0, last), candidate: days.slice(last) };
   }
-  const first = Array.from({ length: 2 * REPEATS }, (_, nth) =>
-    scenario.design === 'abba' ? nth % 4 === 1 || nth % 4 === 2 : nth >= REPEATS,
+  const { repeats } = scenario;
+  const first = Array.from({ length: 2 * repeats }, (_, nth) =>
+    scenario.design === 'abba' ? nth % 4 === 1 || nth % 4 === 2 : nth >= repeats,
   );
   const together = scenario.design === 'abba' || scenario.driftGoesOn;
   const runs = together
     ? runsOf(scenario, random, first, 0)
     : [
-        ...runsOf(scenario, random, first.slice(0, REPEATS), 0),
-        ...runsOf(scenario, random, first.slice(REPEATS), 1),
+        ...runsOf(scenario, random, first.slice(0, repeats), 0),
+        ...runsOf(scenario, random, first.slice(repeats), 1),
       ];
   return {
     baseline: runs.filter((_, nth) => !first[nth]),
@@ -140,10 +186,11 @@ function sidesOf(scenario: Scenario, random: Random): { baseline: Repeat[]; cand
 /** Runs one after another; `changed` tells which are the candidate's. */
 function runsOf(scenario: Scenario, random: Random, changed: readonly boolean[], day: number): Repeat[] {
   const common = wander(random, scenario.runCorrelation);
-  const [ofRun, ofLevel] = [scenario.commonShare, 1 - scenario.commonShare].map(
-    (share) => scenario.variationRatio * Math.sqrt(share),
-  ) as [number, number];
+  const { variationRatio, candidateVariationRatio = variationRatio } = scenario;
   return changed.map((isChanged, nth) => {
+    const [ofRun, ofLevel] = [scenario.commonShare, 1 - scenario.commonShare].map(
+      (share) => (isChanged ? candidateVariationRatio : variationRatio) * Math.sqrt(share),
+    ) as [number, number];
     const drift = changed.length === 1 ? 0 : (scenario.driftRatio * nth) / (changed.length - 1);
     const slow = { prefill: ofRun * common(), decode: ofRun * common() };
     const levels = LEVELS.map((concurrency) => {
@@ -237,28 +284,33 @@ export const RECORDING = JSON.parse(
   readFileSync(path.join(import.meta.dirname, '../fixtures/recorded-runs.json'), 'utf8'),
 ) as Recording;
 
-/** Gates on recorded runs, ten in a row from every start that there is: the first five against the others, or in turn. */
-export function recordedInOrder(design: 'apart' | 'abba', change: Change = NONE): Outcome {
-  const starts = RECORDING.runs.length - 2 * REPEATS + 1;
+/** Gates on recorded runs, `repeats` a side, from every start that there is: the first ones against the others, or in turn. */
+export function recordedInOrder(design: 'apart' | 'abba', repeats = REPEATS): Outcome {
+  const starts = RECORDING.runs.length - 2 * repeats + 1;
   const isSecond = (nth: number): boolean =>
-    design === 'abba' ? nth % 4 === 1 || nth % 4 === 2 : nth >= REPEATS;
-  const order = range(0, 2 * REPEATS).sort((a, b) => Number(isSecond(a)) - Number(isSecond(b)));
+    design === 'abba' ? nth % 4 === 1 || nth % 4 === 2 : nth >= repeats;
+  const order = range(0, 2 * repeats).sort((a, b) => Number(isSecond(a)) - Number(isSecond(b)));
   let start = 0;
   return tally(starts, () => {
     const first = start++;
     return recordedGate(
       order.map((nth) => first + nth),
-      change,
+      NONE,
     );
   });
 }
 
-/** Gates on ten recorded runs drawn at random. */
-export function recordedAtRandom(gates: number, seed: number, change: Change = NONE): Outcome {
+/** Gates on recorded runs drawn at random, `repeats` a side. */
+export function recordedAtRandom(
+  gates: number,
+  seed: number,
+  change: Change = NONE,
+  repeats = REPEATS,
+): Outcome {
   const random = new Random('recorded', seed);
   return tally(gates, () => {
     const left = range(0, RECORDING.runs.length);
-    const drawn = range(0, 2 * REPEATS).map(() => left.splice(random.integer(0, left.length - 1), 1)[0]!);
+    const drawn = range(0, 2 * repeats).map(() => left.splice(random.integer(0, left.length - 1), 1)[0]!);
     return recordedGate(drawn, change);
   });
 }
@@ -292,7 +344,7 @@ function recordedGate(chosen: readonly number[], change: Change): GateVerdict {
         ),
       ),
     );
-  const baseline = side(chosen.slice(0, REPEATS), NONE);
-  const candidate = side(chosen.slice(REPEATS), change);
+  const baseline = side(chosen.slice(0, chosen.length / 2), NONE);
+  const candidate = side(chosen.slice(chosen.length / 2), change);
   return judgeGate({ baseline, candidate, anchor: null }, POLICY).verdict;
 }

@@ -25,7 +25,8 @@ try {
     logLevel: 'error',
   });
   const simulation = await import(pathToFileURL(outfile).href);
-  const { BEYOND, RECORDING, recordedAtRandom, recordedInOrder, simulate, UNCHANGED, WORSE } = simulation;
+  const { BEYOND, grossAlarms, RECORDING, recordedAtRandom, recordedInOrder, simulate, UNCHANGED, WORSE } =
+    simulation;
   const percent = (count, { gates }) => `${((100 * count) / gates).toFixed(1)} %`;
   const row = (name, outcome) => {
     const { gates, failed, passed, inconclusive } = outcome;
@@ -42,13 +43,23 @@ try {
   alarms.push(row('recorded runs, at random', recordedAtRandom(gates, 1)));
   alarms.push(row('recorded runs in their order, A B B A', recordedInOrder('abba')));
   alarms.push(row('recorded runs in their order, baseline first', recordedInOrder('apart')));
+  alarms.push(row('recorded runs, three a side, at random', recordedAtRandom(gates, 1, {}, 3)));
+  alarms.push(row('recorded runs in their order, three a side, baseline first', recordedInOrder('apart', 3)));
   for (const scenario of BEYOND) row(`not counted: ${scenario.name}`, simulate(scenario, gates, 1));
 
   table('something became worse: a failure is right');
   const powers = WORSE.map((scenario) => row(scenario.name, simulate(scenario, gates, 1)));
+  const gross = { 'tpotMs.p50': 2.5 };
+  powers.push(row('recorded runs, three a side: TPOT +150 %', recordedAtRandom(gates, 1, gross, 3)));
   // Of runs that spread by 3 to 9 %, on which the aim is silent.
   row('not counted: recorded runs, TTFT +10 %', recordedAtRandom(gates, 1, { 'ttftMs.p50': 1.1 }));
   row('not counted: recorded runs, TTFT +20 %', recordedAtRandom(gates, 1, { 'ttftMs.p50': 1.2 }));
+
+  console.log('\nthree runs a side and nothing became worse: gates in which a change was called gross');
+  for (const variation of [0.1, 0.2, 0.3, 1])
+    console.log(
+      `  run CV ${100 * variation} %: ${grossAlarms(variation, gates, 1)} of ${gates.toLocaleString('en')}`,
+    );
 
   console.log(`\nrecorded: ${RECORDING.about}`);
   console.log(

@@ -114,19 +114,21 @@ it('fails runs that were cut, with a verdict in each form', async () => {
   expect(readFileSync(summary, 'utf8')).toContain('❌ fail');
 });
 
-it('does not tell from a single run, exit 6 where that is not enough, until eight days are known', async () => {
+it('does not judge a single run, exit 2, until three days are known', async () => {
   const day = (nth: number, factor: number): string =>
     runs([factor], (report) => ({
       ...report,
       origin: { ...report.origin, utc: `2026-06-1${nth}T00:00:00.000Z` },
     }));
   const baseline = await makeBaseline(day(0, 1));
-  const one = day(9, 1.2);
-  const gate = (words: readonly string[] = []) =>
-    benchHere(['gate', one, '--baseline', baseline, '--policy', POLICY, ...words]);
-  expect(await gate()).toMatchObject({ code: 0, stdout: expect.stringContaining('gate  INCONCLUSIVE') });
-  expect((await gate(['--fail-inconclusive'])).code).toBe(6);
-  for (let nth = 1; nth < 8; nth++) {
+  const gate = (factor: number, words: readonly string[] = []) =>
+    benchHere(['gate', day(9, factor), '--baseline', baseline, '--policy', POLICY, ...words]);
+  expect(await gate(2.5)).toMatchObject({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringContaining('at least 3 repeats a side are needed'),
+  });
+  for (let nth = 1; nth < 3; nth++) {
     const added = await benchHere([
       'gate',
       day(nth, NOISE[nth % 4]!),
@@ -137,7 +139,34 @@ it('does not tell from a single run, exit 6 where that is not enough, until eigh
     ]);
     expect(added).toMatchObject({ code: 0, stdout: expect.stringContaining(`has ${nth + 1} runs of`) });
   }
-  expect(await gate()).toMatchObject({ code: 1, stdout: expect.stringContaining('gate  FAIL') });
+  expect(await gate(2.5)).toMatchObject({ code: 1, stdout: expect.stringContaining('gate  FAIL') });
+  const small = await gate(1.12);
+  expect(small).toMatchObject({ code: 0, stdout: expect.stringContaining('gate  INCONCLUSIVE') });
+  expect(small.stdout).toMatch(/! not shown +nothing was shown by \d of \d checks/);
+  expect((await gate(1.12, ['--fail-inconclusive'])).code).toBe(6);
+});
+
+it('fails a gross change with three runs a side, by the default rules and by a policy without any', async () => {
+  const slower = (factor: number): string =>
+    runs(NOISE.slice(0, 3), (report) => ({
+      ...report,
+      levels: report.levels.map((level) => ({
+        ...level,
+        validity: { verdict: 'suspect', reasons: ['late'] },
+        tpotMs: { ...level.tpotMs, p50: level.tpotMs.p50! * factor },
+      })),
+    }));
+  const policy = policyFile('require_valid: false\n');
+  const baseline = path.join(makeFolder(), 'baseline.json');
+  const words = ['--baseline', baseline, '--policy', policy];
+  expect(await benchHere(['gate', slower(1), '--update', ...words])).toMatchObject({ code: 0 });
+  expect(await benchHere(['gate', slower(1), ...words])).toMatchObject({ code: 0 });
+  const failed = await benchHere(['gate', slower(2.5), ...words]);
+  expect(failed).toMatchObject({ code: 1, stdout: expect.stringContaining('gate  FAIL') });
+  expect(failed.stdout).toMatch(/! failed +tpotMs\.p50, all levels, .* worse by 150 %/);
+  // The runs are suspect, which the default minds.
+  const strict = await benchHere(['gate', slower(1), '--baseline', baseline]);
+  expect(strict).toMatchObject({ code: 1, stdout: expect.stringMatching(/! failed +runs: valid/) });
 });
 
 it('holds runs against an anchor too', async () => {

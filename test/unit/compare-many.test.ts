@@ -122,7 +122,7 @@ describe('the page of several candidates', () => {
     expect(text).toMatch(/ +single +1,018 +−10\.0 % +– +– +cannot tell\n/);
     // Of single levels the candidates that stand out.
     expect(text).toMatch(/C=8 +ttftMs\.p50 +base .*\n +slow .* worse\n.*C=16 /);
-    expect(text).toContain('cannot tell   single: at least 4 repeats a side are needed');
+    expect(text).toContain('cannot tell   single: at least 3 repeats a side are needed');
     expect(text).toContain('each bound holds 97.5 times in 100 (Bonferroni)');
     expect(text).toContain('differs       tag way: base base, slow slow, single single');
   });

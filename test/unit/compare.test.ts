@@ -85,6 +85,47 @@ describe('the verdict', () => {
     expect(found['ttftMs.p50']!.smallestRatio).toBeGreaterThan(0.1);
   });
 
+  it('of a gross change is told though the runs of one side differ wildly', () => {
+    const wild = (values: readonly number[]): Report[] => values.map((value) => run(value, 90_000 / value));
+    const base = [300, 303, 298];
+    // No bound of 460, 900 and 2,400 ms says that their mean is above 300 ms.
+    const found = overall(wild(base), wild([460, 900, 2_400]));
+    expect(found['ttftMs.p50']).toMatchObject({ gross: 'worse', verdict: 'worse' });
+    expect(found['ttftMs.p50']!.lowRatio).toBeLessThan(0);
+    expect(found['outputTokensPerS']).toMatchObject({ gross: 'worse', verdict: 'worse' });
+    const back = overall(wild([460, 900, 2_400]), wild(base));
+    expect(back['ttftMs.p50']).toMatchObject({ gross: 'better', verdict: 'better' });
+    expect(back['outputTokensPerS']).toMatchObject({ gross: 'better', verdict: 'better' });
+    // 454 ms is not quite half again as much as the slowest of the others.
+    const near = overall(wild(base), wild([454, 900, 2_400]));
+    expect(near['ttftMs.p50']).toMatchObject({ gross: null, verdict: 'cannot tell' });
+    expect(near['outputTokensPerS']).toMatchObject({ gross: null, verdict: 'cannot tell' });
+    const wide = overall(wild(base), wild([460, 900, 2_400]), { ...OPTIONS, marginRatio: 0.99 });
+    expect(wide['outputTokensPerS']).toMatchObject({ gross: 'worse', verdict: 'same' });
+  });
+
+  it('of a rate that fell to 0 in every run is worse, and of one that did in some is not told', () => {
+    const rates = (values: readonly number[]): Report[] => values.map((value) => run(300, value));
+    const rate = (cand: readonly number[]) => overall(rates([50, 51, 49]), rates(cand))['outputTokensPerS'];
+    expect(rate([0, 0, 0])).toMatchObject({
+      gross: 'worse',
+      verdict: 'worse',
+      changeRatio: -1,
+      lowRatio: null,
+      reason: null,
+    });
+    expect(rate([0, 50, 50])).toMatchObject({
+      gross: null,
+      verdict: 'cannot tell',
+      changeRatio: null,
+      reason: 'a value is not positive',
+    });
+    expect(overall(rates([0, 0, 0]), rates([50, 51, 49]))['outputTokensPerS']).toMatchObject({
+      verdict: 'cannot tell',
+      changeRatio: null,
+    });
+  });
+
   it('is over the geometric mean of all levels, then for each', () => {
     const cand = repeats(1, 1).map((report) => ({
       ...report,
@@ -107,10 +148,10 @@ describe('the verdict', () => {
 
   it.each([
     [
-      'fewer than four repeats',
+      'fewer than three repeats',
       [run(300, 3_000)],
       repeats(1.5, 1),
-      'at least 4 repeats a side are needed, or a baseline of 8 runs made at different times; there are 1 and 5 repeats',
+      'at least 3 repeats a side are needed, or a baseline made at 3 different times; there are 1 and 5 repeats',
     ],
     [
       'a partial level',
@@ -194,13 +235,15 @@ describe('what the bounds stand on', () => {
 
   it('are never repeats of one go held against runs of several', () => {
     for (const [base, cand] of [
-      [days(3, 5, 300), days(1, 5, 400)],
-      [days(7, 1, 300), days(1, 5, 400)],
-      [days(1, 5, 300), days(2, 5, 400)],
+      [days(2, 5, 300), days(1, 5, 400)],
+      [days(2, 1, 300), days(2, 5, 400)],
+      [days(1, 5, 300), days(3, 5, 400)],
     ] as const)
       expect(ttft(base, cand)).toMatchObject({
         verdict: 'cannot tell',
-        reason: expect.stringMatching(/^runs of \d and \d times/),
+        reason: expect.stringMatching(
+          /^a baseline made at 3 different times or more is needed, .* of \d and of \d times$/,
+        ),
       });
   });
 
@@ -208,9 +251,15 @@ describe('what the bounds stand on', () => {
     expect(ttft(days(8, 1, 300), days(1, 1, 400))).toMatchObject({ grounds: 'history', verdict: 'worse' });
     expect(ttft(days(8, 5, 300), days(1, 1, 400))).toMatchObject({
       verdict: 'cannot tell',
-      reason: 'each time of the baseline has up to 5 runs, so the candidate needs as many',
+      reason: 'each time of the baseline has up to 5 runs, so the candidate needs 5 and has 1',
     });
     expect(ttft(days(8, 5, 300), days(1, 5, 400)).grounds).toBe('history');
+    // Of three days a great change shows, a small one does not, and two days tell nothing.
+    expect(ttft(days(3, 1, 300), days(1, 1, 750))).toMatchObject({ grounds: 'history', verdict: 'worse' });
+    expect(ttft(days(3, 1, 300), days(2, 1, 750)).grounds).toBe('history');
+    expect(ttft(days(3, 1, 300), days(3, 1, 750)).grounds).toBe('sets');
+    expect(ttft(days(3, 1, 300), days(1, 1, 306)).verdict).toBe('cannot tell');
+    expect(ttft(days(2, 1, 300), days(1, 1, 750)).grounds).toBeNull();
   });
 
   it('take runs that followed each other within an hour for one go, whatever command made them', () => {
@@ -336,6 +385,6 @@ describe('the page', () => {
     expect(page).toContain('one variable  yes');
     const single = renderComparison(compareReports([run(300, 3_000)], [run(330, 3_000)], OPTIONS), STYLE);
     expect(single).toMatch(/all levels +ttftMs\.p50 +424 +467 +\+10\.0 % +– +– +cannot tell/);
-    expect(single).toContain('at least 4 repeats a side are needed, or a baseline of 8 runs');
+    expect(single).toContain('at least 3 repeats a side are needed, or a baseline');
   });
 });

@@ -62,6 +62,21 @@ it('is Markdown that no text from outside can break', () => {
   expect(text).toContain('differs: `tag <b>|x: old → a & "b"`');
 });
 
+it('of a gate that is inconclusive says that nothing was shown, and of another does not', () => {
+  const failed = result();
+  const checks = failed.checks.filter(({ verdict }) => verdict !== 'fail');
+  const inconclusive = { ...failed, verdict: 'inconclusive' as const, checks };
+  const line =
+    'nothing was shown by 1 of 4 checks: neither that something became worse nor that it did not (exit 0, or 6 with --fail-inconclusive)';
+  const style = { colour: false, width: 400 };
+  expect(renderGate(inconclusive, style)).toContain(`! not shown   ${line}`);
+  expect(gateMarkdown(inconclusive)).toContain(`- ${line}`);
+  for (const other of [failed, { ...inconclusive, verdict: 'pass' as const }]) {
+    expect(renderGate(other, style)).not.toContain('nothing was shown');
+    expect(gateMarkdown(other)).not.toContain('nothing was shown');
+  }
+});
+
 describe('JUnit XML', () => {
   it('has a case for each check', () => {
     const xml = gateJunit(result(), false);

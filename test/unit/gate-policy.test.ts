@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { DEFAULT_POLICY } from '../../src/core/policy.ts';
 import { parsePolicy } from '../../src/gate/policy.ts';
 import { refusal } from '../fixtures/refusal.ts';
 
@@ -75,8 +76,11 @@ require_exact: true
       'gate.yaml:1:23: unknown key "maximum" in metrics.itlMs.p95: known: max_increase, max_decrease, max, min',
     ],
     ['metric: {}', 'gate.yaml:1:1: unknown key "metric": did you mean "metrics"?'],
-    ['require_valid: true', 'gate.yaml: no metric has a rule'],
+    ['metrics: {}', 'gate.yaml: no metric has a rule'],
+    ['levels: []', 'gate.yaml: no metric has a rule'],
+    ['require_valid: false\nmetrics: {}', 'gate.yaml: no metric has a rule'],
     ['', 'gate.yaml: no metric has a rule'],
+    ['# require_valid: false', 'gate.yaml: no metric has a rule'],
     ['schema: 2', 'gate.yaml:1:9: schema: 2 is not 1, the version that this bench reads'],
     ['levels: [{concurrency: 0, metrics: {}}]', 'gate.yaml:1:24: levels[0].concurrency: 0 is less than 1'],
     ['metrics: {a: [}', 'errors in gate.yaml'],
@@ -85,6 +89,17 @@ require_exact: true
       exitCode: 2,
       message: expect.stringContaining(message),
     });
+  });
+
+  it.each([
+    ['require_valid: false', { requireValid: false }],
+    ['require_exact: true', { requireExact: true }],
+    ['max_failure_ratio: 1%', { maxFailureRatio: 0.01 }],
+    ['schema: 1', {}],
+  ])('of %s alone has the default rules', (text, patch) => {
+    expect(parse(text)).toEqual({ ...DEFAULT_POLICY, ...patch });
+    const rules = [{ metric: 'ttftMs.p50', level: null, worseRatio: 0.1, limit: null }];
+    expect(parsePolicy(text, 'gate.yaml', rules)).toEqual({ ...DEFAULT_POLICY, ...patch, rules });
   });
 
   it('is refused with all its errors at once', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { recordedAtRandom, simulate, UNCHANGED, WORSE } from '../bench/gate-simulation.ts';
+import { grossAlarms, recordedAtRandom, simulate, UNCHANGED, WORSE } from '../bench/gate-simulation.ts';
 
 /** The short form of `npm run bench:gate`. */
 const GATES = 200;
@@ -19,9 +19,22 @@ describe(`${GATES} gates of simulated runs`, () => {
   });
 });
 
+it(`calls no change gross in ${GATES} gates where nothing changed, and few where runs differ by as much as they please`, () => {
+  expect(grossAlarms(0.1, GATES, 7)).toBe(0);
+  const wild = grossAlarms(5, GATES, 7);
+  // Of two metrics, each one time in 20.
+  expect(wild).toBeGreaterThan(0);
+  expect(wild).toBeLessThanOrEqual(2 * MOST_ALARMS);
+});
+
 describe(`${GATES} gates of recorded runs`, () => {
   it('raise few false alarms, and show a change', () => {
     expect(recordedAtRandom(GATES, 7).failed).toBeLessThanOrEqual(MOST_ALARMS);
     expect(recordedAtRandom(GATES, 7, { 'ttftMs.p50': 1.2 }).failed).toBeGreaterThanOrEqual(LEAST_SHOWN);
+  });
+
+  it('of three runs a side raise few false alarms, and show a gross change', () => {
+    expect(recordedAtRandom(GATES, 7, {}, 3).failed).toBeLessThanOrEqual(MOST_ALARMS);
+    expect(recordedAtRandom(GATES, 7, { 'tpotMs.p50': 2.5 }, 3).failed).toBeGreaterThanOrEqual(LEAST_SHOWN);
   });
 });

@@ -153,7 +153,7 @@ describe('a change', () => {
     expect(both.verdict).toBe('fail');
   });
 
-  it('of a single run is inconclusive, unless the baseline is of eight days', () => {
+  it('of a single run is judged where the baseline is of three days, and refused before', () => {
     const days = (count: number): Repeat[] =>
       Array.from({ length: count }, (_, day) => ({
         ...side()[day % 5]!,
@@ -163,12 +163,135 @@ describe('a change', () => {
     const one = (factor: number): Repeat[] => side({ ttft: factor }).slice(0, 1);
     const against = (baseline: Repeat[], factor: number) =>
       judgeGate({ baseline, anchor: null, candidate: one(factor) }, policy([rule('ttftMs.p50')]));
-    expect(against(days(7), 1.5)).toMatchObject({ verdict: 'inconclusive' });
-    expect(against(days(7), 1.5).checks.at(-1)!.why).toContain('or a baseline of 8 times can be told');
-    expect(against(side().concat(side({}, {}, { set: 'two' })), 1.5).verdict).toBe('inconclusive');
+    expect(refusal(() => against(days(2), 2.5))).toMatchObject({
+      exitCode: 2,
+      message: expect.stringContaining('a baseline made at 3 different times or more is needed'),
+    });
+    const twice = side().concat(side({}, {}, { set: 'two' }));
+    expect(refusal(() => against(twice, 2.5)).message).toContain('there are 10 and 1 repeats');
+    expect(against(days(3), 2.5).verdict).toBe('fail');
+    expect(against(days(3), 1).verdict).toBe('pass');
     expect(against(days(8), 1.5)).toMatchObject({ verdict: 'fail' });
     expect(against(days(8), 1).verdict).toBe('pass');
     expect(against(days(8), 1.5).checks.at(-1)!.change!.grounds).toBe('history');
+  });
+});
+
+describe('few runs', () => {
+  const rules = policy(['ttftMs.p50', 'itlMs.p95', 'outputTokensPerS'].map((metric) => rule(metric)));
+  const few = (count: number, factor: Parameters<typeof side>[0] = {}, patch: Partial<RepeatLevel> = {}) =>
+    side(factor, patch).slice(0, count);
+  const of = (base: Repeat[], candidate: Repeat[], anchor: Repeat[] | null = null) =>
+    judgeGate({ baseline: base, anchor, candidate }, rules);
+
+  it('of three a side fail a gross change and pass none', () => {
+    const failed = of(few(3), few(3, { ttft: 2.5 }));
+    expect(failed.verdict).toBe('fail');
+    expect(ofMetrics(failed.checks)).toEqual([
+      ['ttftMs.p50', 'fail'],
+      ['itlMs.p95', 'pass'],
+      ['outputTokensPerS', 'pass'],
+    ]);
+    expect(failed.checks.find(({ name }) => name === 'ttftMs.p50')!.why).toBe(
+      'worse by 150 %: every run is beyond every run of the baseline by more than 50 %',
+    );
+    expect(of(few(3), few(3)).verdict).toBe('pass');
+    // By less than half again, and no chance all the same.
+    expect(of(few(3), few(3, { ttft: 1.4 })).checks.find(({ name }) => name === 'ttftMs.p50')).toMatchObject({
+      verdict: 'fail',
+      why: expect.stringContaining('no chance'),
+      change: { gross: null },
+    });
+  });
+
+  it('fail a gross change of one whose runs differ wildly, unless the margin allows as much', () => {
+    const wild = few(3).map((run, nth) => ({
+      ...run,
+      levels: run.levels.map((level) => ({
+        ...level,
+        values: { ...level.values, 'ttftMs.p50': level.values['ttftMs.p50']! * [1.6, 3, 8][nth]! },
+      })),
+    }));
+    const judged = (worseRatio: number) =>
+      judgeGate(
+        { baseline: few(3), anchor: null, candidate: wild },
+        policy([rule('ttftMs.p50', { worseRatio })]),
+      ).verdict;
+    expect([judged(0.05), judged(4)]).toEqual(['fail', 'inconclusive']);
+  });
+
+  it.each([
+    [1, 1],
+    [2, 2],
+    [5, 2],
+    [2, 5],
+  ])('of %i and %i are refused with the number that is needed, whatever they measured', (base, cand) => {
+    for (const factor of [1, 2.5])
+      expect(refusal(() => of(few(base), few(cand, { ttft: factor })))).toMatchObject({
+        exitCode: 2,
+        message: `too few runs to judge a change from the baseline: at least 3 repeats a side are needed, or a baseline made at 3 different times; there are ${base} and ${cand} repeats`,
+        hint: 'measure each side with --repeats 3 or more (5 show smaller changes), or add runs of other days: bench gate --update --add',
+      });
+  });
+
+  it('are refused against an anchor, too', () => {
+    expect(refusal(() => of(few(3), few(3), few(1))).message).toMatch(
+      /^too few runs to judge a change from the anchor: .* there are 1 and 3 repeats$/,
+    );
+  });
+
+  it('fail all the same where something else does, and are enough for a limit', () => {
+    expect(of(few(1), few(1, {}, { failed: 1 })).verdict).toBe('fail');
+    const limits = policy([rule('itlMs.p95', { worseRatio: null, limit: 30, level: { concurrency: 8 } })]);
+    const judged = (limit: number) =>
+      judgeGate(
+        { baseline: few(1), anchor: null, candidate: few(1) },
+        policy([{ ...limits.rules[0]!, limit }]),
+      ).verdict;
+    expect([judged(30), judged(15)]).toEqual(['pass', 'fail']);
+    const both = policy([...limits.rules, rule('ttftMs.p50')]);
+    expect(
+      refusal(() => judgeGate({ baseline: few(1), anchor: null, candidate: few(1) }, both)).exitCode,
+    ).toBe(2);
+  });
+});
+
+describe('a value that the candidate has not', () => {
+  const without = (runs: Repeat[], count: number): Repeat[] =>
+    runs.map((run, nth) => ({
+      ...run,
+      levels: run.levels.map((level) => {
+        const { 'itlMs.p95': _, ...values } = level.values;
+        return nth < count ? { ...level, values } : level;
+      }),
+    }));
+  const of = (base: Repeat[], candidate: Repeat[]) =>
+    judgeGate({ baseline: base, anchor: null, candidate }, policy([rule('itlMs.p95')])).checks.at(-1)!;
+
+  it('in any run fails where the baseline has it, and is inconclusive else', () => {
+    expect(of(side(), without(side(), 5))).toMatchObject({
+      verdict: 'fail',
+      why: 'no run of the candidate has a value, those of the baseline have',
+    });
+    expect(of(side(), without(side(), 1))).toMatchObject({
+      verdict: 'inconclusive',
+      why: 'a repeat has no value',
+    });
+    expect(of(without(side(), 5), without(side(), 5)).verdict).toBe('inconclusive');
+    expect(of(without(side(), 5), side()).verdict).toBe('inconclusive');
+  });
+
+  it('of a rate that fell to 0 fails', () => {
+    const none = side().map((run) => ({
+      ...run,
+      levels: run.levels.map((level) => ({ ...level, values: { ...level.values, outputTokensPerS: 0 } })),
+    }));
+    expect(
+      judgeGate(
+        { baseline: side(), anchor: null, candidate: none },
+        policy([rule('outputTokensPerS')]),
+      ).checks.at(-1),
+    ).toMatchObject({ verdict: 'fail', why: expect.stringContaining('worse by 100 %: every run') });
   });
 });
 

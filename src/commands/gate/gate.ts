@@ -21,11 +21,12 @@ import type { GateArgs } from './options.ts';
 /** `bench gate`: judges runs by a policy, or makes a baseline of them. */
 export function runGate(args: GateArgs): ExitCode {
   const runs = args.runs.flatMap(readRuns);
-  const policy = args.policy === undefined ? defaultPolicy(runs.map(repeatOf)) : readPolicy(args.policy);
+  const defaults = defaultPolicy(runs.map(repeatOf));
+  const policy = args.policy === undefined ? defaults : readPolicy(args.policy, defaults);
   return args.update ? update(args, runs, policy) : judge(args, runs, policy);
 }
 
-/** Exit 0 when the gate passes, 1 when it fails; inconclusive is 0, or 6 with `--fail-inconclusive`. */
+/** Exit 0 when the gate passes, 1 when it fails; inconclusive is 0, or 6 with `--fail-inconclusive`. Exit 2 for too few runs to judge. */
 function judge(args: GateArgs, runs: readonly Report[], policy: Policy): ExitCode {
   if (args.add) throw usageError('--add: nothing is updated', 'give --update as well');
   if (!existsSync(args.baseline))
@@ -90,12 +91,12 @@ function readBaseline(file: string): Baseline {
   throw usageError(`--baseline: ${file} is no baseline`, 'name another file; this one is left as it is');
 }
 
-function readPolicy(file: string): Policy {
+function readPolicy(file: string, defaults: Policy): Policy {
   let bytes: Buffer;
   try {
     bytes = readFileSync(file);
   } catch (error) {
     throw usageError(`--policy: cannot read ${file} (${errorText(error)})`, 'give the path of a gate.yaml');
   }
-  return parsePolicy(decodeText(bytes, file), file);
+  return parsePolicy(decodeText(bytes, file), file, defaults.rules);
 }

@@ -19,7 +19,7 @@ export const GATE_OPTIONS = {
     type: 'boolean',
     default: false,
     describe:
-      'with --update: keep the runs that the baseline has; eight made at different times let single runs be judged',
+      'with --update: keep the runs that the baseline has; three made at different times let single runs be judged',
   },
   'fail-inconclusive': {
     type: 'boolean',

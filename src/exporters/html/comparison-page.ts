@@ -1,24 +1,13 @@
 import type { Change } from '../../core/compare.ts';
 import type { ManyComparison } from '../../core/compare-many.ts';
-import type { Report } from '../../core/report.ts';
-import { familyText, groundsText, reasonTexts, runs, variableText } from '../change-words.ts';
+import { familyText, groundsText, reasonTexts, runs, VERDICT_TEXT, variableText } from '../change-words.ts';
 import { percent } from '../figures.ts';
-import { showsTokenItl } from '../level-names.ts';
-import { changesChart, type Latency, percentilesChart } from './comparison-charts.ts';
-import {
-  differencesTable,
-  levelTables,
-  overallTable,
-  percentilesTable,
-  sidesTable,
-  sidesValidityTable,
-} from './comparison-tables.ts';
+import { changesChart } from './comparison-charts.ts';
+import { differencesTable, levelTables, overallTable, sidesTable } from './comparison-tables.ts';
 import { pageOf } from './document.ts';
-import { tradeCharts } from './latency-charts.ts';
-import { escapeHtml, facts, section } from './markup.ts';
-import { notesOf } from './notes-list.ts';
+import { escapeHtml, facts, listOf, section } from './markup.ts';
+import { percentilesSection, runsSection, tradeSection, validitySection } from './side-sections.ts';
 import type { HtmlSide } from './sides.ts';
-import { levelsTable } from './tables.ts';
 
 /** A side with the place that it was read from. */
 export interface ComparedSide extends HtmlSide {
@@ -27,7 +16,6 @@ export interface ComparedSide extends HtmlSide {
 
 /** Two or more sides beside each other, the baseline first: what changed from it, and the bounds of that. */
 export function renderHtmlComparison(sides: readonly ComparedSide[], compared: ManyComparison): string {
-  const latencies = latenciesOf(sides.flatMap(({ reports }) => reports));
   const parts = [
     section('sides', 'Sides', sidesTable(sides)),
     section(
@@ -37,27 +25,17 @@ export function renderHtmlComparison(sides: readonly ComparedSide[], compared: M
       'Over all levels: the geometric mean of the levels that a candidate shares with the baseline.',
     ),
     section('reading', 'How to read it', readingOf(compared)),
-    section('trade', 'Throughput against latency', `<div class="charts">${tradeCharts(sides)}</div>`),
+    tradeSection(sides),
     section(
       'levels',
       'Level by level',
       `${levelTables(compared, sides)}${whyOf(compared)}`,
       '⚠ marks a metric that in some run was not valid, or whose level was cut short or had failures: see below.',
     ),
-    section(
-      'percentiles',
-      'Latency percentiles',
-      [
-        `<div class="charts">${latencies.map((one) => percentilesChart(one, sides)).join('')}</div>`,
-        ...latencies.map(
-          (one) =>
-            `<details><summary>${escapeHtml(one.title)}</summary>${percentilesTable(one, sides)}</details>`,
-        ),
-      ].join(''),
-    ),
+    percentilesSection(sides),
     section('differs', 'What differs', `${variablesOf(compared)}${differencesTable(compared)}`),
-    section('validity', 'Was the harness the bottleneck?', sidesValidityTable(sides)),
-    section('runs', 'Each run', sides.map(runsOf).join('')),
+    validitySection(sides),
+    runsSection(sides),
     section('definitions', 'Definitions', facts(definitionsOf(sides, compared))),
   ];
   const [base, ...candidates] = sides.map(({ name }) => name);
@@ -65,18 +43,6 @@ export function renderHtmlComparison(sides: readonly ComparedSide[], compared: M
   const counts = compared.sides.map(({ name, repeats }) => `${name} of ${runs(repeats)}`);
   const lead = `<p class="dim">${escapeHtml(`baseline ${counts.join(', ')}; margin ${percent(compared.comparisons[0]!.marginRatio)}`)}</p>`;
   return pageOf(title, `<h1>${escapeHtml(title)}</h1>${lead}`, parts);
-}
-
-function latenciesOf(reports: readonly Report[]): Latency[] {
-  const perToken = reports.some(showsTokenItl);
-  return [
-    { title: 'TTFT', of: ({ ttftMs }) => ttftMs },
-    perToken
-      ? { title: 'token ITL', of: ({ tokenItlMs }) => tokenItlMs }
-      : { title: 'ITL', of: ({ itlMs }) => itlMs },
-    { title: 'TPOT', of: ({ tpotMs }) => tpotMs },
-    { title: 'E2E', of: ({ e2eMs }) => e2eMs },
-  ];
 }
 
 function reasonsOf(compared: ManyComparison, isMeant: (change: Change) => boolean): string[] {
@@ -104,7 +70,7 @@ function readingOf(compared: ManyComparison): string {
       : [
           `A single run (${single.join(', ')}) says nothing of how runs differ among themselves: a change without bounds may be chance.`,
         ]),
-    'Worse and better: its bound says that there is a change, and its estimate is beyond the margin. Same: both bounds are within the margin.',
+    `Worse and better: ${VERDICT_TEXT}.`,
   ]);
 }
 
@@ -120,15 +86,6 @@ function variablesOf({ comparisons, sides }: ManyComparison): string {
   );
 }
 
-function runsOf({ name, reports }: HtmlSide): string {
-  return reports
-    .map(
-      (report) =>
-        `<details><summary>${escapeHtml(`${name}: ${report.name}, ${report.origin.utc}`)}</summary>${levelsTable(report)}${notesOf(report)}</details>`,
-    )
-    .join('');
-}
-
 /** Terms of the metrics that were compared, as the baseline's first run has them. */
 function definitionsOf(sides: readonly HtmlSide[], { comparisons }: ManyComparison): [string, string][] {
   const terms = new Set(
@@ -138,9 +95,4 @@ function definitionsOf(sides: readonly HtmlSide[], { comparisons }: ManyComparis
   return Object.entries(sides[0]?.reports[0]?.definitions ?? {}).filter(
     ([term]) => terms.has(term) || always.includes(term),
   );
-}
-
-function listOf(texts: readonly string[]): string {
-  if (texts.length === 0) return '';
-  return `<ul class="notes">${texts.map((text) => `<li>${escapeHtml(text)}</li>`).join('')}</ul>`;
 }

@@ -58,3 +58,9 @@ export function section(id: string, title: string, body: string, lead = ''): str
 export function figureOf(svg: string, caption: string): string {
   return `<figure>${svg}<figcaption>${caption}</figcaption></figure>`;
 }
+
+/** Sentences as a list; nothing for none. */
+export function listOf(texts: readonly string[]): string {
+  if (texts.length === 0) return '';
+  return `<ul class="notes">${texts.map((text) => `<li>${escapeHtml(text)}</li>`).join('')}</ul>`;
+}
