@@ -1,21 +1,20 @@
 import path from 'node:path';
 import type { InferredOptionTypes, Options } from 'yargs';
-import { compareMany } from '../core/compare-many.ts';
-import { comparedOf } from '../core/compared.ts';
-import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
+import { type ExitCode, usageError, worstExit } from '../core/errors.ts';
 import { lessIsBetter } from '../core/metric-ids.ts';
-import { type Repeat, repeatOf } from '../core/repeat.ts';
 import { fileStamp } from '../core/units.ts';
 import { startClock } from '../host/clock.ts';
 import { newSalt } from './arguments.ts';
-import { COMPARISON_OPTIONS, parseMargin, tellComparison, verdictCode } from './compare.ts';
+import { COMPARISON_OPTIONS, parseMargin } from './compare.ts';
 import { refuseSilentRepeats } from './dataset-options.ts';
 import { parseExports } from './exports.ts';
 import { liveOrder } from './live-order.ts';
 import { whole } from './number-checks.ts';
-import { measureOnce, type RunEnd } from './one-run.ts';
+import { measureOnce } from './one-run.ts';
 import { LOAD_OPTIONS, OUTPUT_OPTIONS, PROMPT_OPTIONS, SPREAD_OPTIONS, SWEEP_OPTIONS } from './options.ts';
 import { newSet } from './repeats.ts';
+import { type AbQuestion, abSet } from './sets/ab-set.ts';
+import { saveEnd, saveRunning, setRuns } from './sets/run-set.ts';
 import { TARGET_OPTIONS } from './target-options.ts';
 import { exportRuns } from './telling.ts';
 import { refuseRunFolder, runTurns, type Turn } from './turns.ts';
@@ -77,14 +76,13 @@ async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
   );
   const set = newSet();
   const counts = { a: 0, b: 0 };
-  const ends: Record<Side, RunEnd[]> = { a: [], b: [] };
   const turns = abOrder(repeats).map((side): Turn => {
     const number = ++counts[side];
     const { spec, access, load } = sides[side];
     return {
       label: `${SIDES[side]} ${number} of ${repeats}: ${access.targets[0]!.url}`,
-      async measure() {
-        const end = await measureOnce({
+      measure() {
+        return measureOnce({
           spec: {
             ...spec,
             repeat: { set, number, of: repeats, side },
@@ -100,41 +98,23 @@ async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
           load,
           quiet: args.quiet,
         });
-        ends[side].push(end);
-        return end;
       },
     };
   });
-  const done = await runTurns(turns, { pauseMs: sides.a.spec.pauseMs, quiet: args.quiet });
-  const code = tell(ends, { metrics: args.metric, marginRatio }, args);
-  if (!args.json && !args.quiet) process.stdout.write(`\nresults: ${directory}\n`);
+  const question: AbQuestion = { repeats, metrics: args.metric ?? null, marginRatio };
+  const done = await runTurns(turns, {
+    pauseMs: sides.a.spec.pauseMs,
+    quiet: args.quiet,
+    after: (ends) => saveRunning(abSet(setRuns(ends, directory), question, directory), directory),
+  });
+  const results = abSet(setRuns(done.ends, directory), question, directory);
+  const saved = await saveEnd(results, directory, done.exitCode);
+  process.stderr.write(results.notes.map((note) => `${note}\n`).join(''));
+  if (args.json) process.stdout.write(results.json());
+  else if (!args.quiet) process.stdout.write(`${results.text()}\nresults: ${directory}\n`);
   const how = { json: args.json, quiet: args.quiet, exports, exportDir: args['export-dir'] };
   await exportRuns(done.ends, directory, how);
-  return worstExit([done.exitCode, code]);
-}
-
-function tell(
-  ends: Readonly<Record<Side, readonly RunEnd[]>>,
-  what: { readonly metrics: readonly string[] | undefined; readonly marginRatio: number },
-  args: Pick<AbArgs, 'json' | 'quiet'>,
-): ExitCode {
-  const of = (side: Side): Repeat[] =>
-    ends[side].flatMap(({ report }) => (report.status === 'complete' ? [repeatOf(report)] : []));
-  const [a, b] = [of('a'), of('b')];
-  const cut = ends.a.length + ends.b.length - a.length - b.length;
-  if (cut > 0)
-    process.stderr.write(`${cut} of the runs ${cut === 1 ? 'is' : 'are'} not complete and not compared\n`);
-  if (a.length === 0 || b.length === 0) return EXIT.ok;
-  const sides = [
-    { name: SIDES.a, runs: a },
-    { name: SIDES.b, runs: b },
-  ] as const;
-  const compared = compareMany(sides[0], [sides[1]], {
-    metrics: what.metrics ?? comparedOf([...a, ...b]),
-    marginRatio: what.marginRatio,
-    anyway: true,
-  });
-  return args.quiet && !args.json ? verdictCode(compared) : tellComparison(compared, args.json);
+  return worstExit([done.exitCode, saved, results.code]);
 }
 
 /** Puts `bench ab` into the parser. */

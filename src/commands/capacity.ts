@@ -1,10 +1,9 @@
 import path from 'node:path';
 import type { InferredOptionTypes, Options } from 'yargs';
-import { foundSoFar, leastRequests, nextLevel, type Probe, type SearchRange } from '../core/capacity.ts';
+import { capacityOf, leastRequests, nextLevel, type SearchRange } from '../core/capacity.ts';
 import { EXIT, type ExitCode, usageError, worstExit } from '../core/errors.ts';
 import type { LevelReport } from '../core/report.ts';
 import { fileStamp, parseDurationMs, parseRatio } from '../core/units.ts';
-import { type Capacity, renderCapacity } from '../exporters/capacity-table.ts';
 import { startClock } from '../host/clock.ts';
 import { refuseSilentRepeats } from './dataset-options.ts';
 import { type LiveOrder, liveOrder } from './live-order.ts';
@@ -12,7 +11,8 @@ import { mockWords, startMockProcess } from './mock-process.ts';
 import { inRange, positiveMs, whole } from './number-checks.ts';
 import { measureOnce } from './one-run.ts';
 import { LOAD_OPTIONS, OUTPUT_OPTIONS, PROMPT_OPTIONS, SPREAD_OPTIONS, SWEEP_OPTIONS } from './options.ts';
-import { pageStyle } from './page.ts';
+import { capacitySet } from './sets/capacity-set.ts';
+import { saveEnd, saveRunning, setRuns } from './sets/run-set.ts';
 import { TARGET_OPTIONS } from './target-options.ts';
 import { thenClose } from './then-close.ts';
 import { runTurns, type Turn } from './turns.ts';
@@ -92,14 +92,19 @@ async function runCapacity(args: CapacityArgs, argv: readonly string[]): Promise
 async function search(args: CapacityArgs, range: SearchRange, argv: readonly string[]): Promise<ExitCode> {
   const directory =
     args.out ?? path.join('results', `${fileStamp(startClock().origin.utc)}-${args.name ?? 'capacity'}`);
-  const levels: { readonly probe: Probe; readonly level: LevelReport }[] = [];
+  const levels: LevelReport[] = [];
   const { pauseMs, prompts } = orderOf(args, range, range.from).spec;
   if (args.dataset !== 'trace') refuseSilentRepeats(prompts, 'bench capacity');
-  const measured = (): Probe[] => levels.map(({ probe }) => probe);
+  const next = (): number | null => {
+    const { levels: known } = capacityOf(levels, range, '');
+    return nextLevel(
+      known.map(({ probe }) => probe),
+      range,
+    );
+  };
   function* turns(): Generator<Turn> {
-    for (let load = nextLevel(measured(), range); load !== null; load = nextLevel(measured(), range)) {
-      const tried = load;
-      const order = orderOf(args, range, tried);
+    for (let load = next(); load !== null; load = next()) {
+      const order = orderOf(args, range, load);
       const nth = levels.length + 1;
       yield {
         label: null,
@@ -114,20 +119,10 @@ async function search(args: CapacityArgs, range: SearchRange, argv: readonly str
             quiet: args.quiet,
           });
           const [level] = end.report.levels;
-          if (level?.status === 'complete')
-            levels.push({
-              level,
-              probe: {
-                load: tried,
-                sent: level.requests.sent,
-                met: level.goodput!.met,
-                ...(level.open === undefined ? {} : { lag: level.open.lag?.verdict ?? 'too-short' }),
-                validity: level.validity.verdict,
-              },
-            });
+          if (level?.status === 'complete') levels.push(level);
           // Requests that failed have not met the limits: that is an answer, and no failure of the search. Where all did, it
           // is one if the server has answered before.
-          const answered = levels.some(({ level: { requests } }) => requests.good > 0);
+          const answered = levels.some(({ requests }) => requests.good > 0);
           const isAnswer = level?.status === 'complete' && end.exitCode === EXIT.target && answered;
           return isAnswer ? { ...end, exitCode: EXIT.ok } : end;
         },
@@ -136,35 +131,19 @@ async function search(args: CapacityArgs, range: SearchRange, argv: readonly str
       if (levels.length < nth) return;
     }
   }
-  const { exitCode } = await runTurns(turns(), { pauseMs, quiet: args.quiet });
-  return tell(args, range, levels, exitCode, directory);
-}
-
-function tell(
-  args: CapacityArgs,
-  range: SearchRange,
-  levels: Capacity['levels'],
-  exitCode: ExitCode,
-  directory: string,
-): ExitCode {
-  const probes = levels.map(({ probe }) => probe);
-  const found = foundSoFar(probes, range.targetRatio);
-  const complete = nextLevel(probes, range) === null;
-  const capacity: Capacity = {
-    range,
-    limits: args.slo.replaceAll('=', ' ≤ ').replaceAll(',', ', '),
-    found,
-    levels,
-    complete,
-  };
-  if (args.json) {
-    const { limits: _, levels: __, ...answer } = capacity;
-    process.stdout.write(`${JSON.stringify({ ...answer, slo: args.slo, probes, directory }, null, 2)}\n`);
-  } else if (!args.quiet) {
-    process.stdout.write(`${renderCapacity(capacity, pageStyle())}\nresults: ${directory}\n`);
-  }
-  const missed = complete && found.meets === null && probes.length > 0;
-  return worstExit([exitCode, ...(missed ? [EXIT.verdict] : [])]);
+  const question = { range, slo: args.slo };
+  const { ends, exitCode } = await runTurns(turns(), {
+    pauseMs,
+    quiet: args.quiet,
+    after: (ended) => saveRunning(capacitySet(setRuns(ended, directory), question, directory), directory),
+  });
+  const set = capacitySet(setRuns(ends, directory), question, directory);
+  const saved = await saveEnd(set, directory, exitCode);
+  if (args.json) process.stdout.write(set.json());
+  else if (!args.quiet) process.stdout.write(`${set.text()}\nresults: ${directory}\n`);
+  const { complete, found, levels: measured } = set.capacity;
+  const missed = complete && found.meets === null && measured.length > 0;
+  return worstExit([exitCode, saved, ...(missed ? [EXIT.verdict] : [])]);
 }
 
 /** How long each rate is sent where nobody says. */

@@ -111,14 +111,24 @@ async function writePage(file: string, sides: readonly ReadSide[], compared: Man
   putFile(file, '--html', (place) => writeAtomic(place, page));
 }
 
-/** Tells what was compared on stdout, one candidate in its own form; gives `verdictCode` of all. */
-export function tellComparison(compared: ManyComparison, json: boolean): ExitCode {
-  const [only, ...others] = compared.comparisons;
-  const document = others.length === 0 ? only! : compared;
-  const page = (): string =>
-    others.length === 0 ? renderComparison(only!, pageStyle()) : renderManyComparison(compared, pageStyle());
-  process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : page());
+/** Prints what was compared on stdout; gives `verdictCode` of all. */
+function tellComparison(compared: ManyComparison, json: boolean): ExitCode {
+  process.stdout.write(json ? comparisonJson(compared) : comparisonText(compared));
   return verdictCode(compared);
+}
+
+/** The page for standard output, one candidate in its own form. */
+export function comparisonText(compared: ManyComparison): string {
+  const [only, ...others] = compared.comparisons;
+  return others.length === 0
+    ? renderComparison(only!, pageStyle())
+    : renderManyComparison(compared, pageStyle());
+}
+
+/** The document of `--format json`, one candidate in its own form. */
+export function comparisonJson(compared: ManyComparison): string {
+  const [only, ...others] = compared.comparisons;
+  return `${JSON.stringify(others.length === 0 ? only! : compared, null, 2)}\n`;
 }
 
 /** 1 when a metric of any candidate is worse over all levels, else 0. */

@@ -7,6 +7,8 @@ import { exitCodeOf } from './exit-code.ts';
 import { measureOnce, type OneRun, type RunEnd } from './one-run.ts';
 import { readReport } from './read-report.ts';
 import type { EarlierWork } from './resume.ts';
+import { repeatsSet } from './sets/repeats-set.ts';
+import { type RunSet, saveEnd, saveRunning, setRuns } from './sets/run-set.ts';
 import { type Telling, tellRuns } from './telling.ts';
 import { runTurns, type Turn } from './turns.ts';
 
@@ -56,13 +58,21 @@ export async function measureRepeats(
         },
       };
     });
-  const { ends, exitCode } = await runTurns(turns, { pauseMs: run.spec.pauseMs, quiet: run.quiet });
   const before = numbers
     .filter((number) => earlier?.runs.get(number) === null)
     .map((number) => endOf(path.join(directory, `${number}`)));
-  const all = [...before, ...ends].sort((a, b) => numberOf(a) - numberOf(b));
-  await tellRuns(all, directory, how);
-  return worstExit([exitCode, ...before.map((end) => end.exitCode)]);
+  const allOf = (ends: readonly RunEnd[]): RunEnd[] =>
+    [...before, ...ends].sort((a, b) => numberOf(a) - numberOf(b));
+  const setOf = (ends: readonly RunEnd[]): RunSet => repeatsSet(setRuns(allOf(ends), directory), repeats);
+  const { ends, exitCode } = await runTurns(turns, {
+    pauseMs: run.spec.pauseMs,
+    quiet: run.quiet,
+    after: (ended) => saveRunning(setOf(ended), directory),
+  });
+  const results = setOf(ends);
+  const saved = await saveEnd(results, directory, exitCode);
+  await tellRuns(allOf(ends), results, directory, how);
+  return worstExit([exitCode, saved, ...before.map((end) => end.exitCode)]);
 }
 
 /** A run that was complete before. */

@@ -5,14 +5,17 @@ import type { ForeignRun } from '../core/foreign.ts';
 import type { Report } from '../core/report.ts';
 import type { ExportKind } from '../exporters/export-kind.ts';
 import { renderForeign } from '../exporters/foreign-table.ts';
+import { htmlExport } from '../exporters/html/export.ts';
 import { EXPORTERS } from '../exporters/index.ts';
-import { renderRepeats } from '../exporters/repeats-table.ts';
 import { importResults } from '../importers/index.ts';
 import { readJsonObjects } from '../importers/json-objects.ts';
 import { EXPORT_OPTIONS, exportDirectory, leftOut, parseExports } from './exports.ts';
 import { HISTOGRAM_CHOICES, type HistogramChoice, pageOf, pageStyle } from './page.ts';
 import { asReport, isFile, readBytes, readReport } from './read-report.ts';
 import { isFolder, runFolders } from './runs.ts';
+import { type ReadSet, readSet } from './sets/read-set.ts';
+import { repeatsSet } from './sets/repeats-set.ts';
+import { savePage } from './sets/run-set.ts';
 import { withAdvice } from './unfinished.ts';
 import type { AddVerb } from './verb.ts';
 
@@ -38,8 +41,8 @@ type ReportArgs = InferredOptionTypes<typeof REPORT_OPTIONS> & { dir: string };
 /** `bench report`: shows a recorded run or a result of another tool, or writes a run in the form of other tools. */
 export async function runReport(args: ReportArgs): Promise<ExitCode> {
   const kinds = parseExports(args.export);
-  const runs = isFolder(args.dir) ? runFolders(args.dir) : [];
-  if (runs.length > 0 && runs[0] !== args.dir) return reportRuns(args, kinds, runs);
+  const read = isFolder(args.dir) ? readFolder(args.dir) : null;
+  if (read !== null) return reportSet(args, kinds, read);
   const source = openSource(args.dir);
   if ('tool' in source) showForeign(args, kinds, source);
   else if (kinds.length > 0) await exportRun(args, kinds, source);
@@ -52,22 +55,52 @@ export async function runReport(args: ReportArgs): Promise<ExitCode> {
   return EXIT.ok;
 }
 
-/** The runs that a folder holds, as one page; any other form is each run's own. */
-function reportRuns(args: ReportArgs, kinds: readonly ExportKind[], runs: readonly string[]): ExitCode {
-  if (kinds.length > 0 || !['table', 'json'].includes(args.format))
-    throw usageError(`${args.dir} holds ${runs.length} runs`, `name one of them, as in ${runs[0]}`);
+/** What a folder of several runs holds, of older versions of bench without a document; null for a folder of one run, or of none. */
+function readFolder(dir: string): ReadSet | null {
+  const runs = runFolders(dir);
+  if (runs[0] === dir) return null;
+  const read = readSet(dir);
+  if (read !== null || runs.length === 0) return read;
   const reports = runs.map(readReport);
   const sets = new Set(reports.map(({ spec, origin }) => spec.repeat?.set ?? origin.utc));
   if (sets.size > 1)
     throw usageError(
-      `${args.dir} holds runs of ${sets.size} commands`,
+      `${dir} holds runs of ${sets.size} commands`,
       `name one of them, as in ${runs[0]}, or compare them: bench compare`,
     );
-  process.stdout.write(
-    args.format === 'json'
-      ? reports.map((report) => `${JSON.stringify(report)}\n`).join('')
-      : renderRepeats(reports, pageStyle()),
+  const set = repeatsSet(
+    reports.map((report, nth) => ({ folder: path.relative(dir, runs[nth]!), report })),
+    reports[0]!.spec.repeat?.of ?? reports.length,
   );
+  return { set, status: 'complete' };
+}
+
+/** Prints what the command of a folder printed at its end, and makes its page again; any other form is each run's own. */
+async function reportSet(
+  args: ReportArgs,
+  kinds: readonly ExportKind[],
+  { set, status }: ReadSet,
+): Promise<ExitCode> {
+  const { dir } = args;
+  if (kinds.some(({ name }) => name !== htmlExport.name) || !['table', 'json'].includes(args.format))
+    throw usageError(
+      `${dir} holds ${set.runs.length} runs`,
+      `name one of them, as in ${path.join(dir, set.runs[0]!.folder)}`,
+    );
+  if (status !== 'complete')
+    process.stderr.write(
+      status === 'running'
+        ? `bench: the command has not ended, or was killed: ${set.runs.length} runs have ended\n`
+        : `bench: the command ${status === 'failed' ? 'failed' : 'was interrupted'} after ${set.runs.length} runs\n`,
+    );
+  process.stderr.write(set.notes.map((note) => `${note}\n`).join(''));
+  if (kinds.length > 0) {
+    const page = await savePage(set, args['export-dir'] ?? dir);
+    if (page !== null) process.stdout.write(`${page}\n`);
+    return EXIT.ok;
+  }
+  process.stdout.write(args.format === 'json' ? set.json() : set.text());
+  if (args.format === 'table') await savePage(set, dir);
   return EXIT.ok;
 }
 
@@ -122,7 +155,7 @@ export const addReport: AddVerb = (y, { usage, about, declare, set }) =>
           type: 'string',
           demandOption: true,
           describe:
-            'folder of a run or of its repeats, a report.json, or a result of sglang.bench_serving, vLLM, AIPerf or guidellm',
+            'folder of a run, of repeats, of bench ab or bench capacity, a report.json, or a result of sglang.bench_serving, vLLM, AIPerf or guidellm',
         }),
         REPORT_OPTIONS,
       )

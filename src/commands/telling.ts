@@ -2,10 +2,10 @@ import path from 'node:path';
 import type { ExitCode } from '../core/errors.ts';
 import type { Report } from '../core/report.ts';
 import type { ExportKind } from '../exporters/export-kind.ts';
-import { renderRepeats } from '../exporters/repeats-table.ts';
 import { exportDirectory } from './exports.ts';
 import type { RunEnd } from './one-run.ts';
-import { pageOf, pageStyle } from './page.ts';
+import { pageOf } from './page.ts';
+import type { RunSet } from './sets/run-set.ts';
 import { withAdvice } from './unfinished.ts';
 
 /** How the results of a command are told. */
@@ -26,14 +26,17 @@ export async function tellRun(end: RunEnd, how: Telling): Promise<ExitCode> {
   return end.exitCode;
 }
 
-/** Tells several runs of one folder as one page, or as a line of JSON each. */
-export async function tellRuns(ends: readonly RunEnd[], directory: string, how: Telling): Promise<void> {
+/** Prints the repeats of one folder as one page, or as a line of JSON each, and writes their exports. */
+export async function tellRuns(
+  ends: readonly RunEnd[],
+  set: RunSet,
+  directory: string,
+  how: Telling,
+): Promise<void> {
   const reports = ends.map(({ report }) => report);
-  if (how.json) process.stdout.write(reports.map((report) => `${JSON.stringify(report)}\n`).join(''));
+  if (how.json) process.stdout.write(set.json());
   else if (!how.quiet)
-    process.stdout.write(
-      `${renderRepeats(reports, pageStyle())}\n${howToGoOn(reports, directory)}results: ${directory}\n`,
-    );
+    process.stdout.write(`${set.text()}\n${howToGoOn(reports, directory)}results: ${directory}\n`);
   await exportRuns(ends, directory, how);
 }
 

@@ -35,7 +35,16 @@ export interface TurnsEnd {
  */
 export async function runTurns(
   turns: Iterable<Turn>,
-  { pauseMs, quiet }: { readonly pauseMs: number; readonly quiet: boolean },
+  {
+    pauseMs,
+    quiet,
+    after,
+  }: {
+    readonly pauseMs: number;
+    readonly quiet: boolean;
+    /** Called with all ends so far as soon as a run has ended. */
+    readonly after: (ends: readonly RunEnd[]) => void;
+  },
 ): Promise<TurnsEnd> {
   const ends: RunEnd[] = [];
   const codes: ExitCode[] = [];
@@ -49,6 +58,7 @@ export async function runTurns(
     try {
       const end = await turn.measure();
       ends.push(end);
+      after(ends);
       codes.push(end.exitCode);
     } catch (error) {
       if (!(error instanceof BenchError) || ends.length === 0) throw error;

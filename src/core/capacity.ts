@@ -1,5 +1,6 @@
 import type { Validity } from './audit-facts.ts';
 import type { Lag } from './lag.ts';
+import type { LevelReport } from './report.ts';
 
 type LagVerdict = Lag['verdict'];
 
@@ -125,4 +126,43 @@ export function nextLevel(probes: readonly Probe[], range: SearchRange): number 
   // Three digits tell rates apart as finely as anybody measures them.
   const rate = Number(between.toPrecision(3));
   return rate > low && rate < high ? rate : null;
+}
+
+/** What a search for capacity found. */
+export interface Capacity {
+  readonly range: SearchRange;
+  /** The limits as in `ttft ≤ 2000 ms, tpot ≤ 50 ms`. */
+  readonly limits: string;
+  readonly found: Found;
+  readonly levels: readonly { readonly probe: Probe; readonly level: LevelReport }[];
+  /** Whether the search came to its end. */
+  readonly complete: boolean;
+}
+
+/** The answer that these levels give; one that is not complete, or has no limits, proves nothing and is left out. */
+export function capacityOf(measured: readonly LevelReport[], range: SearchRange, limits: string): Capacity {
+  const levels = measured.flatMap((level) => {
+    const probe = probeOf(level, range);
+    return probe === null ? [] : [{ probe, level }];
+  });
+  const probes = levels.map(({ probe }) => probe);
+  return {
+    range,
+    limits,
+    found: foundSoFar(probes, range.targetRatio),
+    levels,
+    complete: nextLevel(probes, range) === null,
+  };
+}
+
+function probeOf(level: LevelReport, { over }: SearchRange): Probe | null {
+  const load = over === 'rate' ? level.ratePerS : level.concurrency;
+  if (level.status !== 'complete' || level.goodput === undefined || load === undefined) return null;
+  return {
+    load,
+    sent: level.requests.sent,
+    met: level.goodput.met,
+    ...(level.open === undefined ? {} : { lag: level.open.lag?.verdict ?? 'too-short' }),
+    validity: level.validity.verdict,
+  };
 }

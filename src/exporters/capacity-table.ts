@@ -1,5 +1,4 @@
-import { type Found, type Probe, type SearchRange, shareBounds } from '../core/capacity.ts';
-import type { LevelReport } from '../core/report.ts';
+import { type Capacity, type Probe, type SearchRange, shareBounds } from '../core/capacity.ts';
 import { figure, grouped, percent } from './figures.ts';
 import { loadFigure } from './level-names.ts';
 import { readingMark } from './marks.ts';
@@ -8,20 +7,9 @@ import { type Column, fittedTable, NOTHING, tablePage } from './text-table.ts';
 
 const NOTES = { indent: 14, least: 30 };
 
-/** What came of a search for capacity. */
-export interface Capacity {
-  readonly range: SearchRange;
-  /** What was asked, as in `ttft ≤ 2000 ms, tpot ≤ 50 ms`. */
-  readonly limits: string;
-  readonly found: Found;
-  readonly levels: readonly { readonly probe: Probe; readonly level: LevelReport }[];
-  /** Whether the search came to its end. */
-  readonly complete: boolean;
-}
-
-/** The page of a search: the answer, its certainty, and every level that was measured. */
-export function renderCapacity(capacity: Capacity, style: PageStyle): string {
-  const { levels, limits, range } = capacity;
+/** Every level that was measured, the lowest load first, with the bounds of its share. */
+export function capacityColumns(capacity: Capacity): Column[] {
+  const { levels, range } = capacity;
   const sorted = [...levels].sort((a, b) => a.probe.load - b.probe.load);
   const column = (
     head: string,
@@ -38,44 +26,52 @@ export function renderCapacity(capacity: Capacity, style: PageStyle): string {
   });
   const number = (value: number | null | undefined): string =>
     value === null || value === undefined ? NOTHING : figure(value);
-  const table = fittedTable(
-    [
-      column(range.over === 'rate' ? 'req/s' : 'conc', ({ probe }) => loadFigure(probe.load)),
-      column('met/sent', ({ probe }) => `${grouped(probe.met)}/${grouped(probe.sent)}`),
-      column('share', ({ probe }) => percent(probe.met / Math.max(1, probe.sent))),
-      column('95 % bounds', ({ probe }) => boundsText(probe), 2),
-      column('TTFT p50', ({ level }) => number(level.ttftMs.p50), 3),
-      column('TPOT p50', ({ level }) => readingMark(level, 'tpotMs.p50') + number(level.tpotMs.p50), 3),
-      column('goodput req/s', ({ level }) => number(level.goodput?.requestsPerS)),
-      column(
-        'output tok/s',
-        ({ level }) => readingMark(level, 'outputTokensPerS') + number(level.outputTokensPerS),
-        1,
-      ),
-      column('', ({ probe }) => markOf(capacity, probe), 0, true),
-    ],
-    style,
-  );
-  const head = [
-    `  ${paint(style, 'bold', 'capacity')}  ${answerText(capacity)}`,
-    `  ${limits}, for at least ${percent(range.targetRatio)} of the requests`,
+  return [
+    column(range.over === 'rate' ? 'req/s' : 'conc', ({ probe }) => loadFigure(probe.load)),
+    column('met/sent', ({ probe }) => `${grouped(probe.met)}/${grouped(probe.sent)}`),
+    column('share', ({ probe }) => percent(probe.met / Math.max(1, probe.sent))),
+    column('95 % bounds', ({ probe }) => boundsText(probe), 2),
+    column('TTFT p50', ({ level }) => number(level.ttftMs.p50), 3),
+    column('TPOT p50', ({ level }) => readingMark(level, 'tpotMs.p50') + number(level.tpotMs.p50), 3),
+    column('goodput req/s', ({ level }) => number(level.goodput?.requestsPerS)),
+    column(
+      'output tok/s',
+      ({ level }) => readingMark(level, 'outputTokensPerS') + number(level.outputTokensPerS),
+      1,
+    ),
+    column('', ({ probe }) => markOf(capacity, probe), 0, true),
   ];
-  const notes = [
-    ...certaintyTexts(capacity).flatMap((text) => hanging('certainty', text, NOTES, style)),
-    ...hanging(
+}
+
+/** The question of a search, for instance `ttft ≤ 2s, for at least 95 % of the requests`. */
+export function limitsText({ limits, range }: Capacity): string {
+  return `${limits}, for at least ${percent(range.targetRatio)} of the requests`;
+}
+
+/** How sure the answer is and how it was found, each sentence with its label. */
+export function capacityNotes(capacity: Capacity): (readonly [label: string, text: string])[] {
+  const { levels, range } = capacity;
+  return [
+    ...certaintyTexts(capacity).map((text) => ['certainty', text] as const),
+    [
       'bounds',
       'Clopper and Pearson, one-sided, each request for itself; requests that run at one time share its luck and tell a little less',
-      NOTES,
-      style,
-    ),
-    ...hanging(
+    ],
+    [
       'search',
       `${grouped(levels.length)} levels measured, from ${loadFigure(range.from)} to ${loadFigure(range.to)} at most; a level is taken to meet the less the greater its load`,
-      NOTES,
-      style,
-    ),
+    ],
   ];
-  return tablePage(head, table, notes, style);
+}
+
+/** The page of a search: the answer, its certainty, and every level that was measured. */
+export function renderCapacity(capacity: Capacity, style: PageStyle): string {
+  const head = [
+    `  ${paint(style, 'bold', 'capacity')}  ${answerText(capacity)}`,
+    `  ${limitsText(capacity)}`,
+  ];
+  const notes = capacityNotes(capacity).flatMap(([label, text]) => hanging(label, text, NOTES, style));
+  return tablePage(head, fittedTable(capacityColumns(capacity), style), notes, style);
 }
 
 function markOf({ found }: Capacity, probe: Probe): string {
@@ -98,7 +94,8 @@ function unitOf({ over }: SearchRange): string {
   return over === 'rate' ? 'requests a second' : 'in flight';
 }
 
-function answerText({ found, range, complete }: Capacity): string {
+/** The answer in a sentence. */
+export function answerText({ found, range, complete }: Capacity): string {
   const { meets, misses } = found;
   const unit = unitOf(range);
   // A level that is too short to tell misses for the search, and is told as what it is.

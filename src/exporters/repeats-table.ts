@@ -1,7 +1,7 @@
-import { geometricMean, sum } from '../core/distribution.ts';
-import { loadText } from '../core/load.ts';
+import { sum } from '../core/distribution.ts';
 import { metricValue } from '../core/metric-ids.ts';
 import type { LevelReport, Report } from '../core/report.ts';
+import { levelsOfRuns, runSpread } from '../core/run-spread.ts';
 import { figure, grouped, percent } from './figures.ts';
 import { loadCell, loadHead, shapeName } from './level-names.ts';
 import { readingMark } from './marks.ts';
@@ -31,7 +31,7 @@ export const REPEATS_TEXTS = {
 
 /** Per level the geometric mean of each number, and how far its runs spread. */
 export function repeatsColumns(reports: readonly Report[]): Column[] {
-  const levels = levelsOf(reports);
+  const levels = levelsOfRuns(reports);
   const plain = (group: string, head: string, cells: string[], rank: number): Column => ({
     group,
     head,
@@ -110,16 +110,6 @@ export function renderRepeats(reports: readonly Report[], style: PageStyle): str
   return tablePage([head], table, notes, style);
 }
 
-/** Levels that were sent, those of the same shape and concurrency together. */
-function levelsOf(reports: readonly Report[]): LevelReport[][] {
-  const found = new Map<string, LevelReport[]>();
-  for (const level of reports.flatMap(({ levels }) => levels)) {
-    const key = `${level.isl} ${level.osl} ${loadText(level)}`;
-    found.set(key, [...(found.get(key) ?? []), level]);
-  }
-  return [...found.values()];
-}
-
 function goodOf(levels: readonly LevelReport[]): string {
   const good = sum(levels.map(({ requests }) => requests.good));
   return `${grouped(good)}/${grouped(sum(levels.map(({ requests }) => requests.sent)))}`;
@@ -136,13 +126,14 @@ function spread(
   levels: readonly LevelReport[],
   id: string,
 ): { readonly mean: string; readonly variation: string } {
+  const found = runSpread(levels, (level) => {
+    const value = metricValue(level, id);
+    return typeof value === 'number' ? value : null;
+  });
   const complete = levels.filter(({ status }) => status === 'complete');
-  const values = complete.map((level) => metricValue(level, id)).filter((value) => typeof value === 'number');
   const [mark = ''] = complete.map((level) => readingMark(level, id)).filter((one) => one !== '');
-  if (values.length === 0) return { mean: NOTHING, variation: NOTHING };
-  const mean = sum(values) / values.length;
-  const middle = values.every((one) => one > 0) ? geometricMean(values) : mean;
-  if (values.length < 2 || mean === 0) return { mean: mark + figure(middle), variation: NOTHING };
-  const variance = sum(values.map((one) => (one - mean) ** 2)) / (values.length - 1);
-  return { mean: mark + figure(middle), variation: percent(Math.sqrt(variance) / mean) };
+  return {
+    mean: found === null ? NOTHING : mark + figure(found.mean),
+    variation: found === null || found.variationRatio === null ? NOTHING : percent(found.variationRatio),
+  };
 }

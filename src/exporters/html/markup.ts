@@ -1,4 +1,5 @@
 import { harmless } from '../page-style.ts';
+import type { Column } from '../text-table.ts';
 
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -36,6 +37,17 @@ export function table(columns: readonly HtmlColumn[], caption = ''): string {
   );
   const title = caption === '' ? '' : `<p class="lead">${caption}</p>`;
   return `${title}<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
+}
+
+/** The columns of a table for standard output, all of them. */
+export function columnsTable(columns: readonly Column[]): string {
+  return table(
+    columns.map(({ name, cells, left = false }) => ({
+      head: escapeHtml(name),
+      cells: cells.map(escapeHtml),
+      left,
+    })),
+  );
 }
 
 /** Names and their values, a line each. */
