@@ -3,6 +3,7 @@ import type { InferredOptionTypes, Options } from 'yargs';
 import { EXIT, type ExitCode, usageError } from '../core/errors.ts';
 import type { ForeignRun } from '../core/foreign.ts';
 import type { Report } from '../core/report.ts';
+import { runs } from '../exporters/change-words.ts';
 import type { ExportKind } from '../exporters/export-kind.ts';
 import { renderForeign } from '../exporters/foreign-table.ts';
 import { htmlExport } from '../exporters/html/export.ts';
@@ -55,21 +56,21 @@ export async function runReport(args: ReportArgs): Promise<ExitCode> {
   return EXIT.ok;
 }
 
-/** What a folder of several runs holds, of older versions of bench without a document; null for a folder of one run, or of none. */
+/** What a folder of several runs holds, where an older bench made them without a document; null for a folder of one run, or of none. */
 function readFolder(dir: string): ReadSet | null {
-  const runs = runFolders(dir);
-  if (runs[0] === dir) return null;
+  const folders = runFolders(dir);
+  if (folders[0] === dir) return null;
   const read = readSet(dir);
-  if (read !== null || runs.length === 0) return read;
-  const reports = runs.map(readReport);
+  if (read !== null || folders.length === 0) return read;
+  const reports = folders.map(readReport);
   const sets = new Set(reports.map(({ spec, origin }) => spec.repeat?.set ?? origin.utc));
   if (sets.size > 1)
     throw usageError(
       `${dir} holds runs of ${sets.size} commands`,
-      `name one of them, as in ${runs[0]}, or compare them: bench compare`,
+      `name one of them, as in ${folders[0]}, or compare them: bench compare`,
     );
   const set = repeatsSet(
-    reports.map((report, nth) => ({ folder: path.relative(dir, runs[nth]!), report })),
+    reports.map((report, nth) => ({ folder: path.relative(dir, folders[nth]!), report })),
     reports[0]!.spec.repeat?.of ?? reports.length,
   );
   return { set, status: 'complete' };
@@ -90,8 +91,8 @@ async function reportSet(
   if (status !== 'complete')
     process.stderr.write(
       status === 'running'
-        ? `bench: the command has not ended, or was killed: ${set.runs.length} runs have ended\n`
-        : `bench: the command ${status === 'failed' ? 'failed' : 'was interrupted'} after ${set.runs.length} runs\n`,
+        ? `bench: the command has not ended, or was killed: ${runs(set.runs.length)} so far\n`
+        : `bench: the command ${status === 'failed' ? 'failed' : 'was interrupted'} after ${runs(set.runs.length)}\n`,
     );
   process.stderr.write(set.notes.map((note) => `${note}\n`).join(''));
   if (kinds.length > 0) {

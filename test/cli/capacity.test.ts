@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Found, Probe } from '../../src/core/capacity.ts';
@@ -31,7 +31,30 @@ describe('bench capacity', () => {
     expect(found.meets!.load).toBeGreaterThanOrEqual(6);
     expect(found.meets!.load).toBeLessThanOrEqual(14);
     expect(found.misses!.load - found.meets!.load).toBe(1);
-    expect(readdirSync(out)).toHaveLength(probes.length);
+    const runs = probes.map((_, nth) => `${nth + 1}`);
+    expect(readdirSync(out).sort()).toEqual([...runs, 'capacity.json', 'report.html'].sort());
+    expect(JSON.parse(readFileSync(path.join(out, 'capacity.json'), 'utf8'))).toMatchObject({
+      schema: 'bench-serving.capacity/1',
+      status: 'complete',
+      runs: runs.map((folder) => ({ folder, status: 'complete' })),
+      ...{ slo: 'tpot=17.5ms', found, probes, complete },
+    });
+    // The same again, of the runs that the document names.
+    rmSync(path.join(out, 'report.html'));
+    const again = await benchHere(['report', out, '--format', 'json']);
+    expect(again).toMatchObject({ code: 0, stdout: ended.stdout, stderr: '' });
+    expect(existsSync(path.join(out, 'report.html'))).toBe(false);
+    const page = await benchHere(['report', out]);
+    expect(page).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(
+        `  capacity  ${found.meets!.load} in flight; ${found.misses!.load} miss\n`,
+      ),
+    });
+    expect(page.stdout).toMatch(/← capacity/);
+    const html = readFileSync(path.join(out, 'report.html'), 'utf8');
+    expect(html).toContain(`<h1>capacity: ${found.meets!.load} in flight; ${found.misses!.load} miss</h1>`);
+    expect(html).toContain('tpot ≤ 17.5ms, for at least 80 % of the requests');
     for (const [nth, probe] of probes.entries()) {
       const { report } = readRun(path.join(out, `${nth + 1}`));
       const [level] = report.levels;
@@ -63,18 +86,10 @@ describe('bench capacity', () => {
   it('says when the answer lies outside of the range', async () => {
     const { url } = await startServer(SERVER);
     const args = ['capacity', '--url', url, ...SHAPE];
-    const above = await benchHere([
-      ...args,
-      '--slo',
-      'e2e=1m',
-      '--from',
-      '2',
-      '--to',
-      '4',
-      '--out',
-      newOut(),
-    ]);
+    const out = newOut();
+    const above = await benchHere([...args, '--slo', 'e2e=1m', '--from', '2', '--to', '4', '--out', out]);
     expect(above.code).toBe(0);
+    expect(`${(await benchHere(['report', out])).stdout}\nresults: ${out}\n`).toBe(above.stdout);
     expect(above.stdout).toContain('at least 4 in flight, the end of the range');
     const below = await benchHere([...args, '--slo', 'ttft=1ms', '--out', newOut()]);
     expect(below.code).toBe(1);

@@ -140,10 +140,10 @@ it('does not judge a single run, exit 2, until three days are known', async () =
     expect(added).toMatchObject({ code: 0, stdout: expect.stringContaining(`has ${nth + 1} runs of`) });
   }
   expect(await gate(2.5)).toMatchObject({ code: 1, stdout: expect.stringContaining('gate  FAIL') });
-  const small = await gate(1.12);
+  const small = await gate(1.045);
   expect(small).toMatchObject({ code: 0, stdout: expect.stringContaining('gate  INCONCLUSIVE') });
   expect(small.stdout).toMatch(/! not shown +nothing was shown by \d of \d checks/);
-  expect((await gate(1.12, ['--fail-inconclusive'])).code).toBe(6);
+  expect((await gate(1.045, ['--fail-inconclusive'])).code).toBe(6);
 });
 
 it('fails a gross change with three runs a side, by the default rules and by a policy without any', async () => {

@@ -19,6 +19,9 @@ const SHAPE = ['--isl', '50', '--osl', '5', '--pause', '0s'];
 const reportIn = (folder: string): Report =>
   parseReport(readFileSync(path.join(folder, 'report.json'), 'utf8'));
 
+const documentIn = (folder: string, name: string): Record<string, unknown> =>
+  JSON.parse(readFileSync(path.join(folder, name), 'utf8')) as Record<string, unknown>;
+
 describe('--repeats', () => {
   it('sweeps all levels each time, into a run of its own with prompts of its own', async () => {
     const { url } = await startServer(FAST);
@@ -45,8 +48,22 @@ describe('--repeats', () => {
     const done = reports.map(({ finishedUtc }) => Date.parse(finishedUtc!));
     expect(begun[1]).toBeGreaterThanOrEqual(done[0]!);
     expect(begun[2]).toBeGreaterThanOrEqual(done[1]!);
+    expect(documentIn(out, 'repeats.json')).toMatchObject({
+      schema: 'bench-serving.repeats/1',
+      status: 'complete',
+      repeats: 3,
+      runs: ['1', '2', '3'].map((folder, nth) => ({ folder, utc: reports[nth]!.origin.utc })),
+    });
+    rmSync(path.join(out, 'report.html'));
     const again = await bench(['report', out]);
-    expect(again.stdout).toMatch(/3 of 3 repeats complete/);
+    expect(again).toMatchObject({ code: 0, stderr: '' });
+    // Without its lines on where the results are.
+    expect(ended.stdout).toBe(
+      `${again.stdout}\nresults: ${out}\n${ended.stdout.match(/^export: .*\n/gm)!.join('')}`,
+    );
+    expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain(
+      '<h1>sweep: 3 of 3 repeats complete</h1>',
+    );
     const lines = await bench(['report', out, '--format', 'json']);
     expect(
       lines.stdout
@@ -76,6 +93,21 @@ describe('--repeats', () => {
     expect(existsSync(path.join(out, '3'))).toBe(false);
     const first = reportIn(path.join(out, '1'));
     expect(reportIn(path.join(out, '2')).status).toBe('interrupted');
+    const runs = (second: string) => [
+      { folder: '1', status: 'complete' },
+      { folder: '2', status: second },
+    ];
+    expect(documentIn(out, 'repeats.json')).toMatchObject({
+      status: 'interrupted',
+      repeats: 3,
+      runs: runs('interrupted'),
+    });
+    const partial = await bench(['report', out]);
+    expect(partial).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('1 of 3 repeats complete'),
+      stderr: 'bench: the command was interrupted after 2 runs\n',
+    });
     // What a run leaves that is killed while it gets ready.
     mkdirSync(path.join(out, '3'));
     for (const name of ['records.ndjson', 'spec.json']) writeFileSync(path.join(out, '3', name), '');
@@ -83,6 +115,10 @@ describe('--repeats', () => {
     expect(resumed.code).toBe(0);
     expect(resumed.stderr).not.toContain('repeat 1 of 3');
     expect(resumed.stdout).toContain('3 of 3 repeats complete');
+    expect(documentIn(out, 'repeats.json')).toMatchObject({
+      status: 'complete',
+      runs: [...runs('complete'), { folder: '3', status: 'complete' }],
+    });
     expect(reportIn(path.join(out, '1'))).toEqual(first);
     for (const number of [2, 3]) {
       const report = reportIn(path.join(out, `${number}`));
@@ -99,6 +135,27 @@ describe('--repeats', () => {
     expect(await bench(['sweep', '--resume', out, '--url', url])).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('all 3 runs'),
+    });
+  });
+
+  it('has a document while it is running that says so, and that a kill leaves', async () => {
+    const { url } = await startServer(FAST);
+    const out = newOut();
+    const running = startBench([
+      ...['sweep', '--url', url, '--isl', '50', '--osl', '5', '--concurrency', '1', '--repeats', '2'],
+      ...['--pause', '30s', '--out', out],
+    ]);
+    await until('the document', () => existsSync(path.join(out, 'repeats.json')));
+    running.child.kill('SIGKILL');
+    await running.ended;
+    expect(documentIn(out, 'repeats.json')).toMatchObject({
+      status: 'running',
+      runs: [{ folder: '1', status: 'complete' }],
+    });
+    expect(await bench(['report', out])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('1 of 2 repeats complete'),
+      stderr: 'bench: the command has not ended, or was killed: 1 run so far\n',
     });
   });
 
@@ -199,6 +256,24 @@ describe('bench ab', () => {
       target: { urls: [b.url] },
       spec: { repeat: { side: 'b', number: 3, of: 4 } },
     });
+    const json = await benchHere(['report', out, '--format', 'json']);
+    expect(documentIn(out, 'ab.json')).toMatchObject({
+      schema: 'bench-serving.ab/1',
+      status: 'complete',
+      ...{ repeats: 4, metrics: ['ttftMs.p50'], marginRatio: 0.02, comparison: JSON.parse(json.stdout) },
+    });
+    const again = await benchHere(['report', out]);
+    // Whatever the command came to: it is shown here, and judged there.
+    expect(again).toMatchObject({ code: 0, stderr: '' });
+    expect(`${again.stdout}\nresults: ${out}\n`).toBe(ended.stdout);
+    expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain('<h1>A → B</h1>');
+    rmSync(path.join(out, 'report.html'));
+    const exported = await benchHere(['report', out, '--export', 'html']);
+    expect(exported).toMatchObject({ code: 0, stdout: `${path.join(out, 'report.html')}\n` });
+    expect(await benchHere(['report', out, '--export', 'vllm'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(`holds 8 runs\n  name one of them, as in ${path.join(out, 'a', '1')}`),
+    });
     const swapped = await bench([
       'compare',
       path.join(out, 'b'),
@@ -227,6 +302,51 @@ describe('bench ab', () => {
       code: 2,
       stdout: '',
       stderr: expect.stringContaining(message),
+    });
+  });
+});
+
+describe('a folder whose document is none', () => {
+  const folder = (document: unknown): string => {
+    const out = newOut();
+    mkdirSync(path.join(out, '1'), { recursive: true });
+    writeFileSync(
+      path.join(out, '1', 'report.json'),
+      readFileSync(path.resolve('results/sample/report.json'), 'utf8'),
+    );
+    writeFileSync(
+      path.join(out, 'ab.json'),
+      typeof document === 'string' ? document : JSON.stringify(document),
+    );
+    return out;
+  };
+  const GOOD = {
+    schema: 'bench-serving.ab/1',
+    status: 'complete',
+    runs: [{ folder: '1' }],
+    repeats: 2,
+    metrics: null,
+    marginRatio: 0.02,
+  };
+
+  it.each([
+    ['{', 'cannot read'],
+    [{ ...GOOD, schema: 'bench-serving.ab/2' }, 'schema: '],
+    [{ ...GOOD, status: 'done' }, 'status: '],
+    [{ ...GOOD, runs: [] }, 'runs: '],
+    [{ ...GOOD, runs: [{ folder: '../1' }] }, 'runs.0.folder: is no folder of a run'],
+    [{ ...GOOD, runs: [{ folder: 'a/1' }] }, 'cannot read'],
+    [{ ...GOOD, marginRatio: '2%' }, 'marginRatio: '],
+  ])('%j is refused', async (document, message) => {
+    const ended = await benchHere(['report', folder(document)]);
+    expect(ended).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(message) });
+  });
+
+  it('is not one whose runs cannot be compared: it says so', async () => {
+    expect(await benchHere(['report', folder(GOOD)])).toMatchObject({
+      code: 0,
+      stdout: '',
+      stderr: 'nothing to compare: of A 0 runs are complete, of B 0\n',
     });
   });
 });
