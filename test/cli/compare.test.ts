@@ -66,7 +66,7 @@ it('takes single runs as repeats, and cannot tell from one a side', async () => 
     'e2eMs.p50',
   ]);
   expect(one.code).toBe(0);
-  expect(one.stdout).toContain('at least 4 repeats a side are needed, or a baseline of 8 runs');
+  expect(one.stdout).toContain('at least 3 repeats a side are needed, or a baseline made at 3');
   expect(one.stdout).not.toMatch(/ (worse|better|same)$/m);
   const folder = makeFolder();
   const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
