@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  capacityOf,
   foundSoFar,
   leastRequests,
   nextLevel,
@@ -8,6 +9,7 @@ import {
   shareBounds,
 } from '../../src/core/capacity.ts';
 import { Random } from '../../src/core/random.ts';
+import type { LevelReport } from '../../src/core/report.ts';
 import { renderCapacity } from '../../src/exporters/capacity-table.ts';
 import { makeCalmReport } from '../fixtures/report.ts';
 
@@ -196,5 +198,49 @@ describe('the page', () => {
     expect(page([{ load: 4, sent: 59, met: 59, validity: 'valid' }], false)).toContain(
       'at least 4 in flight; the search was cut',
     );
+  });
+});
+
+describe('the answer of measured levels', () => {
+  const [first] = makeCalmReport().levels;
+  const level = (concurrency: number, met: number, patch: Partial<LevelReport> = {}): LevelReport => ({
+    ...first!,
+    concurrency,
+    status: 'complete',
+    requests: { ...first!.requests, sent: 100 },
+    goodput: { met, attainmentRatio: met / 100, requestsPerS: 1 } as LevelReport['goodput'] & object,
+    ...patch,
+  });
+  const range = { over: 'concurrency', from: 1, to: 8, targetRatio: 0.95, precisionRatio: 0.05 } as const;
+
+  it('stands on complete levels with limits, each as a probe', () => {
+    const capacity = capacityOf(
+      [
+        level(1, 100),
+        level(2, 94, { validity: { ...first!.validity, verdict: 'suspect' } }),
+        level(4, 100, { status: 'partial' }),
+        { ...level(3, 100), goodput: undefined as never },
+      ],
+      range,
+      'tpot ≤ 1s',
+    );
+    expect(capacity.levels.map(({ probe }) => probe)).toEqual([
+      { load: 1, sent: 100, met: 100, validity: 'valid' },
+      { load: 2, sent: 100, met: 94, validity: 'suspect' },
+    ]);
+    expect(capacity).toMatchObject({ complete: true, limits: 'tpot ≤ 1s', range });
+    expect(capacity.found.meets).toBe(capacity.levels[0]!.probe);
+    expect(capacity.found.misses).toBe(capacity.levels[1]!.probe);
+    expect(capacityOf([level(1, 100)], range, '').complete).toBe(false);
+  });
+
+  it('is of rates where these are searched for, with what the server kept up with', () => {
+    const open = { lag: null } as unknown as LevelReport['open'] & object;
+    const probes = (patch: Partial<LevelReport>) =>
+      capacityOf([level(9, 100, patch)], { ...range, over: 'rate' }, '').levels.map(({ probe }) => probe);
+    expect(probes({ ratePerS: 2.5, open })).toEqual([
+      { load: 2.5, sent: 100, met: 100, lag: 'too-short', validity: 'valid' },
+    ]);
+    expect(probes({})).toEqual([]);
   });
 });
