@@ -330,6 +330,9 @@ describe('a limit', () => {
         limit('itlMs.p95', value, { concurrency: 8 }),
       ).verdict;
     expect([few(30), few(20), few(15)]).toEqual(['pass', 'inconclusive', 'fail']);
+    // 19.8, 20 and 20.2 ms: a bound of three would be beyond.
+    const three = { baseline: side(), anchor: null, candidate: side().slice(0, 3) };
+    expect(judgeGate(three, limit('itlMs.p95', 20.25, { concurrency: 8 })).verdict).toBe('pass');
   });
 
   it('leaves out levels with too few requests where there are others, and says so', () => {
