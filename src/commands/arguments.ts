@@ -13,19 +13,16 @@ import { parseServerMetrics } from './metric-sources.ts';
 import { inRange, positiveMs, whole } from './number-checks.ts';
 import type { MeasureArgs } from './options.ts';
 import { parseLoads } from './rates.ts';
+import type { TargetHints } from './target-hints.ts';
 import type { TargetArgs } from './target-options.ts';
-
-/** What to do about a target that does not serve, in the flags of the command. */
-export interface TargetHints {
-  readonly noServer: string;
-  readonly unlistedModel: string;
-}
 
 /** Everything about a target that must not reach a file. */
 export interface TargetAccess {
   readonly targets: readonly Target[];
   readonly headers: readonly (readonly [string, string])[];
   readonly tls: TlsMaterial | null;
+  /** The option or variable that the key is from; left out where none is sent. */
+  readonly keyFrom?: string;
   /** Where the command has other flags than `--url` and `--model`. */
   readonly hints?: TargetHints;
 }
@@ -33,22 +30,38 @@ export interface TargetAccess {
 /** Headers that the wire sets itself. */
 const WIRE_HEADERS = new Set(['content-length', 'transfer-encoding', 'connection', 'host', 'x-request-id']);
 
+/** Headers in which gateways take a key. */
+const KEY_HEADER = /^(?:authorization|(?:x-)?api-key|x-goog-api-key|ocp-apim-subscription-key)$/i;
+
+function checkHeaderValue(name: string, value: string, flag: string): void {
+  if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) {
+    throw usageError(
+      `${flag}: the value of ${name} has a character that no header can carry`,
+      'use printable characters on one line',
+    );
+  }
+}
+
+/** The key in a variable, without the line feed that a file of it ends with; undefined where there is none. Exit 2 when no header can carry it. */
+export function keyOf(variable: 'OPENAI_API_KEY' | 'API_KEY'): string | undefined {
+  const key = process.env[variable]?.trim();
+  if (key) checkHeaderValue('Authorization', key, variable);
+  return key || undefined;
+}
+
 /** `--url`, `--header`, `--api-key` and the TLS files, read and checked. Exit 2 on bad values, which are not shown. */
 export function parseAccess(args: TargetArgs): TargetAccess {
   const headers = new Map<string, readonly [string, string]>();
   const set = (name: string, value: string, flag: string): void => {
-    if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) {
-      throw usageError(
-        `${flag}: the value of ${name} has a character that no header can carry`,
-        'use printable characters on one line',
-      );
-    }
+    checkHeaderValue(name, value, flag);
     headers.set(name.toLowerCase(), [name, value]);
   };
   set('Content-Type', 'application/json', '--header');
   set('Accept', 'text/event-stream', '--header');
-  const apiKey = args['api-key'] ?? process.env['OPENAI_API_KEY'];
-  if (apiKey) set('Authorization', `Bearer ${apiKey}`, '--api-key');
+  const keyFlag = args['api-key'] === undefined ? 'OPENAI_API_KEY' : '--api-key';
+  const apiKey = args['api-key'] ?? keyOf('OPENAI_API_KEY');
+  if (apiKey) set('Authorization', `Bearer ${apiKey}`, keyFlag);
+  let keyFrom = apiKey ? keyFlag : null;
   for (const header of args.header) {
     const match = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*[:=]\s*(.*)$/s.exec(header);
     if (!match)
@@ -57,6 +70,7 @@ export function parseAccess(args: TargetArgs): TargetAccess {
       throw usageError(`--header: ${match[1]} is set by bench itself`, 'leave it out');
     }
     set(match[1]!, match[2]!, '--header');
+    if (KEY_HEADER.test(match[1]!)) keyFrom = `--header ${match[1]}`;
   }
   const read = (flag: 'cacert' | 'cert' | 'key'): Buffer | null => {
     const file = args[flag];
@@ -71,9 +85,10 @@ export function parseAccess(args: TargetArgs): TargetAccess {
   if ((tls.cert === null) !== (tls.key === null))
     throw usageError('--cert and --key go together', 'give both or none');
   return {
-    targets: args.url.map((url) => parseTarget(url)),
+    targets: args.url.map((url) => parseTarget(url, '--url', { path: args.path, query: args.query })),
     headers: [...headers.values()],
     tls: tls.ca || tls.cert ? tls : null,
+    ...(keyFrom === null ? {} : { keyFrom }),
   };
 }
 
@@ -122,6 +137,9 @@ export function parseSpec(args: MeasureArgs, access: TargetAccess, verb: string)
     timeouts: parseTimeouts(args),
     prompts,
     extraBody: parseExtraBody(args['extra-body']),
+    ...parseOmit(args.omit),
+    // A query in it is in the URLs, its secrets masked.
+    ...(args.path === undefined ? {} : { requestPath: args.path.replace(/\?.*/s, '') }),
     headerNames: access.headers.map(([name]) => name),
     gpus: args.gpus === undefined ? null : whole(args.gpus, 1, '--gpus'),
     ...(args.slo === undefined ? {} : { slosMs: parseSlos(args.slo) }),
@@ -161,6 +179,20 @@ export function parseExtraBody(text: string | undefined): Record<string, unknown
     throw usageError('--extra-body: not a JSON object', `write --extra-body '{"top_p": 0.9}'`);
   }
   return value as Record<string, unknown>;
+}
+
+/** `--omit` as the spec has it. Exit 2 on what is no field, and on one that there is no stream without. */
+export function parseOmit(fields: readonly string[]): Pick<RunSpec, 'omit'> {
+  for (const field of fields) {
+    if (!/^[\w-]+(?:\.[\w-]+)?$/.test(field))
+      throw usageError(
+        `--omit: "${field}" is no field`,
+        'write --omit temperature, or --omit stream_options.include_usage',
+      );
+    if (field === 'messages' || field === 'stream')
+      throw usageError(`--omit: without ${field} there is no stream to measure`, 'leave out another field');
+  }
+  return fields.length === 0 ? {} : { omit: [...new Set(fields)] };
 }
 
 /** What `--slo` calls a latency, and what the spec does. */

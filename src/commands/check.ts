@@ -1,7 +1,7 @@
 import { EXIT, type ExitCode } from '../core/errors.ts';
 import type { WireName } from '../core/spec.ts';
 import { startClock } from '../host/clock.ts';
-import { parseAccess, parseExtraBody, parseTimeouts } from './arguments.ts';
+import { parseAccess, parseExtraBody, parseOmit, parseTimeouts } from './arguments.ts';
 import { Connection } from './connect.ts';
 import { TARGET_OPTIONS, type TargetArgs } from './target-options.ts';
 import type { AddVerb } from './verb.ts';
@@ -18,6 +18,7 @@ export async function runCheck(args: TargetArgs): Promise<ExitCode> {
     connectionPerRequest: args['connection-per-request'],
     timeouts: parseTimeouts(args),
     extraBody: parseExtraBody(args['extra-body']),
+    ...parseOmit(args.omit),
   };
   const connection = new Connection(spec, access, startClock());
   try {
@@ -47,8 +48,8 @@ export async function runCheck(args: TargetArgs): Promise<ExitCode> {
       record.firstAtMs === null ? 'no visible text' : `${(record.firstAtMs - record.sentAtMs).toFixed(1)} ms`,
     );
     say('E2E', `${(record.endAtMs - record.sentAtMs).toFixed(1)} ms`);
-    if (canary.warning !== null) say('warning', canary.warning);
     if (canary.refusedFields.length > 0) say('refused', canary.refusedFields.join(', '));
+    for (const warning of canary.warnings) say('warning', warning);
     return EXIT.ok;
   } finally {
     await connection.close();

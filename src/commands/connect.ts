@@ -4,51 +4,43 @@ import type { FinishedRequest } from '../core/record-builder.ts';
 import { newRequestIds } from '../core/request-ids.ts';
 import type { Prompt, RunSpec } from '../core/spec.ts';
 import { Client } from '../endpoints/client.ts';
-import { Control, parseModels } from '../endpoints/control.ts';
-import type { Dialect, OptionalField } from '../endpoints/dialect.ts';
+import { Control } from '../endpoints/control.ts';
+import type { BodyEdits, Dialect, OptionalField } from '../endpoints/dialect.ts';
+import type { ResponseHead } from '../endpoints/failures.ts';
 import { findDialect } from '../endpoints/index.ts';
 import { ReadMeter } from '../endpoints/read-meter.ts';
-import { recogniseServer, SERVERS, type ServerKind, UNKNOWN_SERVER_FIELDS } from '../endpoints/servers.ts';
 import type { Target } from '../endpoints/wire.ts';
 import { chooseWires, type WireChoice } from '../endpoints/wires.ts';
-import type { TargetAccess, TargetHints } from './arguments.ts';
+import type { TargetAccess } from './arguments.ts';
+import { LENGTH_FIELDS, LearntEdits, omitWarnings, refusalWarnings } from './body-edits.ts';
 import { CanaryReading } from './canary-reading.ts';
+import { type Identified, identify } from './identify.ts';
 import { KnownSecrets } from './known-secrets.ts';
 import { type KnownMetrics, type MetricSource, metricSources } from './metric-sources.ts';
-import { chooseModel, isUnlisted, notStreaming } from './model-choice.ts';
+import { isUnlisted, notStreaming } from './model-choice.ts';
+import {
+  type Asked,
+  type Called,
+  type CanaryCall,
+  failedCanary,
+  type OddAnswer,
+  TARGET_HINTS,
+} from './target-hints.ts';
 
 /** A small request: a proof that tokens flow, not that a port is open. */
 const CANARY_TEXT = 'Tell me a story as if we were playing dungeons and dragons.';
 const CANARY_TOKENS = 30;
-/** Fields that make an output as long as asked. */
-const LENGTH_FIELDS: readonly OptionalField[] = ['ignore_eos', 'min_tokens'];
 const SIDE_CALL_TIMEOUT_MS = 10_000;
-
-const HINTS: TargetHints = {
-  noServer: 'start it, or name it with --url',
-  unlistedModel: 'name a listed one with --model',
-};
-
-/** A server that was asked who it is. */
-export interface Identified {
-  readonly model: string;
-  readonly modelsListed: readonly string[] | null;
-  readonly server: ServerKind;
-  readonly serverBy: 'flag' | 'probe';
-  readonly hasMetrics: boolean;
-  /** Nothing of ours: the embedded tokenizer says nothing about its counts. */
-  readonly foreign: boolean;
-  readonly notes: readonly string[];
-}
 
 export interface Canary {
   readonly finished: FinishedRequest;
   readonly text: string;
   /** Fields that the server takes. */
   readonly fields: ReadonlySet<OptionalField>;
-  readonly refusedFields: readonly OptionalField[];
-  /** What of the output was not seen; null where all is well. */
-  readonly warning: string | null;
+  readonly edits: BodyEdits;
+  readonly refusedFields: readonly string[];
+  /** What is odd about the bodies, and what of the output was not seen, in sentences. */
+  readonly warnings: readonly string[];
 }
 
 /** Spec fields that say how to talk to a target. */
@@ -62,6 +54,7 @@ export type ConnectSpec = Pick<
   | 'connectionPerRequest'
   | 'timeouts'
   | 'extraBody'
+  | 'omit'
   | 'naturalEnd'
   | 'serverMetrics'
 >;
@@ -75,7 +68,10 @@ export class Connection {
   readonly #clock: Clock;
   readonly #signal: AbortSignal | null;
   readonly #secrets: KnownSecrets;
-  readonly #hints: TargetHints;
+  /** What its requests have that a server may refuse. */
+  readonly edits: LearntEdits;
+  /** For hints about answers that are not as requested. */
+  readonly called: Called;
   readonly #headers: TargetAccess['headers'];
   readonly #wires: WireChoice;
   #sources: readonly MetricSource[] = [];
@@ -86,7 +82,8 @@ export class Connection {
     this.#access = access;
     this.#clock = clock;
     this.#signal = signal;
-    this.#hints = access.hints ?? HINTS;
+    this.edits = new LearntEdits(spec.omit);
+    this.called = { hints: access.hints ?? TARGET_HINTS, keyFrom: access.keyFrom ?? null };
     this.dialect = findDialect(spec.endpoint);
     this.#wires = chooseWires(spec.wire, access.targets);
     // Side calls are plain GETs: they get the credentials, not the headers of a stream.
@@ -94,7 +91,7 @@ export class Connection {
       ([name]) => !['content-type', 'accept'].includes(name.toLowerCase()),
     );
     this.#headers = headers;
-    this.#secrets = new KnownSecrets(headers, spec.extraBody);
+    this.#secrets = new KnownSecrets(headers, spec.extraBody, access.targets);
     this.controls = access.targets.map(
       (target) =>
         new Control({
@@ -121,6 +118,7 @@ export class Connection {
     onTokens?: (tokens: number) => void;
     onText?: (text: string) => void;
     onChunk?: (data: string, text: string) => void;
+    onErrorBody?: (body: string, head: ResponseHead) => void;
     /** Speaks to this target alone. */
     target?: Target;
   }): Client {
@@ -140,6 +138,7 @@ export class Connection {
     return new Client(wires, {
       clock: this.#clock,
       dialect: this.dialect,
+      edits: this.edits.snapshot(),
       extraBody,
       headers: this.#access.headers,
       timeouts,
@@ -150,78 +149,41 @@ export class Connection {
     });
   }
 
-  /**
-   * Asks the targets who they are. A model list that fails or lacks the name is no obstacle when
-   * `--model` was given: the canary decides. Exit 3 when nothing answers, 2 when the model is unclear.
-   */
-  async identify(): Promise<Identified> {
-    const [models, metrics, health] = await Promise.all(
-      ['/v1/models', '/metrics', '/health'].map((path) => this.controls[0]!.get(path)),
-    );
-    const url = this.controls[0]!.target.url;
-    if (models!.status === null && metrics!.status === null && health!.status === null) {
-      throw new BenchError(
-        EXIT.target,
-        `no server answers at ${url}: ${models!.error}`,
-        this.#hints.noServer,
-      );
-    }
-    const listed = models!.status === 200 ? parseModels(models!.body) : null;
-    const notes: string[] = this.fallback === null ? [] : [this.fallback];
-    const model = chooseModel(this.#spec.model, listed?.ids ?? null, url, models!.status, notes);
-    const signs = {
-      ownedBy: listed?.ownedBy ?? [],
-      metrics: metrics!.status === 200 ? metrics!.body : '',
-      health: health!.status === 200 ? health!.body : '',
-    };
-    const byFlag = SERVERS.find((kind) => kind.name === this.#spec.server);
-    const probed = recogniseServer(signs);
-    // An unknown server gets the fields of most engines; what it refuses is dropped by the canary.
-    const server = byFlag ??
-      probed ?? {
-        ...SERVERS.find((kind) => kind.name === 'openai')!,
-        fields: UNKNOWN_SERVER_FIELDS,
-      };
-    return {
-      model,
-      modelsListed: listed?.ids ?? null,
-      server,
-      serverBy: byFlag ? 'flag' : 'probe',
-      hasMetrics: signs.metrics !== '',
-      foreign: !signs.ownedBy.includes('bench-mock'),
-      notes,
-    };
+  /** Asks the targets who they are; see `identify`. */
+  identify(): Promise<Identified> {
+    return identify({
+      control: this.controls[0]!,
+      asked: this.#spec,
+      called: this.called,
+      notes: this.fallback === null ? [] : [this.fallback],
+      secrets: this.#secrets,
+    });
   }
 
-  /**
-   * Streams a small request through the measuring path. Fields that a 400 names are dropped one by
-   * one, all of them when it names none. Exit 3 when the stream does not end well.
-   */
+  /** Streams a small request through the measuring path. Exit 3 when the stream does not end well. */
   async canary(identified: Identified): Promise<Canary> {
-    const fields = new Set<OptionalField>(identified.server.fields);
+    const { model, server } = identified;
+    const fields = new Set<OptionalField>(server.fields);
     if (this.#spec.naturalEnd) for (const field of LENGTH_FIELDS) fields.delete(field);
-    const refusedFields: OptionalField[] = [];
-    for (;;) {
-      const asked = await this.ask(identified.model, fields, CANARY_TEXT, CANARY_TOKENS);
-      const { record } = asked.finished;
-      if (record.outcome === 'good') {
-        await this.proveStreams(identified.model, fields, this.#access.targets.slice(1));
-        return { ...asked, fields, refusedFields };
-      }
-      const refused =
-        record.status === 400 || record.status === 422 ? refusedBy(record.detail ?? '', fields) : [];
-      if (refused.length === 0) {
-        throw new BenchError(
-          EXIT.target,
-          notStreaming(this.controls[0]!.target.url, identified, `${record.outcome}: ${record.detail}`),
-          isUnlisted(identified)
-            ? this.#hints.unlistedModel
-            : 'the stack may still be loading, or its workers are gone: see what it logs',
-        );
-      }
-      for (const field of refused) fields.delete(field);
-      refusedFields.push(...refused);
+    const omit = omitWarnings(this.#spec.omit ?? [], this.#body(model, fields, CANARY_TOKENS));
+    const asked = await this.askEdited(model, fields, CANARY_TEXT, CANARY_TOKENS);
+    const { finished, text, warning } = asked;
+    if (finished.record.outcome !== 'good') {
+      const { target } = this.controls[0]!;
+      const why = failedCanary(asked, this.#call(target, isUnlisted(identified)));
+      throw new BenchError(EXIT.target, notStreaming(target.url, identified, why.text), why.hint);
     }
+    const { refused } = this.edits;
+    for (const field of refused) fields.delete(field as OptionalField);
+    await this.proveStreams(model, fields, this.#access.targets.slice(1));
+    return {
+      finished,
+      text,
+      fields,
+      edits: this.edits.snapshot(),
+      refusedFields: refused,
+      warnings: [...omit, ...refusalWarnings(refused), ...(warning === null ? [] : [warning])],
+    };
   }
 
   /** Each target must stream, or a share of every level would fail. Exit 3 when one does not. */
@@ -231,15 +193,20 @@ export class Connection {
     targets: readonly Target[] = this.#access.targets,
   ): Promise<void> {
     for (const target of targets) {
-      const { finished } = await this.ask(model, fields, CANARY_TEXT, CANARY_TOKENS, target);
-      const { outcome, detail } = finished.record;
-      if (outcome === 'good') continue;
+      const asked = await this.ask(model, fields, CANARY_TEXT, CANARY_TOKENS, target);
+      if (asked.finished.record.outcome === 'good') continue;
+      const why = failedCanary(asked, this.#call(target, false));
       throw new BenchError(
         EXIT.target,
-        `${target.url} does not stream "${model}": ${outcome}: ${detail}`,
-        'leave it out, or see what it logs',
+        `${target.url} does not stream "${model}": ${why.text}`,
+        `leave it out, or: ${why.hint}`,
       );
     }
+  }
+
+  #call(target: Target, unlisted: boolean): CanaryCall {
+    const { called, dialect, edits } = this;
+    return { called, dialect, edits, extraBody: this.#spec.extraBody, target, unlisted };
   }
 
   /** The request, without the credentials that the server may have told back in its error. */
@@ -249,6 +216,36 @@ export class Connection {
     return clean === detail ? finished : { ...finished, record: { ...finished.record, detail: clean } };
   }
 
+  /** The same as `ask`, again without what the server refuses as long as that is something that can be left out. */
+  async askEdited(
+    model: string,
+    fields: ReadonlySet<OptionalField>,
+    text: string,
+    tokens: number,
+  ): Promise<Asked> {
+    for (;;) {
+      const sent = this.#body(model, fields, tokens, this.edits.snapshot());
+      const asked = await this.ask(model, fields, text, tokens);
+      const { status, outcome, detail } = asked.finished.record;
+      if (outcome === 'good' || status === null || !this.dialect.editable) return asked;
+      // An error that comes with status 200, in JSON or inside of the stream, must say in words that it refuses.
+      const refusal = { status: status >= 400 ? status : 500, body: asked.answer?.body ?? detail ?? '' };
+      if (!this.edits.learn(refusal, sent, fields, this.#spec.extraBody)) return asked;
+    }
+  }
+
+  /** A body with an empty prompt. */
+  #body(
+    model: string,
+    fields: ReadonlySet<OptionalField>,
+    maxTokens: number,
+    edits?: BodyEdits,
+  ): Record<string, unknown> {
+    const ask = { model, maxTokens, ...(edits === undefined ? {} : { edits }) };
+    const { before, after } = this.dialect.frame(ask, fields, this.#spec.extraBody);
+    return JSON.parse(`${before}${after}`) as Record<string, unknown>;
+  }
+
   /** One request outside of any measurement, with the text it gave, and what of its output was not seen. */
   async ask(
     model: string,
@@ -256,9 +253,10 @@ export class Connection {
     text: string,
     tokens: number,
     target: Target = this.#access.targets[0]!,
-  ): Promise<{ finished: FinishedRequest; text: string; warning: string | null }> {
+  ): Promise<Asked> {
     if (this.#signal?.aborted) throw new BenchError(EXIT.interrupted, 'interrupted');
     const reading = new CanaryReading();
+    let answer: OddAnswer | null = null;
     const client = this.client({
       model,
       fields,
@@ -266,6 +264,9 @@ export class Connection {
       templateShare: 0,
       onText: (chunk) => {
         reading.text += chunk;
+      },
+      onErrorBody: (body, head) => {
+        answer = { head, body };
       },
       onChunk: (data, chunk) => reading.noteChunk(data, chunk),
     });
@@ -293,7 +294,7 @@ export class Connection {
     this.#signal?.removeEventListener('abort', cancel);
     await client.close();
     const warning = this.#secrets.remove(reading.warning(finished.record));
-    return { finished: this.withoutSecrets(finished), text: reading.text, warning };
+    return { finished: this.withoutSecrets(finished), text: reading.text, warning, answer };
   }
 
   /** The addresses whose metrics are looked at while levels run; closed with this. */
@@ -306,10 +307,4 @@ export class Connection {
     const all = [...this.controls, ...this.#sources.map(({ control }) => control)];
     await Promise.all(all.map((control) => control.close()));
   }
-}
-
-/** The fields a refusal names; all that were optional when it names none of them. */
-function refusedBy(message: string, fields: ReadonlySet<OptionalField>): OptionalField[] {
-  const named = [...fields].filter((field) => message.includes(field));
-  return named.length > 0 ? named : [...fields];
 }

@@ -1,14 +1,16 @@
 import { loadText } from '../core/load.ts';
 import { splitPoint } from '../core/load-share.ts';
 import { arrivalText } from '../core/run-facts.ts';
-import { publicSpec } from '../core/secrets.ts';
+import { publicSpec, publicUrls } from '../core/secrets.ts';
 import type { PointSpec, RunSpec } from '../core/spec.ts';
 import { unitQuestion } from '../core/trace-question.ts';
 import { iteratePrompts } from '../datasets/index.ts';
 import { ENDPOINTS } from '../endpoints/index.ts';
 import { SERVERS, UNKNOWN_SERVER_FIELDS } from '../endpoints/servers.ts';
+import { streamPath } from '../endpoints/target.ts';
 import { shellQuote } from '../stack/plan/shell-quote.ts';
 import type { TargetAccess } from './arguments.ts';
+import { LearntEdits } from './body-edits.ts';
 import type { LoadPlan } from './load-plan.ts';
 import type { MeasureArgs } from './options.ts';
 import { prepareJob } from './prompt-supply.ts';
@@ -38,7 +40,8 @@ export async function showPlan(
   const dialect = ENDPOINTS.find((kind) => kind.name === spec.endpoint)!;
   const fields = new Set(server?.fields ?? UNKNOWN_SERVER_FIELDS);
   const sample = await samplePrompt(spec);
-  const ask = { model: spec.model ?? '<the only listed model>', maxTokens: sample.osl };
+  const edits = new LearntEdits(spec.omit);
+  const ask = { model: spec.model ?? '<the only listed model>', maxTokens: sample.osl, edits };
   const { before, after } = dialect.frame(ask, fields, publicSpec(spec).extraBody);
   const headers = access.headers.map(
     ([name, value]) =>
@@ -51,7 +54,7 @@ export async function showPlan(
     ...(load === null ? [] : showLoad(load, points, spec.name)),
     `prompts: ${promptWords(spec)}, tokenizer ${spec.prompts.tokenizer}, seed ${spec.prompts.seed}, salt ${spec.prompts.salt}`,
     '',
-    `POST ${access.targets[0]!.basePath}${dialect.path}`,
+    `POST ${publicUrls(streamPath(access.targets[0]!, dialect.path))}`,
     ...headers,
     '',
     `${before}${sample.text}${after}`,

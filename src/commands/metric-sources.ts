@@ -4,7 +4,7 @@ import { usageError } from '../core/errors.ts';
 import type { SourceBy } from '../core/server-look.ts';
 import type { RunSpec } from '../core/spec.ts';
 import { Control } from '../endpoints/control.ts';
-import { parseTarget } from '../endpoints/target.ts';
+import { parseTarget, sideUrl } from '../endpoints/target.ts';
 import type { StackPlan } from '../stack/plan/planned.ts';
 import type { TargetAccess } from './arguments.ts';
 
@@ -70,7 +70,7 @@ export function metricSources(
   const { ownPath, stackDir } = known;
   const targets = access.targets.map(
     (target): MetricSource => ({
-      url: `${target.url}${ownPath}`,
+      url: sideUrl(target, ownPath ?? ''),
       by: 'target',
       path: ownPath ?? '',
       control: new Control({ target, tls: access.tls, headers, timeoutMs: TIMEOUT_MS }),

@@ -1,19 +1,25 @@
 import { BenchError, EXIT, usageError } from '../core/errors.ts';
 
+/** What came of asking for the list of models. */
+export interface ModelList {
+  /** null where the answer was no list. */
+  readonly ids: readonly string[] | null;
+  /** Where it was asked for. */
+  readonly url: string;
+  /** The answer in words. */
+  readonly answer: string;
+  /** What to do about that; null where a model must be named. */
+  readonly hint: string | null;
+}
+
 /**
  * The served model: `--model`, whether listed or not, else the only one that is listed. What is odd about it
  * goes into `notes`. Exit 3 when the server lists none, 2 when it lists several.
  */
-export function chooseModel(
-  wanted: string | null,
-  listed: readonly string[] | null,
-  url: string,
-  status: number | null,
-  notes: string[],
-): string {
+export function chooseModel(wanted: string | null, list: ModelList, url: string, notes: string[]): string {
+  const { ids: listed, answer } = list;
   if (wanted !== null) {
-    if (listed === null)
-      notes.push(`${url}/v1/models gave no list (status ${status ?? 'none'}); going by the canary`);
+    if (listed === null) notes.push(`${list.url} gave no list (${answer}); going by the canary`);
     else if (!listed.includes(wanted))
       notes.push(
         `"${wanted}" is not among the listed models (${listed.join(', ') || 'none'}); going by the canary`,
@@ -23,8 +29,8 @@ export function chooseModel(
   if (listed === null) {
     throw new BenchError(
       EXIT.target,
-      `${url}/v1/models gave no list (status ${status ?? 'none'})`,
-      'name the served model with --model',
+      `${list.url} gave no list of models: ${answer}`,
+      list.hint ?? 'name the served model with --model',
     );
   }
   if (listed.length === 0) {

@@ -121,7 +121,7 @@ export async function preparePromptsFor(order: PromptOrder): Promise<PromptSuppl
 async function calibrate(order: PromptOrder, probes: readonly [Probe, Probe]): Promise<Calibration | string> {
   const counts: number[] = [];
   for (const probe of probes) {
-    const { finished } = await order.connection.ask(order.model, new Set(), probe.content, 1);
+    const { finished } = await order.connection.askEdited(order.model, new Set(), probe.content, 1);
     const { outcome, detail, promptTokens } = finished.record;
     if (promptTokens !== null) counts.push(promptTokens);
     else return outcome === 'good' ? 'it sends no usage' : `a probe ended with ${outcome}: ${detail}`;

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { usageError } from '../core/errors.ts';
 import type { LevelReport } from '../core/report.ts';
+import { MASK } from '../core/secrets.ts';
 import type { RunSpec } from '../core/spec.ts';
 import { RunStore } from '../host/store.ts';
 import {
@@ -21,6 +22,7 @@ const BESIDE_RESUME = new Set([
   ...[
     'resume',
     'url',
+    'query',
     'stack',
     'stack-run',
     'keep',
@@ -55,11 +57,29 @@ export function refuseBesideResume(argv: readonly string[]): void {
   );
 }
 
-/** What a resumed run takes over from its spec, where the command line does not say otherwise. */
-export function asEarlier(spec: RunSpec, args: MeasureArgs): Pick<MeasureArgs, 'url' | 'isl' | 'osl'> {
+/**
+ * What a resumed run takes over from its spec, where the command line does not say otherwise. Exit 2 when its URL had secrets,
+ * which were not kept, and none is given.
+ */
+export function asEarlier(
+  spec: RunSpec,
+  args: MeasureArgs,
+): Pick<MeasureArgs, 'url' | 'path' | 'isl' | 'osl'> {
   const [first] = spec.points;
   const asDefault = args.url.length === 1 && args.url[0] === TARGET_OPTIONS.url.default[0];
-  return { url: asDefault ? [...spec.urls] : args.url, isl: Math.max(1, first!.isl), osl: first!.osl };
+  const lengths = { isl: Math.max(1, first!.isl), osl: first!.osl };
+  const path = spec.requestPath;
+  const isElsewhere = args.mock || args.stack !== undefined || args['stack-run'] !== undefined;
+  if (!asDefault || isElsewhere) return { url: args.url, path, ...lengths };
+  if (args.query.length > 0)
+    return { url: spec.urls.map((url) => url.replace(/\?.*/s, '')), path, ...lengths };
+  const masked = spec.urls.find((url) => url.includes(MASK));
+  if (masked !== undefined)
+    throw usageError(
+      `--resume: the run was made at ${masked}, whose secrets were not kept`,
+      'give that query again with --query, or the whole address with --url',
+    );
+  return { url: [...spec.urls], path, ...lengths };
 }
 
 /** An incomplete run that is gone on with. */

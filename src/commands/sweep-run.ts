@@ -120,14 +120,8 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
     supply.facts,
   );
   const question = unitQuestion(spec);
-  const warnings = question === null ? supply.warnings : [...supply.warnings, question];
+  const warnings = [...supply.warnings, ...(question === null ? [] : [question]), ...canary.warnings];
   draft.warnings.push(...new Set([...job.earlierNotes, ...identified.notes, ...warnings]));
-  if (canary.refusedFields.length > 0) {
-    draft.warnings.push(
-      `the server refused ${canary.refusedFields.join(', ')}: output lengths may fall short of what was asked`,
-    );
-  }
-  if (canary.warning !== null) draft.warnings.push(canary.warning);
   const said = new Set(identified.notes);
   for (const warning of draft.warnings) if (!said.has(warning)) progress.say(`warning: ${warning}`);
   if (supply.facts.estimates) progress.say(`note: ${estimateNote(supply.facts)}`);

@@ -19,7 +19,20 @@ export const TARGET_OPTIONS = {
     type: 'array',
     string: true,
     default: ['http://localhost:8000'],
-    describe: 'server (http, https or unix:/path); several are used in round robin',
+    describe:
+      'server (http, https or unix:/path), or the whole route that ends in /chat/completions; several are used in round robin',
+  },
+  path: {
+    group: TARGET,
+    type: 'string',
+    describe: 'path of the requests below --url [default: /v1/chat/completions]',
+  },
+  query: {
+    group: TARGET,
+    type: 'array',
+    string: true,
+    default: [] as string[],
+    describe: 'query of all requests, as in api-version=2024-10-21 (repeatable)',
   },
   model: { group: TARGET, type: 'string', describe: 'served model name [default: the only listed model]' },
   server: {
@@ -42,7 +55,18 @@ export const TARGET_OPTIONS = {
     default: [] as string[],
     describe: 'extra request header "Name: value" (repeatable)',
   },
-  'extra-body': { group: TARGET, type: 'string', describe: 'JSON object merged over the request body' },
+  'extra-body': {
+    group: TARGET,
+    type: 'string',
+    describe: 'JSON object merged over the request body; null leaves a field out',
+  },
+  omit: {
+    group: TARGET,
+    type: 'array',
+    string: true,
+    default: [] as string[],
+    describe: 'field that is left out of the request body, as in stream_options.include_usage (repeatable)',
+  },
   cacert: { group: TARGET, type: 'string', describe: 'PEM file of a certificate authority to trust as well' },
   cert: { group: TARGET, type: 'string', describe: 'PEM file of the client certificate' },
   key: { group: TARGET, type: 'string', describe: "PEM file of the client certificate's key" },

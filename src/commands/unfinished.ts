@@ -30,6 +30,7 @@ function goOn({ provenance, spec }: Report, directory: string): string {
     ...(/ --mock\b/.test(provenance.command) ? ['--mock with its flags'] : []),
     ...(/ --stack(-run)?[ =]/.test(provenance.command) ? ['--stack or --stack-run'] : []),
     ...(spec.headerNames.length > 2 ? ['keys and headers'] : []),
+    ...(spec.urls.some((url) => url.includes(MASK)) ? ['--query'] : []),
     ...(JSON.stringify(spec.extraBody).includes(MASK) ? ['--extra-body'] : []),
   ];
   const place = /\s/.test(directory) ? JSON.stringify(directory) : directory;

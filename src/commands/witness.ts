@@ -4,6 +4,7 @@ import type { Witness } from '../core/report.ts';
 import type { Control } from '../endpoints/control.ts';
 import { sumSeries } from '../endpoints/prometheus.ts';
 import type { WitnessSeries } from '../endpoints/servers.ts';
+import { sideUrl } from '../endpoints/target.ts';
 
 /** The server's counters at one instant, summed over all targets. */
 interface Counters {
@@ -42,7 +43,7 @@ export class ServerWitness {
 
   /** `records` are all of the level that were sent after `before`. An interrupted run reads no counters any more. */
   async after(records: readonly RequestRecord[], interrupted: boolean): Promise<Witness> {
-    const source = this.#controls.map((control) => `${control.target.url}/metrics`).join(', ');
+    const source = this.#controls.map(({ target }) => sideUrl(target, '/metrics')).join(', ');
     const none = { source, inputTokens: null, outputTokens: null, requests: null };
     const before = this.#before;
     if (interrupted)

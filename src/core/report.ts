@@ -213,6 +213,8 @@ export interface TargetFacts {
   readonly modelsListed: readonly string[] | null;
   /** Fields that the server refused and that were left out. */
   readonly refusedFields: readonly string[];
+  /** Those of them that were sent under another name, by that of the API; left out where there is none. */
+  readonly renamedFields?: Readonly<Record<string, string>>;
   readonly metricsUrl: string | null;
   readonly canary: { readonly ttftMs: number | null; readonly e2eMs: number; readonly usage: boolean };
   /**

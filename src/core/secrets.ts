@@ -85,6 +85,50 @@ export function secretTexts(value: unknown): string[] {
   return found(value).filter((leaf): leaf is string => typeof leaf === 'string');
 }
 
+/** What else than `secrecyOf` knows is a secret in the query of a URL: signatures of signed URLs, keys of functions. */
+const SECRET_IN_QUERY = /^(?:sig|signature|x-amz-signature|x-goog-signature|code)$/i;
+
+interface QueryPart {
+  /** With its `=`, where it has one. */
+  readonly name: string;
+  readonly value: string;
+  readonly secret: boolean;
+}
+
+function queryParts(query: string): QueryPart[] {
+  return query.split('&').map((part) => {
+    const [name = '', rest] = part.split(/(?<==)(.*)/s, 2);
+    const bare = decoded(name.replace(/=$/, ''));
+    const value = rest ?? '';
+    return { name, value, secret: value !== '' && (SECRET_IN_QUERY.test(bare) || secrecyOf(bare) !== null) };
+  });
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return text;
+  }
+}
+
+/** The query of a URL, without `?`, with the values of secrets masked: `api-version=1&key=***`. */
+export function publicQuery(query: string): string {
+  return queryParts(query)
+    .map(({ name, value, secret }) => `${name}${secret ? MASK : value}`)
+    .join('&');
+}
+
+/** A text with the queries of the URLs in it as they may be shown. */
+export function publicUrls(text: string): string {
+  return text.replace(/\?([^\s"'<>?#]+)/g, (_whole, query: string) => `?${publicQuery(query)}`);
+}
+
+/** The values that `publicQuery` masks, as they are sent and decoded. */
+export function querySecrets(query: string): string[] {
+  return queryParts(query).flatMap(({ value, secret }) => (secret ? [value, decoded(value)] : []));
+}
+
 /** The spec as it may be written: what is sent as a secret in the request body is masked. */
 export function publicSpec(spec: RunSpec): RunSpec {
   return { ...spec, extraBody: withoutSecrets(spec.extraBody) as RunSpec['extraBody'] };

@@ -185,8 +185,12 @@ export interface RunSpec {
   readonly prompts: PromptSpec;
   /** Outputs may end before they are as long as asked: nothing is sent that prevents it. */
   readonly naturalEnd?: boolean;
-  /** Merged over the request body last; the user wins. */
+  /** Merged over the request body last; the user wins, and null leaves a field out. */
   readonly extraBody: Readonly<Record<string, unknown>>;
+  /** Fields left out of the request body, those of objects by path; absent where there are none. */
+  readonly omit?: readonly string[];
+  /** Path of the requests below the URLs; absent where it is the API's own. */
+  readonly requestPath?: string;
   /** Names alone: values of headers never reach a file. */
   readonly headerNames: readonly string[];
   readonly gpus: number | null;

@@ -1,6 +1,6 @@
 import type { FinishedRequest, RequestPlan } from '../core/record-builder.ts';
 import type { Prompt } from '../core/spec.ts';
-import type { OptionalField } from './dialect.ts';
+import type { BodyEdits, OptionalField } from './dialect.ts';
 import { DONE_GRACE_MS, Exchange, type ExchangeOptions, type ServerHabits } from './exchange.ts';
 import type { ReadMeter } from './read-meter.ts';
 import type { ConnectionTally, Wire } from './wire.ts';
@@ -8,6 +8,7 @@ import type { ConnectionTally, Wire } from './wire.ts';
 export interface ClientOptions extends ExchangeOptions {
   readonly model: string;
   readonly fields: ReadonlySet<OptionalField>;
+  readonly edits?: BodyEdits;
   readonly extraBody: Readonly<Record<string, unknown>>;
   readonly headers: readonly (readonly [string, string])[];
 }
@@ -143,8 +144,9 @@ export class Client {
   #body(prompt: Prompt): Buffer {
     let frame = this.#frames.get(prompt.osl);
     if (frame === undefined) {
-      const { dialect, model, fields, extraBody } = this.#options;
-      const text = dialect.frame({ model, maxTokens: prompt.osl }, fields, extraBody);
+      const { dialect, model, fields, edits, extraBody } = this.#options;
+      const ask = { model, maxTokens: prompt.osl, ...(edits === undefined ? {} : { edits }) };
+      const text = dialect.frame(ask, fields, extraBody);
       frame = { before: Buffer.from(text.before), after: Buffer.from(text.after) };
       this.#frames.set(prompt.osl, frame);
     }

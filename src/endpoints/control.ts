@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import { errorText } from '../core/errors.ts';
+import { sidePath } from './target.ts';
 import { targetOrigin, undiciDispatcher } from './undici-wire.ts';
 import type { Target, TlsMaterial } from './wire.ts';
 
@@ -17,6 +18,11 @@ export interface ControlAnswer {
   readonly status: number | null;
   readonly body: string;
   readonly error: string | null;
+  /** Of the error, where it has one: `ECONNREFUSED`. */
+  readonly code?: string;
+  /** Left out where no answer came. */
+  readonly contentType?: string;
+  readonly location?: string | null;
 }
 
 /** No answer to a side call is longer. */
@@ -40,7 +46,7 @@ export class Control {
     return this.#options.target;
   }
 
-  /** GETs a path below the target's base; an answer of more than `mostBytes` is none. Never rejects. */
+  /** GETs a path below the target's base; an answer of more than `mostBytes` is none, as is a path that its route does not show. Never rejects. */
   get(path: string, mostBytes = MOST_BYTES): Promise<ControlAnswer> {
     return this.#ask('GET', path, this.#options.timeoutMs, mostBytes);
   }
@@ -57,26 +63,44 @@ export class Control {
     mostBytes: number,
   ): Promise<ControlAnswer> {
     const { target, headers, signal } = this.#options;
+    const wholePath = sidePath(target, path);
+    if (wholePath === null)
+      return { status: null, body: '', error: `${target.url} does not show where ${path} is` };
     try {
       const answer = await this.#dispatcher.request({
         origin: targetOrigin(target),
-        path: `${target.basePath}${path}`,
+        path: wholePath,
         method,
         headers: Object.fromEntries(headers),
         signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]),
       });
       const body = await boundedText(answer.body, mostBytes);
-      return body === null
-        ? { status: null, body: '', error: `the answer has more than ${mostBytes} bytes` }
-        : { status: answer.statusCode, body, error: null };
+      if (body === null)
+        return { status: null, body: '', error: `the answer has more than ${mostBytes} bytes` };
+      const header = (name: string): string | null => [answer.headers[name] ?? []].flat()[0] ?? null;
+      return {
+        status: answer.statusCode,
+        body,
+        error: null,
+        contentType: header('content-type') ?? '',
+        location: header('location'),
+      };
     } catch (error) {
-      return { status: null, body: '', error: errorText(error) || 'no answer' };
+      const code = codeOf(error);
+      return { status: null, body: '', error: errorText(error) || 'no answer', ...(code ? { code } : {}) };
     }
   }
 
   close(): Promise<void> {
     return this.#dispatcher.destroy();
   }
+}
+
+/** The code of an error, or of what caused it. */
+function codeOf(error: unknown): string | null {
+  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
+  const found = [cause?.code, code].find((one) => typeof one === 'string');
+  return typeof found === 'string' ? found : null;
 }
 
 /** The text of a body, null when it is longer; the rest of it is not read then. */
@@ -91,14 +115,14 @@ async function boundedText(body: AsyncIterable<Buffer>, mostBytes: number): Prom
   return Buffer.concat(parts).toString('utf8');
 }
 
-/** The `id`s and `owned_by`s of `/v1/models`, null when the body is no such list. */
+/** The different `id`s, and the `owned_by`s, of `/v1/models`; null when the body is no such list. */
 export function parseModels(body: string): { ids: string[]; ownedBy: string[] } | null {
   try {
     const parsed = JSON.parse(body) as { data?: unknown };
     if (!Array.isArray(parsed.data)) return null;
     const models = parsed.data as { id?: unknown; owned_by?: unknown }[];
     return {
-      ids: models.flatMap((model) => (typeof model.id === 'string' ? [model.id] : [])),
+      ids: [...new Set(models.flatMap((model) => (typeof model.id === 'string' ? [model.id] : [])))],
       ownedBy: models.flatMap((model) => (typeof model.owned_by === 'string' ? [model.owned_by] : [])),
     };
   } catch {

@@ -22,10 +22,21 @@ export interface Delta {
   other: 'heartbeat' | 'unknown' | null;
 }
 
+/** The field that limits the output. */
+export type CapField = 'max_tokens' | 'max_completion_tokens';
+
+/** How bodies differ from what the API has, because of the user or because the server refuses it. */
+export interface BodyEdits {
+  /** Fields that are left out, those of objects by path: `stream_options.include_usage`. */
+  readonly omitted: ReadonlySet<string>;
+  readonly capField: CapField;
+}
+
 /** What a request asks for, beside its text. */
 export interface Ask {
   readonly model: string;
   readonly maxTokens: number;
+  readonly edits?: BodyEdits;
 }
 
 /** Fields that a server may not know; those it refuses are left out. */
@@ -34,6 +45,8 @@ export type OptionalField = 'ignore_eos' | 'min_tokens' | 'continuous_usage_stat
 /** An API shape: request body out, delta in. Pure. */
 export interface Dialect extends Kind {
   readonly path: string;
+  /** Whether `Ask.edits` are made; not where bodies are those of another tool. */
+  readonly editable: boolean;
   /** The body around the JSON-escaped prompt text, which stands between `before` and `after`. */
   frame(
     ask: Ask,

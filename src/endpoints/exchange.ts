@@ -6,7 +6,7 @@ import { type ChunkEvents, ChunkReader, type SharedShape } from './chunk-reader.
 import type { ChunkTemplate } from './chunk-template.ts';
 import { type Delta, type Dialect, emptyDelta } from './dialect.ts';
 import { isHeartbeat, kindOfType, namesError } from './event-kind.ts';
-import { httpFailure } from './failures.ts';
+import { httpFailure, isPageType, notStreamed, type ResponseHead } from './failures.ts';
 import type { ReadMeter } from './read-meter.ts';
 import type { Arrival, ResponseSink, WireFailure } from './wire.ts';
 
@@ -27,6 +27,8 @@ export interface ExchangeOptions {
   readonly onChunk?: (data: string, text: string) => void;
   /** An output may end before it is as long as requested. */
   readonly naturalEnd?: boolean;
+  /** Called with the body of an answer that is no stream, as far as it is kept. */
+  readonly onErrorBody?: (body: string, head: ResponseHead) => void;
   /** Who stamps the reads. */
   readonly stampedBy: 'kernel' | 'process';
   /** Counts the events that come out of the bytes. */
@@ -67,7 +69,8 @@ export class Exchange implements ResponseSink, ChunkEvents {
   #lastReadAtMs = -1;
   #errorBody: Buffer[] | null = null;
   #errorBytes = 0;
-  #contentType = '';
+  #mayStream = true;
+  #head: ResponseHead = { status: 0, contentType: '', location: null };
   readonly #habits: ServerHabits;
   /** −1 before the stream's end mark. */
   #doneAtMs = -1;
@@ -104,8 +107,11 @@ export class Exchange implements ResponseSink, ChunkEvents {
     const coding = headers.get('content-encoding') ?? 'identity';
     if (coding !== 'identity')
       this.#builder.fail('malformed', `content-encoding ${coding} was not asked for`);
-    this.#contentType = headers.get('content-type') ?? '';
-    if (status !== 200 || this.#contentType.startsWith('application/json')) this.#errorBody = [];
+    const contentType = headers.get('content-type') ?? '';
+    this.#head = { status, contentType, location: headers.get('location') ?? null };
+    this.#mayStream = status === 200 && !contentType.startsWith('application/json');
+    // Some gateways stream under the type of a page: which of both it is shows by whether events come.
+    if (!this.#mayStream || isPageType(contentType)) this.#errorBody = [];
   }
 
   body(buffer: Buffer, start: number, end: number, arrival: Arrival, last: boolean): void {
@@ -114,10 +120,8 @@ export class Exchange implements ResponseSink, ChunkEvents {
     this.#slackMs = arrival.slackMs;
     this.#lastSlackMs = last ? arrival.lastSlackMs : arrival.slackMs;
     this.#lastReadAtMs = arrival.atMs;
-    if (this.#errorBody === null) {
-      this.#reader.feed(buffer, start, end);
-      return;
-    }
+    if (this.#mayStream) this.#reader.feed(buffer, start, end);
+    if (this.#errorBody === null) return;
     const room = ERROR_BODY_BYTES - this.#errorBytes;
     if (room <= 0) return;
     const copy = Buffer.from(buffer.subarray(start, Math.min(end, start + room)));
@@ -132,7 +136,8 @@ export class Exchange implements ResponseSink, ChunkEvents {
       this.closed();
       return;
     }
-    if (this.#errorBody === null) this.#reader.end();
+    if (this.#errorBody === null || (this.#mayStream && this.#builder.lastEventAtMs !== null))
+      this.#reader.end();
     else this.#judgeErrorBody(Buffer.concat(this.#errorBody).toString('utf8'));
     this.#finish(atMs);
   }
@@ -297,13 +302,8 @@ export class Exchange implements ResponseSink, ChunkEvents {
   }
 
   #judgeErrorBody(body: string): void {
-    const status = this.#builder.status ?? 0;
-    if (status === 200) {
-      const first = body.slice(0, 200).replace(/\s+/g, ' ');
-      this.#builder.fail('malformed', `answered ${this.#contentType} instead of an event stream: ${first}`);
-      return;
-    }
-    const failure = httpFailure(status, body);
+    this.#options.onErrorBody?.(body, this.#head);
+    const failure = this.#head.status === 200 ? notStreamed(this.#head, body) : httpFailure(this.#head, body);
     this.#builder.fail(failure.class, failure.detail);
   }
 

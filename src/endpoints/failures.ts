@@ -1,3 +1,4 @@
+import { publicUrls } from '../core/secrets.ts';
 import type { WireFailure } from './wire.ts';
 
 const TLS_CODES =
@@ -26,25 +27,84 @@ export function socketFailure(error: NodeJS.ErrnoException, connected: boolean):
   return { class: 'reset', detail };
 }
 
-/** A response with a status that is no success: the status and the first line of what the server said. */
-export function httpFailure(status: number, body: string): WireFailure {
-  const first = firstLine(body);
-  return { class: 'http', detail: first === '' ? `status ${status}` : `status ${status}: ${first}` };
+/** What of a response's head says more than its status. */
+export interface ResponseHead {
+  readonly status: number;
+  /** `''` where there is none. */
+  readonly contentType: string;
+  /** Where a redirect leads; null where none is given. */
+  readonly location: string | null;
 }
 
-function firstLine(body: string): string {
-  let text = body;
-  try {
-    const parsed = JSON.parse(body) as {
-      error?: { message?: unknown } | string;
-      message?: unknown;
-      detail?: unknown;
-    };
-    const error = parsed.error;
-    const message = typeof error === 'object' ? error?.message : (error ?? parsed.message ?? parsed.detail);
-    if (typeof message === 'string') text = message;
-  } catch {
-    // Not JSON: the raw first line serves.
+/** A response with a status that is no success, and what the server says about it. */
+export function httpFailure(head: ResponseHead, body: string): WireFailure {
+  return { class: 'http', detail: answerText(head, body) };
+}
+
+/** A response with status 200 that is no stream of events. */
+export function notStreamed(head: ResponseHead, body: string): WireFailure {
+  const said = isPage(head, body) ? bodyText(head, body) : body.slice(0, 200).replace(/\s+/g, ' ');
+  return { class: 'malformed', detail: `answered ${head.contentType} instead of an event stream: ${said}` };
+}
+
+/** `status 404: Not Found`: an answer in one line; of one with status 200 only a page is described. */
+export function answerText(head: ResponseHead, body: string): string {
+  const { status, location, contentType } = head;
+  if (status === 200)
+    return isPage(head, body) ? `status 200, ${contentType}: ${bodyText(head, body)}` : 'status 200';
+  const said =
+    isRedirect(status) && location !== null ? `redirects to ${publicUrls(location)}` : bodyText(head, body);
+  return said === '' ? `status ${status}` : `status ${status}: ${said}`;
+}
+
+export function isRedirect(status: number | null): boolean {
+  return status !== null && status >= 300 && status < 400;
+}
+
+/** Whether it is a page for a browser. */
+export function isPage({ contentType }: Pick<ResponseHead, 'contentType'>, body: string): boolean {
+  return isPageType(contentType) || /^\s*(?:<!doctype html|<html)\b/i.test(body);
+}
+
+export function isPageType(contentType: string): boolean {
+  return /^\s*(?:text\/html|application\/xhtml\+xml)\b/i.test(contentType);
+}
+
+/** What an unexpected body says, in one line of at most 300 characters: the title of a page, the messages of JSON, else its first line. */
+function bodyText(head: ResponseHead, body: string): string {
+  if (isPage(head, body)) {
+    const title = /<title[^>]*>([^<]*)/i.exec(body)?.[1]?.replace(/\s+/g, ' ').trim();
+    return title ? `HTML page "${title.slice(0, 200)}"` : 'HTML page without a title';
   }
-  return text.trim().split('\n', 1)[0]!.slice(0, 300);
+  const text = jsonMessage(body) ?? body.trim().split('\n', 1)[0]!;
+  return text.replace(/\s+/g, ' ').trim().slice(0, 300);
+}
+
+/** The messages of an error in JSON, with the fields that they are about; null when the text is no JSON with one. */
+function jsonMessage(body: string): string | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    return null;
+  }
+  if (typeof value === 'string') return value;
+  return messageOf(value) ?? (typeof value === 'object' && value !== null ? JSON.stringify(value) : null);
+}
+
+function messageOf(value: unknown): string | null {
+  if (typeof value === 'string') return value;
+  if (Array.isArray(value)) {
+    const messages = value.flatMap((one: unknown) => messageOf(one) ?? []);
+    return messages.length === 0 ? null : messages.join('; ');
+  }
+  if (typeof value !== 'object' || value === null) return null;
+  const { error, errors, message, msg, detail, param, loc } = value as Record<string, unknown>;
+  for (const inner of [error, message, msg, detail, errors]) {
+    const found = messageOf(inner);
+    if (found === null || found === '') continue;
+    const field = Array.isArray(loc) ? loc.filter((part) => part !== 'body').join('.') : param;
+    return typeof field === 'string' && field !== '' && !found.includes(field) ? `${field}: ${found}` : found;
+  }
+  return null;
 }

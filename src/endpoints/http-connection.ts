@@ -1,4 +1,5 @@
 import { HttpResponseReader } from './http-reader.ts';
+import { streamPath } from './target.ts';
 import type { Arrival, ResponseSink, WireFailure, WireOptions, WireRequest } from './wire.ts';
 
 /** A byte stream to the server and back. Nothing is reported before the call that opened it has returned. */
@@ -185,7 +186,7 @@ export class HttpConnection implements TransportEvents {
 
 function encodeRequest(request: WireRequest, options: WireOptions): Buffer {
   const { target, connectionPerRequest } = options;
-  let head = `POST ${target.basePath}${request.path} HTTP/1.1\r\nHost: ${target.authority}\r\nContent-Length: ${request.body.length}\r\n`;
+  let head = `POST ${streamPath(target, request.path)} HTTP/1.1\r\nHost: ${target.authority}\r\nContent-Length: ${request.body.length}\r\n`;
   for (const [name, value] of request.headers) head += `${name}: ${value}\r\n`;
   head += connectionPerRequest ? 'Connection: close\r\n\r\n' : 'Connection: keep-alive\r\n\r\n';
   const bytes = Buffer.allocUnsafe(head.length + request.body.length);

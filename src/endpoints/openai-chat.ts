@@ -1,4 +1,4 @@
-import type { Ask, Delta, Dialect, OptionalField } from './dialect.ts';
+import type { Ask, BodyEdits, Delta, Dialect, OptionalField } from './dialect.ts';
 import { type Fields, isFields, outputText } from './output-text.ts';
 import { errorIn, hasError, otherKind } from './stream-error.ts';
 
@@ -30,6 +30,7 @@ export const openaiChat: Dialect = {
   name: 'openai-chat',
   about: 'OpenAI chat completions, streamed',
   path: '/v1/chat/completions',
+  editable: true,
   turns: CHAT_TURNS,
 
   frame(ask: Ask, fields: ReadonlySet<OptionalField>, extra: Readonly<Record<string, unknown>>) {
@@ -41,19 +42,40 @@ export const openaiChat: Dialect = {
       stream: true,
       stream_options: {
         include_usage: true,
-        ...(fields.has('continuous_usage_stats') ? { continuous_usage_stats: true } : {}),
+        ...(fields.has('continuous_usage_stats') && !ask.edits?.omitted.has('stream_options.include_usage')
+          ? { continuous_usage_stats: true }
+          : {}),
       },
       ...(fields.has('ignore_eos') ? { ignore_eos: true } : {}),
       ...(fields.has('min_tokens') ? { min_tokens: Math.min(ask.maxTokens, capOf(extra)) } : {}),
       ...extra,
     };
-    return splitAtPrompt(body);
+    return splitAtPrompt(edited(body, ask.edits ?? NO_EDITS));
   },
 
   read(data: string, delta: Delta): void {
     readChat(data, delta, readOutput);
   },
 };
+
+const NO_EDITS: BodyEdits = { omitted: new Set(), capField: 'max_tokens' };
+
+/** The body without what is null in it or is to be left out, an object that has nothing left included. */
+function edited(
+  body: Readonly<Record<string, unknown>>,
+  { omitted, capField }: BodyEdits,
+): Record<string, unknown> {
+  const kept = Object.entries(body).flatMap(([name, value]): [string, unknown][] => {
+    if (value === null || omitted.has(name)) return [];
+    if (!isFields(value)) return [[name, value]];
+    const rest = Object.entries(value).filter(([part]) => !omitted.has(`${name}.${part}`));
+    if (rest.length === Object.keys(value).length) return [[name, value]];
+    return rest.length === 0 ? [] : [[name, Object.fromEntries(rest)]];
+  });
+  const { max_tokens: cap, ...others } = Object.fromEntries(kept);
+  if (cap === undefined || capField === 'max_tokens') return Object.fromEntries(kept);
+  return omitted.has(capField) ? others : { ...others, [capField]: others[capField] ?? cap };
+}
 
 /** The user's own limit of output tokens, which no minimum may exceed; Infinity for none. */
 function capOf({ max_tokens, max_completion_tokens }: Readonly<Record<string, unknown>>): number {

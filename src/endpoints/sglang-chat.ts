@@ -25,12 +25,14 @@ export function sglangChatName(layout: string): string {
 
 /**
  * Chat completions as sglang.bench_serving asks for and reads them: usage is not asked for, and in the
- * older eras reasoning is no output and a usage-only chunk is an error. For series that must go on.
+ * older eras reasoning is no output and a usage-only chunk is an error. For series that must go on; what a
+ * server refuses stays in the body.
  */
 export const SGLANG_CHATS: readonly Dialect[] = ERAS.map((era) => ({
   name: sglangChatName(era.layout),
   about: `chat completions as sglang.bench_serving of ${era.layout} asks for and reads them`,
   path: openaiChat.path,
+  editable: false,
   turns: openaiChat.turns,
 
   frame(ask: Ask, _fields: ReadonlySet<OptionalField>, extra: Readonly<Record<string, unknown>>) {

@@ -2,6 +2,7 @@ import { rootCertificates } from 'node:tls';
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import { CUT_BODY } from '../core/record.ts';
 import { socketFailure } from './failures.ts';
+import { streamPath } from './target.ts';
 import {
   type ConnectionTally,
   emptyTally,
@@ -112,7 +113,7 @@ export class UndiciWire implements Wire {
     this.#dispatcher.dispatch(
       {
         origin: targetOrigin(target),
-        path: `${target.basePath}${request.path}`,
+        path: streamPath(target, request.path),
         method: 'POST',
         headers: request.headers.flat(),
         body: request.body,

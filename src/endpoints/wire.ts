@@ -77,15 +77,19 @@ export interface Wire {
 
 /** Where a server listens, and how to speak TLS with it. */
 export interface Target {
-  /** The URL as the user wrote it, without trailing slash; user info removed. */
+  /** The URL as the user wrote it, without trailing slash; secrets in its query masked. */
   readonly url: string;
   readonly tls: boolean;
   readonly host: string;
   readonly port: number;
   /** Path of a unix socket, null for TCP. */
   readonly socketPath: string | null;
-  /** Prefix of every request path, without trailing slash (`''` for most). */
-  readonly basePath: string;
+  /** Prefix of the server's paths, without trailing slash (`''` for most); null where the route does not show it. */
+  readonly basePath: string | null;
+  /** Path that streams are requested from, where that is not the API's own below `basePath`. */
+  readonly route: string | null;
+  /** Query of every request, without `?`; `''` for most. May hold secrets. */
+  readonly query: string;
   /** Value of the Host header. */
   readonly authority: string;
 }

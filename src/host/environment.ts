@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import type { Provenance } from '../core/report.ts';
-import { withoutSecrets } from '../core/secrets.ts';
+import { publicQuery, publicUrls, withoutSecrets } from '../core/secrets.ts';
 
-/** Options whose value is a secret; `--header` values may be. */
-const SECRET_OPTIONS = new Set(['--api-key', '--header', '-H']);
+/** Options whose value is a secret; values of `--header` and `--query` may be. */
+const SECRET_OPTIONS = new Set(['--api-key', '--header', '-H', '--query']);
 const SLURM_NAMES = [
   'SLURM_JOB_ID',
   'SLURM_JOB_NODELIST',
@@ -27,7 +27,7 @@ export function redactCommand(args: readonly string[]): string {
     }
     const equals = arg.indexOf('=');
     const name = equals < 0 ? arg : arg.slice(0, equals);
-    if (!SECRET_OPTIONS.has(name) && !isHeaderList(name)) return redactJson(arg);
+    if (!SECRET_OPTIONS.has(name) && !isHeaderList(name)) return publicUrls(redactJson(arg));
     if (equals < 0) {
       secretNext = name;
       return arg;
@@ -45,6 +45,7 @@ function isHeaderList(name: string): boolean {
 /** Of a header `Name: value` the name may be seen; of a key nothing. */
 function redactValue(option: string, value: string): string {
   if (option === '--api-key') return '***';
+  if (option === '--query') return publicQuery(value.replace(/^[?&]+/, ''));
   const name = /^[A-Za-z0-9-]+(?=\s*[:=])/.exec(value);
   return name ? `${name[0]}: ***` : '***';
 }

@@ -87,7 +87,9 @@ describe('what an older bench stored', () => {
     const good = 'definition of good: version 1 and 2';
     expect(obstaclesTo(stored, [today()])).toEqual([good]);
     expect(obstaclesTo(stored, [today({ good: 1 })])).toEqual([]);
-    expect(obstaclesTo(stored, [today({ validity: 2, 'audit.reads': 3, 'server.spans': 2 })])).toEqual([good]);
+    expect(obstaclesTo(stored, [today({ validity: 2, 'audit.reads': 3, 'server.spans': 2 })])).toEqual([
+      good,
+    ]);
     expect(obstaclesTo(stored, [today({ good: 1, itlMs: 2 })])).toEqual([
       'definition of itlMs: version 1 and 2',
     ]);

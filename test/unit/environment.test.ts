@@ -38,4 +38,19 @@ describe('redactCommand', () => {
     ]);
     expect(command).toBe("bench run --header 'X-Token: ***' '--header=Cookie: ***' --isl 5");
   });
+
+  it('hides what is secret in the query of a URL', () => {
+    const words = [
+      'run',
+      '--url',
+      'http://h/x?key=hush&v=1',
+      '--a=h?sig=hush',
+      '--query',
+      '?api-version=1',
+      '--query=key=hush',
+    ];
+    expect(redactCommand(words)).toBe(
+      "bench run --url 'http://h/x?key=***&v=1' '--a=h?sig=***' --query api-version=1 '--query=key=***'",
+    );
+  });
 });

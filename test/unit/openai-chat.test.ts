@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Delta, emptyDelta } from '../../src/endpoints/dialect.ts';
+import { type CapField, type Delta, emptyDelta } from '../../src/endpoints/dialect.ts';
 import { openaiChat } from '../../src/endpoints/openai-chat.ts';
 import { SGLANG_CHATS } from '../../src/endpoints/sglang-chat.ts';
 
@@ -14,7 +14,6 @@ describe('the least output asked for', () => {
     [{ max_tokens: 5 }, 5],
     [{ max_completion_tokens: 4 }, 4],
     [{ max_tokens: 20 }, 10],
-    [{ max_tokens: null }, 10],
     [{ max_tokens: 5, min_tokens: 7 }, 7],
   ])('is never above a limit of the user, who has the last word: %j', (extra, least) => {
     expect(body(extra)).toMatchObject({ max_tokens: 10, ...extra, min_tokens: least });
@@ -166,5 +165,71 @@ describe('usage', () => {
       expect(counts({ choices: [{ ...choice, usage }], x_groq: { usage } }, dialect)).toEqual([-1, -1, -1]);
       expect(counts({ choices: [choice], usage }, dialect)).toEqual([60, 12, 16]);
     }
+  });
+});
+
+describe('a body with edits', () => {
+  const edited = (
+    omitted: readonly string[],
+    capField: CapField = 'max_tokens',
+    extra: Record<string, unknown> = {},
+  ): Record<string, unknown> => {
+    const ask = { model: 'm', maxTokens: 10, edits: { omitted: new Set(omitted), capField } };
+    const fields = new Set(['ignore_eos', 'continuous_usage_stats'] as const);
+    const { before, after } = openaiChat.frame(ask, fields, extra);
+    return JSON.parse(`${before}${after}`) as Record<string, unknown>;
+  };
+  const whole = {
+    model: 'm',
+    messages: [{ role: 'user', content: '' }],
+    temperature: 0,
+    max_tokens: 10,
+    stream: true,
+    stream_options: { include_usage: true, continuous_usage_stats: true },
+    ignore_eos: true,
+  };
+  const without = (...names: string[]): Record<string, unknown> =>
+    Object.fromEntries(Object.entries(whole).filter(([name]) => !names.includes(name)));
+
+  it('goes without the fields that are left out, and without an object that has nothing left', () => {
+    expect(edited([])).toEqual(whole);
+    expect(edited(['temperature', 'ignore_eos'])).toEqual(without('temperature', 'ignore_eos'));
+    expect(edited(['stream_options'])).toEqual(without('stream_options'));
+    expect(edited(['stream_options.continuous_usage_stats'])).toEqual({
+      ...whole,
+      stream_options: { include_usage: true },
+    });
+    // Continuous usage is a way of including it.
+    expect(edited(['stream_options.include_usage'])).toEqual(without('stream_options'));
+    expect(edited(['a.b'], 'max_tokens', { a: { b: 1, c: null }, d: {} })).toEqual({
+      ...whole,
+      a: { c: null },
+      d: {},
+    });
+  });
+
+  it('goes without what the user sets to null', () => {
+    expect(edited([], 'max_tokens', { stream_options: null, temperature: null, top_p: null })).toEqual(
+      without('stream_options', 'temperature'),
+    );
+  });
+
+  it('limits the output under the name that the server takes', () => {
+    const renamed = { ...without('max_tokens'), max_completion_tokens: 10 };
+    expect(edited([], 'max_completion_tokens')).toEqual(renamed);
+    expect(edited([], 'max_completion_tokens', { max_tokens: 5 })).toEqual({
+      ...renamed,
+      max_completion_tokens: 5,
+    });
+    expect(edited([], 'max_completion_tokens', { max_completion_tokens: 4 })).toEqual({
+      ...renamed,
+      max_completion_tokens: 4,
+    });
+    expect(edited(['max_tokens'], 'max_completion_tokens')).toEqual(without('max_tokens'));
+    expect(edited(['max_completion_tokens'], 'max_completion_tokens')).toEqual(without('max_tokens'));
+    expect(edited([], 'max_tokens', { max_tokens: null, max_completion_tokens: 4 })).toEqual({
+      ...without('max_tokens'),
+      max_completion_tokens: 4,
+    });
   });
 });

@@ -48,7 +48,12 @@ describe('messages between coordinator and ranks', () => {
   });
 
   it('hold no line that srun would cut', () => {
-    const order: Order = { kind: 'begin', fields: Array(900).fill('ignore_eos') };
+    const order: Order = {
+      kind: 'begin',
+      fields: Array(900).fill('ignore_eos'),
+      omitted: [],
+      capField: 'max_tokens',
+    };
     const lines = encodeMessage(order).split('\n');
     expect(Math.max(...lines.map((line) => Buffer.byteLength(line)))).toBeLessThan(1_000);
     expect(lines.length).toBeGreaterThan(10);

@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
-import type { Canary, ConnectSpec, Identified } from '../../src/commands/connect.ts';
+import type { Canary, ConnectSpec } from '../../src/commands/connect.ts';
+import type { Identified } from '../../src/commands/identify.ts';
 import { targetFacts } from '../../src/commands/target-facts.ts';
 import type { Control } from '../../src/endpoints/control.ts';
 import { SERVERS } from '../../src/endpoints/servers.ts';
+import { parseTarget } from '../../src/endpoints/target.ts';
 
 it.each([
   ['vllm', true, 'http://h:8000/metrics'],
@@ -15,8 +17,8 @@ it.each([
   const facts = targetFacts(
     { urls: ['http://h:8000'] } as unknown as ConnectSpec,
     identified as unknown as Identified,
-    { finished: { record }, refusedFields: [] } as unknown as Canary,
-    [{ target: { url: 'http://h:8000' } } as unknown as Control],
+    { finished: { record }, edits: { capField: 'max_tokens' }, refusedFields: [] } as unknown as Canary,
+    [{ target: parseTarget('http://h:8000') } as unknown as Control],
     null,
   );
   expect(facts.metricsUrl).toBe(url);

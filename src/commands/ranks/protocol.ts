@@ -4,7 +4,8 @@ import type { PromptFacts } from '../../core/prompt-facts.ts';
 import type { Phase } from '../../core/record.ts';
 import type { LevelReport } from '../../core/report.ts';
 import type { RunSpec } from '../../core/spec.ts';
-import type { OptionalField } from '../../endpoints/dialect.ts';
+import type { CapField, OptionalField } from '../../endpoints/dialect.ts';
+import type { Target } from '../../endpoints/wire.ts';
 
 /** All that a rank needs to know of a run. It travels through standard input, since it holds credentials. */
 export interface RankRun {
@@ -17,6 +18,7 @@ export interface RankRun {
   readonly model: string;
   /** The server is not our mock. */
   readonly foreign: boolean;
+  readonly targets: readonly Target[];
   readonly headers: readonly (readonly [string, string])[];
   /** PEM files in base64; null where there is none. */
   readonly tls: {
@@ -34,8 +36,13 @@ export type Order =
   | { readonly kind: 'ping' }
   /** Make your prompts and open your records. */
   | { readonly kind: 'prepare'; readonly run: RankRun }
-  /** The server takes these fields: prove that it streams to you. */
-  | { readonly kind: 'begin'; readonly fields: readonly OptionalField[] }
+  /** The server takes these fields and bodies with these edits: prove that it streams to you. */
+  | {
+      readonly kind: 'begin';
+      readonly fields: readonly OptionalField[];
+      readonly omitted: readonly string[];
+      readonly capField: CapField;
+    }
   /** Warm up for a point, open its connections, and wait. */
   | { readonly kind: 'level'; readonly point: number }
   /** Start at this instant of the coordinator's clock; how far each rank's clock is ahead of that, by rank. */

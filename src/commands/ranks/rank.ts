@@ -6,8 +6,6 @@ import { splitPoint } from '../../core/load-share.ts';
 import { newRequestIds, type RequestIds } from '../../core/request-ids.ts';
 import type { PointSpec, RunSpec } from '../../core/spec.ts';
 import type { Client } from '../../endpoints/client.ts';
-import type { OptionalField } from '../../endpoints/dialect.ts';
-import { parseTarget } from '../../endpoints/target.ts';
 import { startClock, utcNowMs } from '../../host/clock.ts';
 import { SpoolReader } from '../../host/spool.ts';
 import { RunStore } from '../../host/store.ts';
@@ -109,7 +107,7 @@ class RankProcess {
         this.#do(() => this.#prepare(order.run));
         break;
       case 'begin':
-        this.#do(() => this.#begin(order.fields));
+        this.#do(() => this.#begin(order));
         break;
       case 'level':
         this.#do(() => this.#level(order.point));
@@ -182,7 +180,7 @@ class RankProcess {
     checkFileLimit(spec.points, '--concurrency');
     const pem = (text: string | null): Buffer | null => (text === null ? null : Buffer.from(text, 'base64'));
     const tls = run.tls && { ca: pem(run.tls.ca), cert: pem(run.tls.cert), key: pem(run.tls.key) };
-    const access = { targets: spec.urls.map((url) => parseTarget(url)), headers: run.headers, tls };
+    const access = { targets: run.targets, headers: run.headers, tls };
     const connection = new Connection(spec, access, this.#clock, this.#stop.stop);
     this.#store = RunStore.openShare(rankDirectory(run.directory, this.#rank), new Set(run.keep));
     const supply =
@@ -208,10 +206,11 @@ class RankProcess {
     this.#say({ kind: 'prepared', facts, warnings: notes, atByte: this.#store.bytes });
   }
 
-  async #begin(fields: readonly OptionalField[]): Promise<void> {
+  async #begin({ fields, omitted, capField }: Extract<Order, { kind: 'begin' }>): Promise<void> {
     const { run, spec, connection, supply } = this.#prepared!;
     if (supply !== null) {
       const taken = new Set(fields);
+      connection.edits.adopt(omitted, capField);
       await connection.proveStreams(run.model, taken);
       this.#reader = new SpoolReader(supply.spoolPath);
       this.#client = connection.client({

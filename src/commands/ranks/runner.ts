@@ -90,6 +90,7 @@ export class RankRunner implements LevelRunner {
         keep: earlier.map(({ point }) => point),
         model: identified.model,
         foreign: identified.foreign,
+        targets: access.targets,
         headers: access.headers,
         tls: access.tls && {
           ca: base64(access.tls.ca),
@@ -107,8 +108,9 @@ export class RankRunner implements LevelRunner {
     return { facts: this.#facts, warnings };
   }
 
-  async begin({ fields }: Canary): Promise<void> {
-    this.#crew.send({ kind: 'begin', fields: [...fields] });
+  async begin({ fields, edits }: Canary): Promise<void> {
+    const { omitted, capField } = edits;
+    this.#crew.send({ kind: 'begin', fields: [...fields], omitted: [...omitted], capField });
     await this.#crew.collect('ready', this.#all(), this.#tools.interrupt.stop);
   }
 

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BenchError, EXIT } from '../../core/errors.ts';
 import { withoutSecrets } from '../../core/secrets.ts';
-import { Control, parseModels } from '../../endpoints/control.ts';
+import { Control, type ControlAnswer, parseModels } from '../../endpoints/control.ts';
 import type { TargetAccess } from '../arguments.ts';
+import { type Called, noAnswer, TARGET_HINTS } from '../target-hints.ts';
 import type { ServingArgs } from './arguments.ts';
 
 const POLL_EVERY_MS = 1_000;
@@ -22,9 +23,11 @@ export interface ServerInfo {
 export class ServingServer {
   readonly #args: ServingArgs;
   readonly #control: Control;
+  readonly #called: Called;
 
   constructor(args: ServingArgs, access: TargetAccess) {
     this.#args = args;
+    this.#called = { hints: access.hints ?? TARGET_HINTS, keyFrom: access.keyFrom ?? null };
     this.#control = new Control({
       target: access.targets[0]!,
       tls: access.tls,
@@ -42,10 +45,15 @@ export class ServingServer {
     const wanted = this.#args.servedModelName ?? this.#args.model;
     const startMs = performance.now();
     const limitMs = this.#args.readyCheckTimeoutS * 1_000;
-    let told = '';
+    let told: string | null = null;
     for (;;) {
-      const { state, listed } = await this.#look(wanted);
+      const { state, listed, answer } = await this.#look(wanted);
       if (state === null) return wanted ?? listed[0] ?? null;
+      if (answer.status === null && told === null) {
+        const { message, hint, lasting } = await noAnswer(this.#control, answer, this.#called);
+        if (lasting) throw new BenchError(EXIT.target, message, hint);
+      }
+      told ??= '';
       const waitedMs = performance.now() - startMs;
       if (waitedMs >= limitMs) {
         // A name that is not listed may still be served; the first stream tells.
@@ -93,16 +101,19 @@ export class ServingServer {
     return this.#control.close();
   }
 
-  async #look(wanted: string | null): Promise<{ state: string | null; listed: readonly string[] }> {
-    const { status, body, error } = await this.#control.get('/v1/models');
-    if (status === null) return { state: error ?? 'no answer', listed: [] };
-    if (status >= 500) return { state: `GET /v1/models gives ${status}`, listed: [] };
+  async #look(
+    wanted: string | null,
+  ): Promise<{ state: string | null; listed: readonly string[]; answer: ControlAnswer }> {
+    const answer = await this.#control.get('/v1/models');
+    const { status, body, error } = answer;
+    if (status === null) return { state: error ?? 'no answer', listed: [], answer };
+    if (status >= 500) return { state: `GET /v1/models gives ${status}`, listed: [], answer };
     const listed = status === 200 ? (parseModels(body)?.ids ?? null) : null;
-    if (listed === null) return { state: null, listed: [] };
-    if (listed.length === 0) return { state: 'it lists no model yet', listed };
+    if (listed === null) return { state: null, listed: [], answer };
+    if (listed.length === 0) return { state: 'it lists no model yet', listed, answer };
     if (wanted !== null && !listed.includes(wanted))
-      return { state: `it lists ${listed.join(', ')}, not ${wanted} (see --model)`, listed };
-    return { state: null, listed };
+      return { state: `it lists ${listed.join(', ')}, not ${wanted} (see --model)`, listed, answer };
+    return { state: null, listed, answer };
   }
 }
 

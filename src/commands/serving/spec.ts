@@ -5,13 +5,14 @@ import type { PromptSpec, RunSpec } from '../../core/spec.ts';
 import { EMBEDDED_TOKENIZER } from '../../datasets/tokenizer-source.ts';
 import { sglangChatName } from '../../endpoints/sglang-chat.ts';
 import {
+  keyOf,
   newSalt,
   parseAccess,
   parseExtraBody,
   parseTimeouts,
   type TargetAccess,
-  type TargetHints,
 } from '../arguments.ts';
+import type { TargetHints } from '../target-hints.ts';
 import { TARGET_OPTIONS, type TargetArgs } from '../target-options.ts';
 import type { ServingArgs } from './arguments.ts';
 import { servingDataset } from './dataset.ts';
@@ -23,19 +24,28 @@ const HINTS: TargetHints = {
   noServer: 'start it, or name it with --base-url, or --host and --port',
   unlistedModel:
     'name a listed one with --model or --served-model-name, or wait longer for it with --ready-check-timeout-sec',
+  key: 'OPENAI_API_KEY, or --header Authorization=...',
+  url: '--base-url',
+  authority: 'trust the authority that signed it: NODE_EXTRA_CA_CERTS=FILE',
+  route: (example) => `give the whole route with --base-url (${example})`,
+  omit: (field) => `--extra-request-body '{"${field}": null}'`,
+  body: '--extra-request-body, or leave out its own flag',
 };
 
 /** Our defaults of what sglang.bench_serving has no flag for: the same time limits, no quirks told. */
 function targetArgs(args: ServingArgs): TargetArgs {
-  const rawKey = process.env['OPENAI_API_KEY'] ? undefined : process.env['API_KEY'];
+  const rawKey = rawKeyOf();
   return {
     url: [args.baseUrl ?? `http://${args.host.includes(':') ? `[${args.host}]` : args.host}:${args.port}`],
+    path: undefined,
+    query: [],
     model: args.servedModelName ?? args.model ?? undefined,
     server: 'auto',
     endpoint: args.bugCompatible ? sglangChatName(args.layout) : TARGET_OPTIONS.endpoint.default,
     'api-key': undefined,
     header: [...(rawKey ? [`Authorization: ${rawKey}`] : []), ...args.headers],
     'extra-body': args.extraRequestBody ?? undefined,
+    omit: [],
     cacert: undefined,
     cert: undefined,
     key: undefined,
@@ -50,7 +60,15 @@ function targetArgs(args: ServingArgs): TargetArgs {
 
 /** How to reach the server that the flags name. Credentials as sglang takes them: OPENAI_API_KEY, or API_KEY as it is. */
 export function servingAccess(args: ServingArgs): TargetAccess {
-  return { ...parseAccess(targetArgs(args)), hints: HINTS };
+  const access = parseAccess(targetArgs(args));
+  const byVariable =
+    rawKeyOf() !== undefined && !args.headers.some((header) => /^authorization=/i.test(header));
+  return { ...access, ...(byVariable ? { keyFrom: 'API_KEY' } : {}), hints: HINTS };
+}
+
+/** The key of API_KEY, which is the whole header, where OPENAI_API_KEY has none. */
+function rawKeyOf(): string | undefined {
+  return keyOf('OPENAI_API_KEY') === undefined ? keyOf('API_KEY') : undefined;
 }
 
 /** The run that the flags ask for: one point. `model` is the served name, null when the server shall tell. Exit 2 on bad values. */

@@ -12,12 +12,15 @@ const CANARY_LIMIT = '60s';
 function targetArgs(url: string): TargetArgs {
   return {
     url: [url],
+    path: undefined,
+    query: [],
     model: undefined,
     server: 'auto',
     endpoint: TARGET_OPTIONS.endpoint.default,
     'api-key': undefined,
     header: [],
     'extra-body': undefined,
+    omit: [],
     cacert: undefined,
     cert: undefined,
     key: undefined,
