@@ -88,7 +88,7 @@ const TEXTS = {
 const RAISED: Readonly<Partial<Record<keyof typeof TEXTS, number>>> = {
   // 2: a finish reason that says that the server gave up or cut the output makes it fail.
   good: 2,
-  // From 2 on without tokens that no chunk showed.
+  // 2: without tokens that no chunk showed.
   tpotMs: 2,
   tokensPerSPerUser: 2,
   requestTokensPerS: 2,
