@@ -31,7 +31,8 @@ const ofReceivers = (make) =>
 const UNDICI = `
 Object.assign(require('./lib/dispatcher/dispatcher').prototype, require('./lib/api'));
 exports.Agent = require('./lib/dispatcher/agent');
-exports.EnvHttpProxyAgent = require('./lib/dispatcher/env-http-proxy-agent');
+exports.ProxyAgent = require('./lib/dispatcher/proxy-agent');
+exports.interceptors = { redirect: require('./lib/interceptor/redirect') };
 `;
 
 /** Leaves out what packages do when they are loaded and the program never asks for: each start would pay for it. */

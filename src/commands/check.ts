@@ -3,6 +3,7 @@ import type { WireName } from '../core/spec.ts';
 import { startClock } from '../host/clock.ts';
 import { parseAccess, parseExtraBody, parseOmit, parseTimeouts } from './arguments.ts';
 import { Connection } from './connect.ts';
+import { routeNotes } from './route-notes.ts';
 import { TARGET_OPTIONS, type TargetArgs } from './target-options.ts';
 import type { AddVerb } from './verb.ts';
 
@@ -22,10 +23,12 @@ export async function runCheck(args: TargetArgs): Promise<ExitCode> {
   };
   const connection = new Connection(spec, access, startClock());
   try {
-    const identified = await connection.identify();
     const say = (name: string, value: string): void => {
       process.stdout.write(`${`${name}:`.padEnd(12)} ${value}\n`);
     };
+    const { throughProxy, directly } = routeNotes(connection.controls);
+    for (const note of [...throughProxy, ...directly]) say('note', note);
+    const identified = await connection.identify();
     say('url', spec.urls.join(', '));
     say(
       'models',

@@ -99,6 +99,7 @@ export class Connection {
           tls: access.tls,
           headers,
           timeoutMs: SIDE_CALL_TIMEOUT_MS,
+          usesProxies: this.#wires.usesProxies,
           signal: signal ?? undefined,
         }),
     );
@@ -299,7 +300,8 @@ export class Connection {
 
   /** The addresses whose metrics are looked at while levels run; closed with this. */
   metricSources(known: KnownMetrics): readonly MetricSource[] {
-    this.#sources = metricSources(this.#spec.serverMetrics, known, this.#access, this.#headers);
+    const { usesProxies } = this.#wires;
+    this.#sources = metricSources(this.#spec.serverMetrics, known, this.#access, this.#headers, usesProxies);
     return this.#sources;
   }
 

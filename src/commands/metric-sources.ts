@@ -53,6 +53,7 @@ export function metricSources(
   known: KnownMetrics,
   access: TargetAccess,
   headers: readonly (readonly [string, string])[],
+  usesProxies = false,
 ): MetricSource[] {
   const own = new Set(access.targets.map(({ url }) => originOf(url)));
   const source = (url: string, by: SourceBy): MetricSource => {
@@ -63,7 +64,13 @@ export function metricSources(
       url: target.url,
       by,
       path: '',
-      control: new Control({ target, tls, headers: ours ? headers : [], timeoutMs: TIMEOUT_MS }),
+      control: new Control({
+        target,
+        tls,
+        headers: ours ? headers : [],
+        timeoutMs: TIMEOUT_MS,
+        usesProxies,
+      }),
     };
   };
   if (asked !== undefined) return asked.map((url) => source(url, 'given'));
@@ -73,7 +80,7 @@ export function metricSources(
       url: sideUrl(target, ownPath ?? ''),
       by: 'target',
       path: ownPath ?? '',
-      control: new Control({ target, tls: access.tls, headers, timeoutMs: TIMEOUT_MS }),
+      control: new Control({ target, tls: access.tls, headers, timeoutMs: TIMEOUT_MS, usesProxies }),
     }),
   );
   const workers = stackDir === null ? [] : workerMetrics(stackDir).map((url) => source(url, 'stack'));

@@ -22,6 +22,7 @@ import { skippedLevel } from './level.ts';
 import { type LevelRunner, LocalRunner, type RunnerTools } from './level-runner.ts';
 import { liveProgress, SILENT } from './progress.ts';
 import { RankRunner } from './ranks/runner.ts';
+import { routeNotes } from './route-notes.ts';
 import { ServerWatch } from './server-watch.ts';
 import { whySkipped } from './stack/level-guard.ts';
 import type { SweepJob } from './sweep-job.ts';
@@ -93,6 +94,8 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
 
 /** Finds out who serves, proves that it streams, and has the prompts made meanwhile. */
 async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools): Promise<Setup> {
+  const { throughProxy, directly } = routeNotes(connection.controls);
+  for (const note of [...throughProxy, ...directly]) progress.say(`note: ${note}`);
   const identified = await connection.identify();
   for (const note of identified.notes) progress.say(`note: ${note}`);
   const { model, server } = identified;
@@ -111,7 +114,8 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
   const points = spec.points.filter(({ index }) => askedPoints.some((point) => point.index === index));
   await runner.begin(canary);
   // The prompts are made and nothing is measured yet: this process has nothing else to do.
-  const roundTrip = await roundTripMs(job.access.targets[0]!);
+  const [first] = connection.controls;
+  const roundTrip = first!.route.proxy === null ? await roundTripMs(first!.target) : null;
   job.store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);
   const draft = new ReportDraft(
     job,
@@ -121,8 +125,8 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
   );
   const question = unitQuestion(spec);
   const warnings = [...supply.warnings, ...(question === null ? [] : [question]), ...canary.warnings];
-  draft.warnings.push(...new Set([...job.earlierNotes, ...identified.notes, ...warnings]));
-  const said = new Set(identified.notes);
+  draft.warnings.push(...new Set([...job.earlierNotes, ...throughProxy, ...identified.notes, ...warnings]));
+  const said = new Set([...throughProxy, ...identified.notes]);
   for (const warning of draft.warnings) if (!said.has(warning)) progress.say(`warning: ${warning}`);
   if (supply.facts.estimates) progress.say(`note: ${estimateNote(supply.facts)}`);
   const { witness, metricsPath } = server;

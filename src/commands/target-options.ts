@@ -75,7 +75,7 @@ export const TARGET_OPTIONS = {
     choices: ['auto', 'kernel', 'socket', 'undici'] as const,
     default: 'auto',
     describe:
-      "what carries measured streams: kernel has the kernel's time stamps (Linux, TCP), socket and undici those of Node, undici honours the proxy variables; auto: kernel, else socket",
+      "what carries measured streams: kernel has the kernel's time stamps (Linux, TCP), socket and undici those of Node, undici uses the proxies of the environment; auto: kernel, else socket",
   },
   'connection-per-request': {
     group: TARGET,

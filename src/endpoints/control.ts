@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import { errorText } from '../core/errors.ts';
+import { onRoute, type Route, routeTo } from './proxy.ts';
 import { sidePath } from './target.ts';
 import { targetOrigin, undiciDispatcher } from './undici-wire.ts';
 import type { Target, TlsMaterial } from './wire.ts';
@@ -9,6 +10,8 @@ export interface ControlOptions {
   readonly tls: TlsMaterial | null;
   readonly headers: readonly (readonly [string, string])[];
   readonly timeoutMs: number;
+  /** Goes by the proxies of the environment, as the measured streams do. */
+  readonly usesProxies: boolean;
   /** Ends calls under way. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -28,18 +31,18 @@ export interface ControlAnswer {
 /** No answer to a side call is longer. */
 const MOST_BYTES = 64 * 1024 * 1024;
 
-/** The unmeasured side calls: models, health, metrics. Through undici, proxies of the environment included. */
+/** The unmeasured side calls: models, health, metrics. Through undici, by the way that the measured streams take. */
 export class Control {
   readonly #options: ControlOptions;
+  readonly route: Route;
   readonly #dispatcher: Dispatcher;
 
+  /** Exit 2 where the environment names a proxy for the target that cannot be used. */
   constructor(options: ControlOptions) {
+    const { target, tls, timeoutMs, usesProxies } = options;
     this.#options = options;
-    this.#dispatcher = undiciDispatcher({
-      target: options.target,
-      tls: options.tls,
-      connectTimeoutMs: options.timeoutMs,
-    });
+    this.route = routeTo(target, usesProxies);
+    this.#dispatcher = undiciDispatcher({ target, tls, connectTimeoutMs: timeoutMs }, this.route);
   }
 
   get target(): Target {
@@ -87,7 +90,8 @@ export class Control {
       };
     } catch (error) {
       const code = codeOf(error);
-      return { status: null, body: '', error: errorText(error) || 'no answer', ...(code ? { code } : {}) };
+      const words = onRoute(this.route, errorText(error) || 'no answer');
+      return { status: null, body: '', error: words, ...(code ? { code } : {}) };
     }
   }
 

@@ -1,9 +1,13 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { Socket } from 'node:net';
 import { rootCertificates } from 'node:tls';
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { Agent, type Dispatcher, ProxyAgent } from 'undici';
 import { CUT_BODY } from '../core/record.ts';
 import { socketFailure } from './failures.ts';
+import { onRoute, type Route, routeTo } from './proxy.ts';
 import { streamPath } from './target.ts';
 import {
+  broken,
   type ConnectionTally,
   emptyTally,
   type ResponseSink,
@@ -14,24 +18,46 @@ import {
   type WireRequest,
 } from './wire.ts';
 
-/** An undici dispatcher for a target: proxies of the environment, TLS files and unix sockets included. */
+/** An undici dispatcher for a target, by a route of its own: TLS files and unix sockets included. */
 export function undiciDispatcher(
   options: Pick<WireOptions, 'target' | 'tls' | 'connectTimeoutMs'>,
-): Agent | EnvHttpProxyAgent {
+  { proxy }: Route,
+): Agent | ProxyAgent {
   const { target, tls } = options;
+  const timeout = options.connectTimeoutMs;
   const connect = {
-    timeout: options.connectTimeoutMs,
+    timeout,
     ...(target.socketPath === null ? {} : { socketPath: target.socketPath }),
     ...(tls?.ca ? { ca: [...rootCertificates, tls.ca] } : {}),
     ...(tls?.cert ? { cert: tls.cert } : {}),
     ...(tls?.key ? { key: tls.key } : {}),
   };
   // The wire owns the time-outs of a response; undici's would end a request a second way.
-  const shared = { connect, headersTimeout: 0, bodyTimeout: 0, pipelining: 1 };
-  const proxied = ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'].some(
-    (name) => process.env[name],
-  );
-  return proxied && target.socketPath === null ? new EnvHttpProxyAgent(shared) : new Agent(shared);
+  const shared = { headersTimeout: 0, bodyTimeout: 0, pipelining: 1 };
+  if (proxy === null) return new Agent({ ...shared, connect });
+  return new ProxyAgent({
+    ...shared,
+    uri: proxy.url,
+    ...(proxy.authorization === null ? {} : { token: proxy.authorization }),
+    // As curl does: a tunnel for https alone, since many proxies refuse one to any other port than 443.
+    proxyTunnel: target.tls,
+    requestTls: connect,
+    clientFactory: tunnelMaker,
+    proxyTls: { timeout, ...(connect.ca ? { ca: connect.ca } : {}) },
+  });
+}
+
+/** What opens tunnels. undici would try again without end where a proxy closes the connection instead of an answer. */
+function tunnelMaker(_proxy: URL, options: Agent.Options): Dispatcher {
+  const agent = new Agent(options);
+  const open = agent.connect.bind(agent) as (options: Dispatcher.ConnectOptions) => Promise<unknown>;
+  return Object.assign(agent, {
+    connect: (to: Dispatcher.ConnectOptions) =>
+      open(to).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'UND_ERR_SOCKET') throw error;
+        throw new Error('it closed the connection instead of opening a tunnel', { cause: error });
+      }),
+  });
 }
 
 /** The origin that undici wants for a target; a unix socket is addressed as localhost. */
@@ -41,20 +67,35 @@ export function targetOrigin(target: Target): string {
     : `${target.tls ? 'https' : 'http'}://${target.authority}`;
 }
 
+/** The documented channel on which undici publishes a request's head and its connection, just before it writes them. */
+const SEND_HEADERS = 'undici:client:sendHeaders';
+
 /** Measured streams through undici: for proxies, and as the second opinion on the socket wire in tests. */
 export class UndiciWire implements Wire {
   readonly stampedBy = 'process';
   readonly leadMs = 0;
   readonly #options: WireOptions;
-  readonly #dispatcher: Agent | EnvHttpProxyAgent;
+  readonly #route: Route;
+  readonly #dispatcher: Dispatcher;
+  /** Of requests that need a connection of their own, until they have ended. */
+  readonly #others = new Set<Dispatcher>();
+  /** Connections that have carried a request. */
+  readonly #used = new WeakSet<Socket>();
   #tally: ConnectionTally = emptyTally();
+  /** Takes the connection of the request that undici is about to write, which it publishes within that call. */
+  #writing: ((socket: Socket) => void) | null = null;
+  readonly #onHeaders = (message: unknown): void => {
+    const writing = this.#writing;
+    this.#writing = null;
+    writing?.((message as { readonly socket: Socket }).socket);
+  };
 
+  /** Exit 2 where the environment names a proxy for the target that cannot be used. */
   constructor(options: WireOptions) {
     this.#options = options;
-    this.#dispatcher = undiciDispatcher(options);
-    this.#dispatcher.on('connect', () => {
-      this.#tally.opened++;
-    });
+    this.#route = routeTo(options.target, true);
+    this.#dispatcher = undiciDispatcher(options, this.#route);
+    subscribe(SEND_HEADERS, this.#onHeaders);
   }
 
   /** undici opens its connections when requests need them, so none is open before the first send. */
@@ -66,8 +107,28 @@ export class UndiciWire implements Wire {
     // undici opens its connections as they are needed.
   }
 
-  send(request: WireRequest, sink: ResponseSink): (reason: WireFailure) => void {
+  send(
+    request: WireRequest,
+    sink: ResponseSink,
+    _atMs?: number,
+    onNew = false,
+  ): (reason: WireFailure) => void {
     const { clock, target, connectionPerRequest, meter } = this.#options;
+    const dispatcher = onNew ? this.#otherDispatcher() : this.#dispatcher;
+    /** Of the connection that carries it. */
+    let reused = false;
+    let answered = false;
+    const take = (socket: Socket): void => {
+      reused = this.#used.has(socket);
+      this.#used.add(socket);
+      if (!reused) this.#tally.opened++;
+      // undici shows no bytes before a whole head; this looks before undici reads them.
+      else socket.prependOnceListener('readable', () => (answered = socket.readableLength > 0));
+    };
+    const over = (): void => {
+      ended = true;
+      if (onNew) this.#drop(dispatcher);
+    };
     let abort: ((reason: Error) => void) | null = null;
     let cancelled: WireFailure | null = null;
     let started = false;
@@ -77,6 +138,7 @@ export class UndiciWire implements Wire {
       onRequestStart: (controller) => {
         abort = (reason) => controller.abort(reason);
         if (cancelled !== null) controller.abort(new Error(cancelled.detail));
+        else this.#writing = take;
       },
       onResponseStart: (_controller, status, headers) => {
         const atMs = clock.now();
@@ -101,16 +163,18 @@ export class UndiciWire implements Wire {
         );
       },
       onResponseEnd: () => {
-        ended = true;
+        over();
         sink.end(clock.now());
       },
       onResponseError: (_controller, error) => {
         if (ended) return;
-        ended = true;
-        sink.fail(cancelled ?? undiciFailure(error, started), clock.now());
+        over();
+        const failure = undiciFailure(error, started);
+        const detail = started ? failure.detail : onRoute(this.#route, failure.detail);
+        sink.fail(cancelled ?? broken({ ...failure, detail }, reused, answered || started), clock.now());
       },
     };
-    this.#dispatcher.dispatch(
+    dispatcher.dispatch(
       {
         origin: targetOrigin(target),
         path: streamPath(target, request.path),
@@ -128,7 +192,7 @@ export class UndiciWire implements Wire {
         abort(new Error(reason.detail));
         return;
       }
-      ended = true;
+      over();
       sink.fail(reason, clock.now());
     };
   }
@@ -140,7 +204,18 @@ export class UndiciWire implements Wire {
   }
 
   async close(): Promise<void> {
-    await this.#dispatcher.destroy();
+    unsubscribe(SEND_HEADERS, this.#onHeaders);
+    await Promise.all([this.#dispatcher, ...this.#others].map((dispatcher) => dispatcher.destroy()));
+  }
+
+  #otherDispatcher(): Dispatcher {
+    const dispatcher = undiciDispatcher(this.#options, this.#route);
+    this.#others.add(dispatcher);
+    return dispatcher;
+  }
+
+  #drop(dispatcher: Dispatcher): void {
+    void dispatcher.close().finally(() => this.#others.delete(dispatcher));
   }
 }
 

@@ -13,6 +13,14 @@ export interface WireRequest {
 export interface WireFailure {
   readonly class: FailureClass;
   readonly detail: string;
+  /** Of a connection that broke after it had carried an earlier request: whether a byte of this answer had come. */
+  readonly reused?: 'before-answer' | 'in-answer';
+}
+
+/** The failure with what its connection was, where that broke. */
+export function broken(failure: WireFailure, reused: boolean, answered: boolean): WireFailure {
+  if (!reused || (failure.class !== 'reset' && failure.class !== 'truncated')) return failure;
+  return { ...failure, reused: answered ? 'in-answer' : 'before-answer' };
 }
 
 /** When the bytes of one read arrived, in ms since the run's origin. Lent for the call. */
@@ -66,10 +74,15 @@ export interface Wire {
   /** Opens connections in the background until `count` are idle or about to be; what fails is in the next tally. */
   spare(count: number): void;
   /**
-   * Sends one request, at `atMs` where that lies ahead (by at most `leadMs`), else at once. The returned function cancels it
-   * (the sink then fails with the reason).
+   * Sends one request, at `atMs` where that lies ahead (by at most `leadMs`), else at once; `onNew`: over a connection that is
+   * opened for it. The returned function cancels it (the sink then fails with the reason).
    */
-  send(request: WireRequest, sink: ResponseSink, atMs?: number): (reason: WireFailure) => void;
+  send(
+    request: WireRequest,
+    sink: ResponseSink,
+    atMs?: number,
+    onNew?: boolean,
+  ): (reason: WireFailure) => void;
   /** Connections opened since the last call. */
   takeTally(): ConnectionTally;
   close(): Promise<void>;

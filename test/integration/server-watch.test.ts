@@ -95,7 +95,7 @@ describe('the server’s own metrics around a level', () => {
     });
     const sources = ['/silent', '/broken', '/page', '/huge', ''].map((path) => {
       const target = parseTarget(path === '' ? 'http://127.0.0.1:1/gone' : url);
-      const control = new Control({ target, tls: null, headers: [], timeoutMs: 300 });
+      const control = new Control({ target, tls: null, headers: [], timeoutMs: 300, usesProxies: false });
       closing.push(() => control.close());
       return { url: target.url + path, by: 'given' as const, path, control };
     });

@@ -31,6 +31,7 @@ const ANSWERS: Readonly<Record<string, readonly [status: number, body: string]>>
   '/v1/models': [200, '{"object":"list","data":[{"id":"one"},{"id":"two"}]}'],
   '/empty/models': [200, '{"object":"list","data":[]}'],
   '/loading/models': [503, 'loading'],
+  '/moved': [307, '/live'],
 };
 
 let server: Server;
@@ -44,6 +45,7 @@ beforeAll(async () => {
     const answer = ANSWERS[request.url ?? ''];
     if (answer === undefined) return;
     response.statusCode = answer[0];
+    if (answer[0] === 307) response.setHeader('location', answer[1]);
     response.end(answer[1]);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -99,6 +101,7 @@ describe('tcp', () => {
 describe('http', () => {
   it.each<[string, () => Probe, boolean, RegExp]>([
     ['the status', () => http('/live'), true, /answers 200/],
+    ['where it is redirected', () => http('/moved'), true, /answers 200/],
     ['another status', () => http('/health'), false, /answers 503/],
     ['a status that is no success', () => http('/health', null, 503), true, /answers 503/],
     ['a field', () => http('/etcd', ['$.health', 'true']), true, /\$\.health is true/],

@@ -45,7 +45,7 @@ export async function play(client: Client, installed: Installed, of: Case, stage
     const others = new OtherWork(() => [server.pid, clientPid]);
     failure = await runChild({
       words: [...(of.oneCore ? cores.oneForClient : cores.client), ...installed.words, ...client.args(task)],
-      env: installed.env,
+      env: { ...installed.env, ...pastProxies(process.env) },
       cwd: dir,
       log: path.join(dir, 'client.log'),
       timeoutMs: LONGEST_MS,
@@ -65,6 +65,13 @@ export async function play(client: Client, installed: Installed, of: Case, stage
   const { head, lines } = readTruth(readFileSync(log, 'utf8'), log);
   const truth = { head, lines: lines.slice(ownRequests) };
   return { score: scoreReading(client, reading, truth, of.requests, otherWorkRatio), remark: reading.remark };
+}
+
+/** No client is to reach the server, which is on this host, through a proxy of the environment. */
+function pastProxies(env: NodeJS.ProcessEnv): Record<string, string> {
+  const given = env['no_proxy'] ?? env['NO_PROXY'] ?? '';
+  const noProxy = [given, '127.0.0.1'].filter((part) => part !== '').join(',');
+  return { no_proxy: noProxy, NO_PROXY: noProxy };
 }
 
 /** What the client told, or why it cannot be read. */

@@ -33,6 +33,8 @@ export class ServingServer {
       tls: access.tls,
       headers: access.headers.filter(([name]) => !['content-type', 'accept'].includes(name.toLowerCase())),
       timeoutMs: CALL_TIMEOUT_MS,
+      // Its streams go directly.
+      usesProxies: false,
     });
   }
 

@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { Agent, interceptors } from 'undici';
 import { errorText } from '../../core/errors.ts';
 import type { Probe } from '../plan/planned.ts';
 import { runCommand } from './slurm.ts';
@@ -90,10 +91,19 @@ function tryTcp(host: string, port: number): Promise<ProbeResult> {
   });
 }
 
+/** Nodes of a stack are reached directly, whatever proxies the environment names. */
+const DIRECTLY = new Agent().compose(interceptors.redirect({ maxRedirections: 5 }));
+
 /** GET, with status and body; rejects when nothing answers in time. */
 async function get(url: string, signal: AbortSignal): Promise<{ status: number; body: string }> {
-  const answer = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(TRY_MS)]) });
-  return { status: answer.status, body: await answer.text() };
+  const { origin, pathname, search } = new URL(url);
+  const answer = await DIRECTLY.request({
+    origin,
+    path: pathname + search,
+    method: 'GET',
+    signal: AbortSignal.any([signal, AbortSignal.timeout(TRY_MS)]),
+  });
+  return { status: answer.statusCode, body: await answer.body.text() };
 }
 
 async function tryHttp(probe: Extract<Probe, { kind: 'http' }>, signal: AbortSignal): Promise<ProbeResult> {
