@@ -1,3 +1,4 @@
+import { witnessGap } from '../core/audit.ts';
 import { sum } from '../core/distribution.ts';
 import type { RequestRecord } from '../core/record.ts';
 import type { Witness } from '../core/report.ts';
@@ -16,6 +17,15 @@ interface Counters {
 /** Counters are often updated a little after the last byte of a response; so long they are given. */
 const SETTLE_MS = 1_500;
 const LOOK_EVERY_MS = 100;
+
+/** What these requests should have added to each counter. */
+function countsOf(records: readonly RequestRecord[]): { readonly [key in keyof Counters]: number } {
+  return {
+    requests: records.length,
+    inputTokens: sum(records.map((record) => record.promptTokens ?? 0)),
+    outputTokens: sum(records.map((record) => record.osl.counted ?? 0)),
+  };
+}
 
 /** The second witness: the server's own counters before and after a level, against our records. */
 export class ServerWitness {
@@ -58,11 +68,8 @@ export class ServerWitness {
     if (records.some((record) => record.osl.by !== 'usage' || record.isl.by !== 'usage')) {
       return { ...none, reason: 'the server sent no usage to compare with' };
     }
-    const ours = {
-      requests: records.length,
-      inputTokens: sum(records.map((record) => record.promptTokens ?? 0)),
-      outputTokens: sum(records.map((record) => record.osl.counted ?? 0)),
-    };
+    const ours = countsOf(records);
+    const resent = countsOf(records.filter((record) => record.resent));
     const giveUpMs = performance.now() + SETTLE_MS;
     for (;;) {
       const now = await this.#read();
@@ -71,7 +78,9 @@ export class ServerWitness {
       const pair = (key: keyof Counters) => {
         const to = now?.[key] ?? null;
         // A counter that was never raised may not have been exported before.
-        return to === null ? null : { server: to - (before[key] ?? 0), ours: ours[key] };
+        if (to === null) return null;
+        const twice = resent[key] === 0 ? {} : { resent: resent[key] };
+        return { server: to - (before[key] ?? 0), ours: ours[key], ...twice };
       };
       const witness = {
         source,
@@ -80,7 +89,7 @@ export class ServerWitness {
         requests: pair('requests'),
       };
       const settled = [witness.inputTokens, witness.outputTokens, witness.requests].every(
-        (pairNow) => pairNow === null || pairNow.server === pairNow.ours,
+        (pairNow) => pairNow === null || witnessGap(pairNow) === 0,
       );
       if (settled || performance.now() > giveUpMs) return { ...witness, reason: null };
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));

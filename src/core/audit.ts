@@ -6,7 +6,7 @@ import {
   type Validity,
   type ValueBound,
 } from './audit-facts.ts';
-import type { LevelReport, Witness } from './report.ts';
+import type { LevelReport, Witness, WitnessCount } from './report.ts';
 
 /** By how much a metric may be off, for the harness's sake, and still be valid. */
 export const LIMITS = {
@@ -33,6 +33,11 @@ export const LIMITS = {
 
 /** Token counts of the server and ours may differ by this share. */
 export const WITNESS_RATIO = 0.001;
+
+/** How much more (less, where negative) the server counted than can be; 0 where both counts may be right. */
+export function witnessGap({ server, ours, resent = 0 }: WitnessCount): number {
+  return Math.max(0, server - ours - resent) + Math.min(0, server - ours);
+}
 
 /** What of a level its verdict depends on. */
 type Judged = Pick<
@@ -209,7 +214,7 @@ function witnessReasons(witness: Witness | null): string[] {
       ['requests', witness?.requests],
     ] as const
   ).flatMap(([what, pair]) =>
-    pair && Math.abs(pair.server - pair.ours) > WITNESS_RATIO * Math.max(pair.server, pair.ours)
+    pair && Math.abs(witnessGap(pair)) > WITNESS_RATIO * Math.max(pair.server, pair.ours)
       ? `the server counted ${pair.server} ${what}, this run ${pair.ours}`
       : [],
   );

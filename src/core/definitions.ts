@@ -38,6 +38,8 @@ const TEXTS = {
   achievedConcurrency:
     'Requests in flight, averaged over the time from first send to last response end (time-weighted) = the time that all requests together were in flight in it ÷ its length.',
   failureRatio: 'Failed requests ÷ sent requests, measured requests only.',
+  'requests.resent':
+    'Measured requests that were sent a second time, on a new connection, because a kept one was closed before any byte of an answer; their latencies count from the first send.',
   wastedOutputTokens: 'Output tokens that arrived in requests that then failed; they count in no rate.',
   cachedTokens:
     'Prompt tokens that the server says it took from its prefix cache, summed over good requests; null when it did not say.',
@@ -105,7 +107,7 @@ export const DEFINITION_VERSIONS: Readonly<Record<string, number>> = Object.from
 
 /** Terms that define no compared number. */
 const NOT_COMPARED =
-  /^(audit\.|server(\.|$)|(validity|tokensPerChunk|unseenTokens|bursts|estimated|achievedConcurrency|wastedOutputTokens|cachedTokens)$)/;
+  /^(audit\.|requests\.|server(\.|$)|(validity|tokensPerChunk|unseenTokens|bursts|estimated|achievedConcurrency|wastedOutputTokens|cachedTokens)$)/;
 
 /** Whether a term defines a compared number. A term that this version of bench does not know counts as one that does. */
 export function isCompared(term: string): boolean {

@@ -28,6 +28,7 @@ export const METRIC_IDS: readonly string[] = [
   'requests.warmup',
   'requests.warmupFailed',
   'requests.hold',
+  'requests.resent',
   'failureRatio',
   'durationS',
   ...stats('ttftMs'),

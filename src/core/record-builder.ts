@@ -1,6 +1,6 @@
 import type { Failure, FailureClass, Outcome, Phase, RequestRecord, TokenCount } from './record.ts';
 import { wrongEnd } from './stream-end.ts';
-import { firstOf, grow } from './typed-arrays.ts';
+import { firstOf, GREATEST_UINT32, grow } from './typed-arrays.ts';
 import { unseenTokens } from './unseen-tokens.ts';
 
 /** What is known of a request before it is sent. */
@@ -40,8 +40,6 @@ export interface FinishedRequest {
 
 /** Less than half of the unit in which instants are kept. */
 const EXACT_MS = 0.000_5;
-/** 71 minutes: the lower end is not known. */
-const UNKNOWN_SLACK_US = 2 ** 32 - 1;
 
 /** So much of an event is kept for a message. */
 const EXCERPT_CHARS = 300;
@@ -60,6 +58,7 @@ export class RecordBuilder {
   /** Set before the first chunk. */
   sentAtMs = 0;
   connectMs: number | null = null;
+  resent = false;
   status: number | null = null;
   responseId: string | null = null;
   finishReason: string | null = null;
@@ -156,7 +155,7 @@ export class RecordBuilder {
     this.#lastUs = us;
     if (slackMs >= EXACT_MS && this.#stampedBy === 'kernel') {
       this.#slackUs ??= new Uint32Array(this.#chunkUs.length);
-      this.#slackUs[index] = Math.min(Math.ceil(slackMs * 1_000), UNKNOWN_SLACK_US);
+      this.#slackUs[index] = Math.min(Math.ceil(slackMs * 1_000), GREATEST_UINT32);
     }
     if (completionTokens < 0) {
       this.#totalsComplete = false;
@@ -233,6 +232,7 @@ export class RecordBuilder {
       lastEventAtMs: this.lastEventAtMs,
       endAtMs,
       connectMs: this.connectMs,
+      ...(this.resent ? { resent: true } : {}),
       stampedBy: this.#stampedBy,
       chunkUs: firstOf(this.#chunkUs, chunks),
       ...(this.#slackUs === null ? {} : { chunkSlackUs: firstOf(this.#slackUs, chunks) }),

@@ -63,6 +63,7 @@ export class RecordPage {
   #heldMs: Float64Array | null = null;
   #stampedBy: Uint8Array | null = null;
   #unseenTokens: Int32Array | null = null;
+  #resent: Uint8Array | null = null;
 
   constructor(home: RowHome) {
     this.home = home;
@@ -91,6 +92,11 @@ export class RecordPage {
   get unseenTokens(): Int32Array {
     this.#unseenTokens ??= new Int32Array(PAGE_ROWS);
     return this.#unseenTokens;
+  }
+
+  get resent(): Uint8Array {
+    this.#resent ??= new Uint8Array(PAGE_ROWS);
+    return this.#resent;
   }
 }
 
@@ -185,6 +191,7 @@ export const COLUMNS: { readonly [F in ColumnField]-?: Field<Exclude<RequestReco
   lastEventAtMs: instant((page) => page.lastEventAtMs),
   endAtMs: instant((page) => page.endAtMs),
   connectMs: instant((page) => page.connectMs),
+  resent: oneOf((page) => page.resent, [true]),
   stampedBy: oneOf((page) => page.stampedBy, ['process', 'kernel']),
   chunkTokensBy: oneOf(
     (page) => page.chunkTokensBy,

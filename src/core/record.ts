@@ -79,6 +79,11 @@ export interface RequestRecord {
   readonly endAtMs: number;
   /** Time to open this request's own connection; null when it was open before. Included in TTFT. */
   readonly connectMs: number | null;
+  /**
+   * It was sent a second time, on a new connection, since a kept one closed before any byte of an answer; its times count from
+   * the first. Left out where it was not.
+   */
+  readonly resent?: true;
   /** Integer microseconds: send to first output chunk, then gap by gap. */
   readonly chunkUs: Uint32Array;
   /**

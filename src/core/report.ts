@@ -25,12 +25,20 @@ export type Steady =
     }
   | { readonly reason: string };
 
+/** A count of the server and ours. */
+export interface WitnessCount {
+  readonly server: number;
+  readonly ours: number;
+  /** What of `ours` the server may have counted twice: that of requests sent a second time. Left out where there were none. */
+  readonly resent?: number;
+}
+
 /** Server's own count against ours over one level. */
 export interface Witness {
   readonly source: string;
-  readonly inputTokens: { readonly server: number; readonly ours: number } | null;
-  readonly outputTokens: { readonly server: number; readonly ours: number } | null;
-  readonly requests: { readonly server: number; readonly ours: number } | null;
+  readonly inputTokens: WitnessCount | null;
+  readonly outputTokens: WitnessCount | null;
+  readonly requests: WitnessCount | null;
   /** Why there is nothing to compare; null when there is. */
   readonly reason: string | null;
 }
@@ -97,6 +105,8 @@ export interface LevelReport {
     readonly warmup: number;
     readonly warmupFailed: number;
     readonly hold: number;
+    /** Measured requests that were sent a second time, on a new connection; left out by older versions. */
+    readonly resent?: number;
   };
   /** Left out where there were none, and by older versions. */
   readonly ends?: WeakEnds;
@@ -219,7 +229,7 @@ export interface TargetFacts {
   readonly canary: { readonly ttftMs: number | null; readonly e2eMs: number; readonly usage: boolean };
   /**
    * A round trip between the measuring process and the first of the targets: median of five TCP connects before the
-   * first level. null where it could not be measured (a Unix socket); left out by older versions.
+   * first level. null where it could not be measured (a Unix socket, a proxy); left out by older versions.
    */
   readonly roundTripMs?: number | null;
 }

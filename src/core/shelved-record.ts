@@ -5,7 +5,15 @@ type FieldName = keyof RequestRecord;
 type Reader = (page: RecordPage, slot: number) => unknown;
 
 /** Fields that a record may leave out. */
-const OPTIONAL = ['conversation', 'turn', 'heldMs', 'stampedBy', 'chunkSlackUs', 'unseenTokens'] as const;
+const OPTIONAL = [
+  'conversation',
+  'turn',
+  'heldMs',
+  'resent',
+  'stampedBy',
+  'chunkSlackUs',
+  'unseenTokens',
+] as const;
 
 /** How each field is read, in the order of `RequestRecord`. */
 const READERS: Readonly<Record<FieldName, Reader>> = {
@@ -35,6 +43,7 @@ const READERS: Readonly<Record<FieldName, Reader>> = {
   lastEventAtMs: COLUMNS.lastEventAtMs.get,
   endAtMs: COLUMNS.endAtMs.get,
   connectMs: COLUMNS.connectMs.get,
+  resent: COLUMNS.resent.get,
   stampedBy: COLUMNS.stampedBy.get,
   chunkUs: (page, slot) => page.home.parts(page, slot).chunkUs,
   chunkSlackUs: (page, slot) => page.home.parts(page, slot).chunkSlackUs,
@@ -77,6 +86,7 @@ export class ShelvedRecord implements RequestRecord {
   declare readonly lastEventAtMs: RequestRecord['lastEventAtMs'];
   declare readonly endAtMs: RequestRecord['endAtMs'];
   declare readonly connectMs: RequestRecord['connectMs'];
+  declare readonly resent?: true;
   declare readonly stampedBy?: 'kernel' | 'process';
   declare readonly chunkUs: RequestRecord['chunkUs'];
   declare readonly chunkSlackUs?: Uint32Array | null;

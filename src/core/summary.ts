@@ -96,6 +96,7 @@ export function summarizeLevel(input: LevelInput): LevelReport {
       warmup: warmup.length,
       warmupFailed: warmup.filter((record) => record.outcome !== 'good').length,
       hold: input.records.filter((record) => record.phase === 'hold').length,
+      resent: measured.filter((record) => record.resent).length,
     },
     ...weakEnds(good, unproven),
     failureRatio: measured.length === 0 ? 0 : failed / measured.length,

@@ -1,3 +1,6 @@
+/** Of time in µs 71 minutes: such a slack is unknown. */
+export const GREATEST_UINT32 = 2 ** 32 - 1;
+
 /** The values of `old` in a larger array. */
 export function grow<T extends Uint32Array | Uint8Array>(larger: T, old: T): T {
   larger.set(old);

@@ -103,7 +103,11 @@ export class Client {
         headers: [...headers, ['x-request-id', plan.requestId] as const],
         body,
       };
-      exchange.cancel = this.#wires[lane]!.send(request, exchange, plan.dueAtMs);
+      const wire = this.#wires[lane]!;
+      exchange.resend = () => {
+        exchange.cancel = wire.send(request, exchange, undefined, true);
+      };
+      exchange.cancel = wire.send(request, exchange, plan.dueAtMs);
     });
   }
 

@@ -6,7 +6,7 @@ import { type ChunkEvents, ChunkReader, type SharedShape } from './chunk-reader.
 import type { ChunkTemplate } from './chunk-template.ts';
 import { type Delta, type Dialect, emptyDelta } from './dialect.ts';
 import { isHeartbeat, kindOfType, namesError } from './event-kind.ts';
-import { httpFailure, isPageType, notStreamed, type ResponseHead } from './failures.ts';
+import { brokenDetail, httpFailure, isPageType, notStreamed, type ResponseHead } from './failures.ts';
 import type { ReadMeter } from './read-meter.ts';
 import type { Arrival, ResponseSink, WireFailure } from './wire.ts';
 
@@ -55,6 +55,8 @@ export class Exchange implements ResponseSink, ChunkEvents {
   cancel: (reason: WireFailure) => void = () => undefined;
   /** Called once the response has ended that its record did not wait for. */
   closed: () => void = () => undefined;
+  /** Sends the request once more, over a new connection. */
+  resend: () => void = () => undefined;
   /** The record is made, and the server holds the response open. */
   isHeldOpen = false;
   readonly #builder: RecordBuilder;
@@ -94,7 +96,8 @@ export class Exchange implements ResponseSink, ChunkEvents {
   }
 
   sent(atMs: number): void {
-    this.#builder.sentAtMs = atMs;
+    // The time of a request that is sent again counts from its first send.
+    if (!this.#builder.resent) this.#builder.sentAtMs = atMs;
   }
 
   connected(connectMs: number): void {
@@ -142,16 +145,19 @@ export class Exchange implements ResponseSink, ChunkEvents {
     this.#finish(atMs);
   }
 
+  /** A prompt may be repeated where no byte of its answer came (RFC 9110, 9.2.2): once, for a new connection is not reused. */
   fail(failure: WireFailure, atMs: number): void {
-    if (this.isHeldOpen) {
-      this.closed();
-      return;
-    }
-    const { done, finishReason } = this.#builder;
+    const { done, finishReason, resent } = this.#builder;
     // A stream that had come to its proper end was whole; how its connection went down changes nothing.
     const whole = done || finishReason !== null;
-    if (!whole) this.#builder.fail(failure.class, failure.detail);
-    this.#finish(whole ? this.#lastReadAtMs : atMs);
+    if (this.isHeldOpen) this.closed();
+    else if (failure.reused === 'before-answer' && !resent) {
+      this.#builder.resent = true;
+      this.resend();
+    } else {
+      if (!whole) this.#builder.fail(failure.class, brokenDetail(failure, resent));
+      this.#finish(whole ? this.#lastReadAtMs : atMs);
+    }
   }
 
   checkTimeouts(now: number): void {

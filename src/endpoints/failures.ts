@@ -27,6 +27,14 @@ export function socketFailure(error: NodeJS.ErrnoException, connected: boolean):
   return { class: 'reset', detail };
 }
 
+/** What is said of a failure, with what its connection was; `resent`: the request had been sent a second time. */
+export function brokenDetail({ class: failureClass, detail, reused }: WireFailure, resent: boolean): string {
+  if (reused !== undefined) return `${detail} (on a reused connection)`;
+  return resent && (failureClass === 'reset' || failureClass === 'connect')
+    ? `${detail} (sent a second time: the first, on a reused connection, was not answered)`
+    : detail;
+}
+
 /** What of a response's head says more than its status. */
 export interface ResponseHead {
   readonly status: number;

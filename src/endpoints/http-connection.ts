@@ -1,6 +1,13 @@
 import { HttpResponseReader } from './http-reader.ts';
 import { streamPath } from './target.ts';
-import type { Arrival, ResponseSink, WireFailure, WireOptions, WireRequest } from './wire.ts';
+import {
+  type Arrival,
+  broken,
+  type ResponseSink,
+  type WireFailure,
+  type WireOptions,
+  type WireRequest,
+} from './wire.ts';
 
 /** A byte stream to the server and back. Nothing is reported before the call that opened it has returned. */
 export interface Transport {
@@ -45,6 +52,10 @@ export class HttpConnection implements TransportEvents {
   #connectTimer: NodeJS.Timeout | null = null;
   #waiting: { readonly request: WireRequest; readonly atMs: number } | null = null;
   #sink: ResponseSink | null = null;
+  /** It has carried a request before the one under way. */
+  #reused = false;
+  /** A byte of the answer to the one under way has come. */
+  #answered = false;
   /** The request that waits for its instant may still go out over another connection. */
   #elsewhere: (() => void) | null = null;
   #arrival: Arrival = { atMs: 0, slackMs: 0, lastSlackMs: 0 };
@@ -68,6 +79,7 @@ export class HttpConnection implements TransportEvents {
    */
   exchange(request: WireRequest, sink: ResponseSink, atMs = 0, elsewhere: (() => void) | null = null): void {
     this.#sink = sink;
+    this.#answered = false;
     if (this.#connected) {
       this.#elsewhere = elsewhere;
       this.#send(request, sink, atMs, true);
@@ -132,6 +144,7 @@ export class HttpConnection implements TransportEvents {
       return;
     }
     this.#arrival = arrival;
+    this.#answered = true;
     if (!this.#reader.feed(buffer, start, end, arrival.atMs))
       this.failed({ class: 'malformed', detail: 'HTTP: bytes that belong to no response' }, arrival.atMs);
   }
@@ -153,7 +166,7 @@ export class HttpConnection implements TransportEvents {
     const elsewhere = this.#elsewhere;
     this.destroy();
     if (elsewhere !== null) elsewhere();
-    else if (sink !== null) sink.fail(failure, atMs);
+    else if (sink !== null) sink.fail(broken(failure, this.#reused, this.#answered), atMs);
     else if (!connected) this.#events.failed();
   }
 
@@ -163,6 +176,7 @@ export class HttpConnection implements TransportEvents {
       body: (buffer, start, end, _atMs, last) => sink.body(buffer, start, end, this.#arrival, last),
       end: (atMs) => {
         this.#sink = null;
+        this.#reused = true;
         if (this.#reader.keepAlive) {
           this.idleSinceMs = atMs;
           this.#events.idle();
@@ -173,7 +187,7 @@ export class HttpConnection implements TransportEvents {
       },
       fail: (failure, atMs) => {
         this.destroy();
-        sink.fail(failure, atMs);
+        sink.fail(broken(failure, this.#reused, this.#answered), atMs);
       },
     });
   }

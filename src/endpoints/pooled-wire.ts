@@ -61,10 +61,15 @@ export abstract class PooledWire implements Wire {
     }
   }
 
-  send(request: WireRequest, sink: ResponseSink, atMs?: number): (reason: WireFailure) => void {
+  send(
+    request: WireRequest,
+    sink: ResponseSink,
+    atMs?: number,
+    onNew = false,
+  ): (reason: WireFailure) => void {
     let used: HttpConnection;
     const start = (): void => {
-      let connection = this.#idle.pop();
+      let connection = onNew ? undefined : this.#idle.pop();
       while (connection?.dead) connection = this.#idle.pop();
       used = connection ?? this.#connection((connectMs) => sink.connected(connectMs));
       used.exchange(request, sink, atMs, start);

@@ -1,5 +1,5 @@
-import { WITNESS_RATIO } from '../core/audit.ts';
-import type { LevelReport, Report, Witness } from '../core/report.ts';
+import { WITNESS_RATIO, witnessGap } from '../core/audit.ts';
+import type { LevelReport, Report, Witness, WitnessCount } from '../core/report.ts';
 import { formatDuration } from '../core/units.ts';
 import { endNotes } from './end-notes.ts';
 import { figure, grouped, percent } from './figures.ts';
@@ -34,6 +34,7 @@ export function runNotes(report: Report): Note[] {
     ...textNotes(report),
     ...endNotes((of) => sentences(report, of)),
     ...wasteNotes(report),
+    ...resentNotes(report),
     ...streamNotes(report),
     ...itlNotes(report),
     ...steadyNotes(report),
@@ -164,6 +165,14 @@ function wasteNotes(report: Report): Note[] {
   ];
 }
 
+function resentNotes(report: Report): Note[] {
+  return sentences(report, ({ requests: { resent = 0, sent } }) =>
+    resent === 0
+      ? null
+      : `${grouped(resent)} of ${grouped(sent)} requests were sent a second time, on a new connection, since the server had closed the kept one without an answer; their times count from the first send (--connection-per-request reuses none)`,
+  ).map((text) => ({ topic: 'resent', text, loud: false }));
+}
+
 function itlNotes(report: Report): Note[] {
   const perToken = !showsTokenItl(report)
     ? []
@@ -213,10 +222,10 @@ function witnessNotes(report: Report): Note[] {
     if (level.witness.reason !== null) return `nothing to compare: ${harmless(level.witness.reason)}`;
     const counts = witnessed(level.witness);
     if (counts.length === 0) return 'nothing to compare: the server has none of the counters';
-    const apart = counts.filter(({ server, ours }) => server !== ours);
+    const apart = counts.filter((count) => witnessGap(count) !== 0);
     const known = level.validity.verdict !== 'valid';
     const told = apart.filter(
-      ({ server, ours }) => !known || Math.abs(server - ours) <= WITNESS_RATIO * Math.max(server, ours),
+      (count) => !known || Math.abs(witnessGap(count)) <= WITNESS_RATIO * Math.max(count.server, count.ours),
     );
     if (told.length > 0) {
       return told
@@ -232,7 +241,7 @@ function witnessNotes(report: Report): Note[] {
   }).map((text) => ({ topic: 'witness', text, loud: false }));
 }
 
-function witnessed(witness: Witness): { name: string; server: number; ours: number }[] {
+function witnessed(witness: Witness): (WitnessCount & { readonly name: string })[] {
   return [
     { name: 'requests', pair: witness.requests },
     { name: 'input tokens', pair: witness.inputTokens },

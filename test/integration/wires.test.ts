@@ -623,6 +623,16 @@ async function cuttingProxy(port: number, cuts: () => readonly number[]): Promis
   return (proxy.address() as net.AddressInfo).port;
 }
 
+/** Sends the start of a stream, then `end`s it once that has been read. */
+const afterAStart =
+  (end: (socket: net.Socket) => void) =>
+  (socket: net.Socket): void => {
+    socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`);
+    for (const part of [token('a'), token('b')])
+      socket.write(`${Buffer.byteLength(part).toString(16)}\r\n${part}\r\n`);
+    setTimeout(() => end(socket), 30);
+  };
+
 describe('all wires', () => {
   it('make the same record of the same bytes, cut anywhere', async () => {
     let cuts: readonly number[] = [];
@@ -664,16 +674,6 @@ describe('all wires', () => {
     );
   });
 
-  /** Sends the start of a stream, then `end`s it once that has been read. */
-  const afterAStart =
-    (end: (socket: net.Socket) => void) =>
-    (socket: net.Socket): void => {
-      socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`);
-      for (const part of [token('a'), token('b')])
-        socket.write(`${Buffer.byteLength(part).toString(16)}\r\n${part}\r\n`);
-      setTimeout(() => end(socket), 30);
-    };
-
   it.each<[string, RequestRecord['outcome'], (socket: net.Socket) => void, Partial<typeof NO_TIMEOUTS>?]>([
     ['a reset before the answer', 'reset', (s) => s.resetAndDestroy()],
     ['an end before the answer', 'reset', (s) => s.end()],
@@ -700,6 +700,154 @@ describe('all wires', () => {
     if (NO_KERNEL === null) expect(records.get('kernel')!.detail).toBe(records.get('socket')!.detail);
     if (outcome === 'truncated' && records.get('socket')!.chunkUs.length > 0)
       for (const [name, record] of records) expect(record.detail, name).toBe(CUT_BODY);
+  });
+});
+
+/** Answers the first request of a connection, and does what it is told with any other; counts both. */
+async function keptServer(onReused: (socket: net.Socket) => void, tls?: tls.TlsOptions) {
+  const seen = { first: 0, reused: 0 };
+  const known = new WeakSet<net.Socket>();
+  const port = await rawServer((socket) => {
+    const isReused = known.has(socket);
+    known.add(socket);
+    seen[isReused ? 'reused' : 'first']++;
+    if (isReused) onReused(socket);
+    else socket.write(WHOLE);
+  }, tls);
+  return { port, seen };
+}
+
+/** Asks one by one until a request has gone out on a connection that had carried another. */
+async function untilReused(client: Client, seen: { readonly reused: number }): Promise<RequestRecord[]> {
+  const records: RequestRecord[] = [];
+  // undici may open a second connection while the first is still being handed back.
+  while (seen.reused === 0 && records.length < 20) records.push(await ask(client));
+  expect(seen.reused).toBe(1);
+  return records;
+}
+
+const ENDS: readonly (readonly [string, (socket: net.Socket) => void])[] = [
+  ['an end', (s) => s.end()],
+  ['a reset', (s) => s.resetAndDestroy()],
+  ['a close', (s) => s.destroy()],
+];
+
+describe.each(WIRES)('a kept connection of the %s wire that the server ends', (name) => {
+  it.each(ENDS)('with %s before any answer has its request sent once more, on a new one', async (_, end) => {
+    const { port, seen } = await keptServer((socket) => setTimeout(() => end(socket), 40));
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
+    const records = await untilReused(client, seen);
+    for (const record of records) expect(record).toMatchObject({ outcome: 'good', detail: null });
+    const again = records.at(-1)!;
+    expect(records.filter(({ resent }) => resent)).toEqual([again]);
+    expect(seen.first).toBe(records.length);
+    // From the first send on: the connection was ended 40 ms after the request had come.
+    expect(again.firstAtMs! - again.sentAtMs).toBeGreaterThanOrEqual(39);
+    expect(again.chunkUs[0]! / 1_000).toBeCloseTo(again.firstAtMs! - again.sentAtMs, 2);
+    if (name !== 'undici') expect(again.connectMs).toBeGreaterThan(0);
+    expect(essence(again)).toEqual(essence(records[0]!));
+  });
+
+  it('has it sent once more over TLS as well', async () => {
+    const server = { cert: tlsFile('server.pem'), key: tlsFile('server.key') };
+    const material = { ca: tlsFile('ca.pem'), cert: null, key: null };
+    const { port, seen } = await keptServer((socket) => socket.end(), server);
+    const client = makeClient(name, `https://localhost:${port}`, { tls: material });
+    const records = await untilReused(client, seen);
+    for (const record of records) expect(record).toMatchObject({ outcome: 'good', detail: null });
+    expect(records.filter(({ resent }) => resent)).toEqual([records.at(-1)]);
+  });
+
+  it.each(
+    ENDS,
+  )('with %s is a failure where the new one ends as well: it is sent twice at most', async (_, end) => {
+    let requests = 0;
+    let dead = false;
+    const port = await rawServer((socket) => {
+      requests++;
+      if (dead) end(socket);
+      else socket.write(WHOLE);
+    });
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
+    for (let i = 0; i < 4; i++) expect((await ask(client)).outcome).toBe('good');
+    dead = true;
+    requests = 0;
+    const record = await ask(client);
+    expect(record).toMatchObject({ outcome: 'reset', resent: true, firstAtMs: null });
+    expect(record.detail).toMatch(
+      / \(sent a second time: the first, on a reused connection, was not answered\)$/,
+    );
+    expect(requests).toBe(2);
+    // The next one has no kept connection left to lose.
+    expect(await ask(client)).not.toHaveProperty('resent');
+  });
+
+  it.each(ENDS)('with %s fails a request that is the first on it, and is sent once', async (_, end) => {
+    let requests = 0;
+    const port = await rawServer((socket) => {
+      requests++;
+      end(socket);
+    });
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
+    // What was opened in advance has carried nothing yet.
+    await client.open(1);
+    const record = await ask(client);
+    expect(record.outcome).toBe('reset');
+    expect(record).not.toHaveProperty('resent');
+    expect(record.detail).not.toContain('reused');
+    expect(requests).toBe(1);
+  });
+
+  it.each<[string, (socket: net.Socket) => void]>([
+    ['a byte', (s) => s.end('H')],
+    ['half a head', (s) => s.end('HTTP/1.1 200 OK\r\nContent-')],
+    ['an interim answer', (s) => s.end('HTTP/1.1 103 Early Hints\r\n\r\n')],
+    ['a head', (s) => s.end(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`)],
+    ['a start, then a reset', afterAStart((s) => s.resetAndDestroy())],
+  ])('after %s fails its request, and the detail says that it was a reused one', async (_, end) => {
+    const { port, seen } = await keptServer(end);
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
+    const record = (await untilReused(client, seen)).at(-1)!;
+    expect(['reset', 'truncated']).toContain(record.outcome);
+    expect(record.detail).toMatch(/ \(on a reused connection\)$/);
+    expect(record).not.toHaveProperty('resent');
+    expect(seen.reused).toBe(1);
+  });
+
+  it('does not have a request sent again that is cancelled, or whose time is up', async () => {
+    const { port, seen } = await keptServer(() => undefined);
+    const late = makeClient(name, `http://127.0.0.1:${port}`, { timeouts: { firstMs: 60 } });
+    const record = (await untilReused(late, seen)).at(-1)!;
+    expect(record.outcome).toBe('timeout');
+    expect(record).not.toHaveProperty('resent');
+    const before = seen.first;
+    seen.reused = 0;
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
+    const timer = setInterval(() => seen.reused > 0 && client.cancel('interrupted'), 5);
+    const cancelled = (await untilReused(client, seen)).at(-1)!;
+    clearInterval(timer);
+    expect(cancelled).toMatchObject({ outcome: 'cancelled', detail: 'interrupted' });
+    expect(cancelled).not.toHaveProperty('resent');
+    expect(seen.first).toBeGreaterThan(before);
+  });
+
+  it('can have the request cancelled while it waits the second time', async () => {
+    let requests = 0;
+    let deaf = false;
+    const port = await rawServer((socket) => {
+      requests++;
+      if (!deaf) socket.write(WHOLE);
+      else if (requests === 1) socket.end();
+    });
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
+    for (let i = 0; i < 4; i++) await ask(client);
+    deaf = true;
+    requests = 0;
+    const asked = ask(client);
+    await vi.waitFor(() => expect(requests).toBe(2));
+    client.cancel('interrupted');
+    expect(await asked).toMatchObject({ outcome: 'cancelled', detail: 'interrupted', resent: true });
+    expect(client.inFlight).toBe(0);
   });
 });
 
@@ -737,7 +885,7 @@ describe.each(POOLED)('the %s wire and its connections', (name) => {
     expect(count()).toBe(3);
   });
 
-  it('has a request fail at its own time when its connection broke unseen', async () => {
+  it('sends a request again, as of its own time, when its connection broke unseen', async () => {
     const ports: net.Socket[] = [];
     const port = await rawServer((socket) => {
       ports.push(socket);
@@ -751,9 +899,10 @@ describe.each(POOLED)('the %s wire and its connections', (name) => {
     while (performance.now() < until);
     const before = clocks.get(client)!.now();
     const record = await ask(client);
-    expect(record).toMatchObject({ outcome: 'reset', firstAtMs: null });
+    expect(record).toMatchObject({ outcome: 'good', resent: true });
+    expect(record.connectMs).toBeGreaterThan(0);
     expect(record.sentAtMs).toBeGreaterThanOrEqual(before);
-    expect(record.endAtMs).toBeGreaterThanOrEqual(record.sentAtMs);
+    expect(record.firstAtMs!).toBeGreaterThan(record.sentAtMs);
   });
 
   it('lets go of all of them when it is closed, with requests under way', async () => {
@@ -799,6 +948,17 @@ describe.skipIf(NO_KERNEL !== null)('the kernel wire', () => {
     const record = await ask(makeClient('kernel', `http://127.0.0.1:${port}`), 5);
     expect(record.outcome).toBe('good');
     expect(record.sentAtMs).toBeGreaterThanOrEqual(record.dueAtMs);
+  });
+
+  it('sends a request again, as of its instant, whose kept connection ends when it has gone out', async () => {
+    const { port, seen } = await keptServer((socket) => setTimeout(() => socket.end(), 30));
+    const client = makeClient('kernel', `http://127.0.0.1:${port}`);
+    expect((await ask(client)).outcome).toBe('good');
+    const record = await ask(client, 7);
+    expect(record).toMatchObject({ outcome: 'good', resent: true });
+    expect(seen).toEqual({ first: 2, reused: 1 });
+    expect(record.sentAtMs).toBeGreaterThan(record.dueAtMs);
+    expect(record.firstAtMs! - record.sentAtMs).toBeGreaterThanOrEqual(29);
   });
 
   it('sends nothing of a request that is cancelled before it is due', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { judgeLevel, LIMITS, WITNESS_RATIO } from '../../src/core/audit.ts';
+import { judgeLevel, LIMITS, WITNESS_RATIO, witnessGap } from '../../src/core/audit.ts';
 import { type Audit, BOUNDED_STATS, type BoundedStat } from '../../src/core/audit-facts.ts';
 import {
   all,
@@ -282,6 +282,18 @@ describe("the server's own counters", () => {
         reasons: [`the server counted ${server} ${words}, this run ${ours}`],
         doubtful: THROUGHPUT,
       });
+  });
+
+  it('may be higher by what was sent a second time, and no more', () => {
+    const reasons = (server: number): readonly string[] =>
+      judgeLevel(makeJudged(), CALM, { ...NOTHING, requests: { server, ours: 40, resent: 3 } }).reasons;
+    for (const server of [40, 41, 43]) expect(reasons(server)).toEqual([]);
+    expect(reasons(44)).toEqual(['the server counted 44 requests, this run 40']);
+    expect(reasons(39)).toEqual(['the server counted 39 requests, this run 40']);
+    expect([37, 40, 43, 45].map((server) => witnessGap({ server, ours: 40, resent: 3 }))).toEqual([
+      -3, 0, 0, 2,
+    ]);
+    expect([39, 40, 41].map((server) => witnessGap({ server, ours: 40 }))).toEqual([-1, 0, 1]);
   });
 
   it('tell each of their differences behind what time stamps came to, and each metric once', () => {

@@ -176,6 +176,7 @@ describe('metricValue', () => {
       estimated: ['tpotMs', 'outputTokens'],
       islProof: { ...makeFailingLevel().islProof, estimated: 2 },
       oslProof: { ...makeFailingLevel().oslProof, estimated: 3 },
+      requests: { ...makeThinLevel().requests, resent: 2 },
     });
     expect(metricValue(level, 'estimated')).toBe('tpotMs outputTokens');
     for (const id of METRIC_IDS) expect(metricValue(level, id), id).not.toBeNull();

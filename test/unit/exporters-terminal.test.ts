@@ -470,6 +470,33 @@ describe('renderReport', () => {
     expect(of({ ...apart, unseenTokens: { count: 3_197, requests: 4, unknown: 0 } })).toHaveLength(1);
   });
 
+  it('says how many requests were sent a second time, and takes their counts by the server as they are', () => {
+    const { requests, witness } = makeThinLevel();
+    const resentText = (change: Partial<LevelReport>): string[] =>
+      runNotes(withLevels(makeThinLevel(change)))
+        .filter(({ topic }) => topic === 'resent' || topic === 'witness')
+        .map(({ text }) => text);
+    const [resent, agrees] = resentText({
+      requests: { ...requests, resent: 3 },
+      witness: { ...witness!, requests: { server: 18, ours: 16, resent: 3 } },
+    });
+    expect(resent).toMatch(/^3 of 16 requests were sent a second time, on a new connection, .*first send/);
+    expect(agrees).toMatch(/^the server's own counters agree on .*requests/);
+    expect(resentText({ requests: { ...requests, resent: 0 } })).toHaveLength(1);
+    expect(resentText({})).toHaveLength(1);
+    expect(
+      resentText({ witness: { ...witness!, requests: { server: 20_019, ours: 20_000, resent: 18 } } }).at(-1),
+    ).toBe('the server counted 20,019 requests, this run 20,000');
+    // Behind a verdict, what is no reason of it is still said: 10 more than can be, of 20,030.
+    const requestsOf = { server: 20_030, ours: 20_000, resent: 20 };
+    expect(
+      resentText({
+        witness: { ...witness!, requests: requestsOf },
+        validity: { verdict: 'suspect', reasons: ['x'] },
+      }).at(-1),
+    ).toBe('the server counted 20,030 requests, this run 20,000');
+  });
+
   it('does not let estimated lengths pass as exact', () => {
     const report = makeReport({
       levels: [makeThinLevel()],

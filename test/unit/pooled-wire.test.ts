@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { OpenTransport } from '../../src/endpoints/http-connection.ts';
 import { PooledWire } from '../../src/endpoints/pooled-wire.ts';
-import type { WireOptions } from '../../src/endpoints/wire.ts';
+import type { WireFailure, WireOptions } from '../../src/endpoints/wire.ts';
 import {
   FakeTransport,
   HandClock,
@@ -224,6 +224,60 @@ describe('a request', () => {
     wire.transports[0]!.read(OK);
     wire.send(REQUEST, sink);
     expect(wire.transports).toHaveLength(1);
+  });
+
+  it('has a new connection where it must, whatever is idle', async () => {
+    const made = make();
+    await openNow(made, 2);
+    made.wire.send(REQUEST, made.sink, undefined, true);
+    expect(lastLog(made.wire)).toEqual(['', '', '']);
+    made.wire.transports[2]!.events.opened(made.clock.ms);
+    expect(lastLog(made.wire)).toEqual(['', '', 'write']);
+    made.wire.transports[2]!.read(OK);
+    // It is kept like the others then.
+    made.wire.send(REQUEST, made.sink);
+    expect(lastLog(made.wire)).toEqual(['', '', 'write,write']);
+  });
+
+  it('fails with what its connection was, where that broke', async () => {
+    const made = make();
+    const { wire, clock, sink } = made;
+    const failures: WireFailure[] = [];
+    const failing = { ...sink, fail: (failure: WireFailure) => failures.push(failure) };
+    const reused = async (end: (transport: FakeTransport) => void): Promise<unknown> => {
+      await openNow(made, 1);
+      wire.send(REQUEST, sink);
+      wire.transports.at(-1)!.read(OK);
+      wire.send(REQUEST, failing);
+      end(wire.transports.at(-1)!);
+      return failures.pop();
+    };
+    const reset: WireFailure = { class: 'reset', detail: 'gone' };
+    expect(await reused(({ events }) => events.failed(reset, clock.ms))).toEqual({
+      ...reset,
+      reused: 'before-answer',
+    });
+    expect(await reused(({ events }) => events.ended(clock.ms))).toMatchObject({ reused: 'before-answer' });
+    expect(
+      await reused((transport) => {
+        transport.read('H');
+        transport.events.failed(reset, clock.ms);
+      }),
+    ).toEqual({ ...reset, reused: 'in-answer' });
+    expect(
+      await reused((transport) => {
+        transport.read('HTTP/1.1 2');
+        transport.events.ended(clock.ms);
+      }),
+    ).toMatchObject({ class: 'truncated', reused: 'in-answer' });
+    // Of what is no broken connection nothing is said.
+    const refused: WireFailure = { class: 'tls', detail: 'x' };
+    expect(await reused(({ events }) => events.failed(refused, clock.ms))).toEqual(refused);
+    // The first request of a connection.
+    await openNow(made, 1);
+    wire.send(REQUEST, failing);
+    wire.transports.at(-1)!.events.failed(reset, clock.ms);
+    expect(failures).toEqual([reset]);
   });
 
   it('does not take a connection that is gone', async () => {

@@ -40,6 +40,7 @@ function truth(): RequestRecord[] {
       id: 100 + n,
       concurrency: 4,
       requestId: `r${n}`,
+      ...(n % 7 === 3 ? { resent: true } : {}),
       sentAtMs: 10 + 25 * n,
       gapsMs: [80 + ((n * 37) % 50), 3 + ((n * 7) % 11), 5 + ((n * 5) % 3)],
     }),
@@ -116,6 +117,7 @@ describe('the records of several ranks', () => {
     expect(rest.histograms).toEqual(single.histograms);
     expect(rest.timeline).toEqual(single.timeline);
     expect(rest.requests).toEqual(single.requests);
+    expect(rest.requests.resent).toBe(6);
     for (const name of ['ttftMs', 'itlMs', 'tokenItlMs', 'tpotMs', 'e2eMs'] as const) {
       expect(rest[name].p50).toBeCloseTo(single[name].p50!, 6);
       expect(rest[name].p99).toBeCloseTo(single[name].p99!, 6);

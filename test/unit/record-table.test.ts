@@ -64,6 +64,7 @@ const fields = fc.record(
     lastEventAtMs: fc.option(atMs),
     endAtMs: atMs,
     connectMs: fc.option(atMs),
+    resent: fc.constant(true as const),
     stampedBy: fc.constantFrom('kernel' as const, 'process' as const),
     chunkTokensBy: fc.constantFrom(
       null,

@@ -49,6 +49,18 @@ describe('summarizeLevel', () => {
     expect(level.itlMs.p50).toBeCloseTo(expected.median_itl_ms, 1);
   });
 
+  it('counts measured requests that were sent a second time', () => {
+    const level = summarize([
+      makeRecord({ resent: true }),
+      makeRecord({}),
+      makeRecord({ resent: true, outcome: 'reset', detail: 'x', gapsMs: [] }),
+      makeRecord({ resent: true, phase: 'warmup' }),
+      makeRecord({ resent: true, phase: 'hold' }),
+    ]);
+    expect(level.requests).toMatchObject({ sent: 3, good: 2, resent: 2 });
+    expect(summarize([makeRecord({})]).requests.resent).toBe(0);
+  });
+
   it('computes throughput from first send to last end, of good requests alone', () => {
     const level = summarize(
       [

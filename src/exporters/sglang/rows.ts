@@ -83,7 +83,9 @@ export function sglangRow(
 /** A response without a single event fails in sglang too: its latency was never set. */
 function countsAsSuccess(record: RequestRecord): boolean {
   const { status, lastEventAtMs, outcome, detail } = record;
-  return status === 200 && lastEventAtMs !== null && READ_TO_ITS_END.has(outcome) && detail !== CUT_BODY;
+  return (
+    status === 200 && lastEventAtMs !== null && READ_TO_ITS_END.has(outcome) && !detail?.startsWith(CUT_BODY)
+  );
 }
 
 function outputLen(record: RequestRecord, strict: boolean): number {
