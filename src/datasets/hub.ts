@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import fs, { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BenchError, errorText, usageError } from '../core/errors.ts';
+import { makeFolders } from '../core/folders.ts';
 import { decodeText } from '../core/utf8.ts';
+import { cacheHome } from './cache-home.ts';
 
 /** The world outside that the hub needs; tests hand in their own. */
 export interface HubAccess {
@@ -33,31 +34,28 @@ export async function readFromHub(model: string, hub: HubAccess): Promise<HubFil
     );
   }
   const { env } = hub;
-  const home = env['HF_HOME'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface');
-  const cache = env['HF_HUB_CACHE'] ?? join(home, 'hub');
-  const folder = join(cache, `models--${name.replace('/', '--')}`);
-
-  const commit = readText(join(folder, 'refs', revision))?.trim() ?? revision;
-  const snapshot = join(folder, 'snapshots', commit);
-  const cached = readText(join(snapshot, 'tokenizer.json'));
-  if (cached !== null) {
-    return {
-      tokenizerJson: cached,
-      configJson: readText(join(snapshot, 'tokenizer_config.json')),
-      templateJinja: readText(join(snapshot, 'chat_template.jinja')),
-      templateJson: readText(join(snapshot, 'chat_template.json')),
-    };
-  }
+  const caches = cacheHome(env);
+  // Without a home nothing is read and nothing kept.
+  const home = env['HF_HOME'] ?? (caches === null ? null : join(caches, 'huggingface'));
+  const cache = env['HF_HUB_CACHE'] ?? (home === null ? null : join(home, 'hub'));
+  const folder = cache === null ? null : join(cache, `models--${name.replace('/', '--')}`);
+  const cached = folder === null ? null : readCached(folder, revision);
+  if (cached !== null) return cached;
   if (/^(1|true|yes|on)$/i.test(env['HF_HUB_OFFLINE'] ?? '')) {
     throw usageError(
-      `--tokenizer: hf:${model} is not in ${cache}, and HF_HUB_OFFLINE forbids to fetch it`,
+      `--tokenizer: hf:${model} is not in ${cache ?? 'any cache'}, and HF_HUB_OFFLINE forbids to fetch it`,
       'give the path of a folder that holds its tokenizer.json',
     );
   }
-  const token = env['HF_TOKEN'] ?? readText(env['HF_TOKEN_PATH'] ?? join(home, 'token'))?.trim();
+  const tokenFile = env['HF_TOKEN_PATH'] ?? (home === null ? null : join(home, 'token'));
+  const token = env['HF_TOKEN'] ?? (tokenFile === null ? null : readText(tokenFile)?.trim());
   const endpoint = (env['HF_ENDPOINT'] ?? 'https://huggingface.co').replace(/\/+$/, '');
   const download = (file: string): Promise<Download | null> =>
-    fetchFile(`${endpoint}/${name}/resolve/${encodeURIComponent(revision)}/${file}`, token, hub.fetch);
+    fetchFile(
+      `${endpoint}/${name}/resolve/${encodeURIComponent(revision)}/${file}`,
+      token ?? undefined,
+      hub.fetch,
+    );
 
   const [tokenizer, config, template, templateJson] = await Promise.all([
     download('tokenizer.json'),
@@ -72,7 +70,7 @@ export async function readFromHub(model: string, hub: HubAccess): Promise<HubFil
     );
   }
   const resolved = [tokenizer, config, template, templateJson].find((file) => file?.commit != null)?.commit;
-  if (resolved != null) {
+  if (resolved != null && folder !== null) {
     const target = join(folder, 'snapshots', resolved);
     storeText(join(target, 'tokenizer_config.json'), config?.text);
     storeText(join(target, 'chat_template.jinja'), template?.text);
@@ -85,6 +83,20 @@ export async function readFromHub(model: string, hub: HubAccess): Promise<HubFil
     configJson: config?.text ?? null,
     templateJinja: template?.text ?? null,
     templateJson: templateJson?.text ?? null,
+  };
+}
+
+/** What the cache of a model holds of a revision; null without its tokenizer. */
+function readCached(folder: string, revision: string): HubFiles | null {
+  const commit = readText(join(folder, 'refs', revision))?.trim() ?? revision;
+  const snapshot = join(folder, 'snapshots', commit);
+  const tokenizerJson = readText(join(snapshot, 'tokenizer.json'));
+  if (tokenizerJson === null) return null;
+  return {
+    tokenizerJson,
+    configJson: readText(join(snapshot, 'tokenizer_config.json')),
+    templateJinja: readText(join(snapshot, 'chat_template.jinja')),
+    templateJson: readText(join(snapshot, 'chat_template.json')),
   };
 }
 
@@ -140,7 +152,7 @@ function storeText(file: string, text: string | undefined): void {
   if (text === undefined) return;
   const partial = `${file}.${process.pid}.partial`;
   try {
-    mkdirSync(dirname(file), { recursive: true });
+    makeFolders(dirname(file), fs);
     writeFileSync(partial, text);
     renameSync(partial, file);
   } catch {

@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+import fs, { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { makeFolders } from '../core/folders.ts';
 import { Random } from '../core/random.ts';
+import { cacheHome } from './cache-home.ts';
 import { readEmbeddedLines } from './embedded.ts';
 import type { LoadedTokenizer } from './tokenizer.ts';
 
@@ -24,9 +25,10 @@ const ANCHOR = 'the';
 /** Raised when the choice of words or the proof changes; older lists in the cache are then made anew. */
 const CACHE_VERSION = 1;
 
-/** Folder for word lists and other things that can be made again: `$XDG_CACHE_HOME/bench-serving`. */
-export function defaultCacheDir(env: Readonly<Record<string, string | undefined>>): string {
-  return join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'bench-serving');
+/** Folder for word lists and other things that can be made again: `$XDG_CACHE_HOME/bench-serving`; null without a home. */
+export function defaultCacheDir(env: Readonly<Record<string, string | undefined>>): string | null {
+  const cache = cacheHome(env);
+  return cache === null ? null : join(cache, 'bench-serving');
 }
 
 /**
@@ -161,7 +163,7 @@ function readCache(file: string): WordList | null {
 function writeCache(file: string, list: WordList): void {
   const partial = `${file}.${process.pid}.partial`;
   try {
-    mkdirSync(join(file, '..'), { recursive: true });
+    makeFolders(dirname(file), fs);
     writeFileSync(partial, JSON.stringify({ version: CACHE_VERSION, ...list }));
     renameSync(partial, file);
   } catch {

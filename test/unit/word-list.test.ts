@@ -79,5 +79,17 @@ describe('defaultCacheDir', () => {
   it('follows XDG_CACHE_HOME', () => {
     expect(defaultCacheDir({ XDG_CACHE_HOME: '/var/cache/me' })).toBe('/var/cache/me/bench-serving');
     expect(defaultCacheDir({})).toMatch(/\.cache[/\\]bench-serving$/);
+    expect(defaultCacheDir({ XDG_CACHE_HOME: '', HOME: '/home/me' })).toBe('/home/me/.cache/bench-serving');
+    expect(defaultCacheDir({ XDG_CACHE_HOME: 'here', HOME: '/home/me' })).toBe(
+      '/home/me/.cache/bench-serving',
+    );
+  });
+
+  it('is none for a user without a home, and never a folder of the working directory', () => {
+    expect(defaultCacheDir({ HOME: '' })).toBeNull();
+    expect(defaultCacheDir({ HOME: 'here' })).toBeNull();
+    expect(defaultCacheDir({ HOME: '', XDG_CACHE_HOME: '/var/cache/me' })).toBe(
+      '/var/cache/me/bench-serving',
+    );
   });
 });
