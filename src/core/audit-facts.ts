@@ -66,7 +66,8 @@ export interface Audit {
   readonly cpuRatio: number;
   /** Share of all cores that other processes of this host had; null where the system does not say. */
   readonly otherCpuRatio?: number | null;
-  readonly rssMaxBytes: number;
+  /** Most memory of the process; null where the system does not say. */
+  readonly rssMaxBytes: number | null;
   /** Times that the system took the processor away from this process. */
   readonly involuntarySwitches?: number;
   readonly gc?: GcAudit;

@@ -61,7 +61,7 @@ function mergeTwo(a: Audit, b: Audit): Audit {
     eventLoopDelayMs: worstSpread(a.eventLoopDelayMs, b.eventLoopDelayMs),
     eventLoopUtilizationRatio: Math.max(a.eventLoopUtilizationRatio, b.eventLoopUtilizationRatio),
     cpuRatio: Math.max(a.cpuRatio, b.cpuRatio),
-    rssMaxBytes: Math.max(a.rssMaxBytes, b.rssMaxBytes),
+    rssMaxBytes: merged(a.rssMaxBytes, b.rssMaxBytes, Math.max) ?? null,
     ...field('otherCpuRatio', merged(a.otherCpuRatio, b.otherCpuRatio, Math.max)),
     ...field('involuntarySwitches', merged(a.involuntarySwitches, b.involuntarySwitches, add)),
     ...field('gc', merged(a.gc, b.gc, mergePauses)),

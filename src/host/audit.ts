@@ -32,7 +32,7 @@ export class Auditor {
   #utilization = performance.eventLoopUtilization();
   #usage = process.resourceUsage();
   #startedMs = 0;
-  #rssMaxBytes = 0;
+  #rssMaxBytes: number | null = null;
   #timer: NodeJS.Timeout | null = null;
 
   /** `takeReads` returns what was seen since its last call. */
@@ -49,10 +49,8 @@ export class Auditor {
     this.#others = new OtherCpu();
     this.#usage = process.resourceUsage();
     this.#startedMs = performance.now();
-    this.#rssMaxBytes = process.memoryUsage.rss();
-    this.#timer = setInterval(() => {
-      this.#rssMaxBytes = Math.max(this.#rssMaxBytes, process.memoryUsage.rss());
-    }, RSS_EVERY_MS);
+    this.#rssMaxBytes = rssBytes();
+    this.#timer = setInterval(() => this.#lookAtMemory(), RSS_EVERY_MS);
     this.#timer.unref();
   }
 
@@ -67,6 +65,7 @@ export class Auditor {
     const { utilization } = performance.eventLoopUtilization(this.#utilization);
     const otherCpuRatio = this.#others.ratio();
     const seen = this.#takeReads();
+    this.#lookAtMemory();
     const overMs = (ns: number): number => Math.max(0, ns / 1e6 - RESOLUTION_MS);
     return {
       // What was held for want of a slot waited for the server.
@@ -81,11 +80,25 @@ export class Auditor {
       eventLoopUtilizationRatio: utilization,
       cpuRatio: cpuUs / 1_000 / tookMs,
       otherCpuRatio,
-      rssMaxBytes: Math.max(this.#rssMaxBytes, process.memoryUsage.rss()),
+      rssMaxBytes: this.#rssMaxBytes,
       involuntarySwitches: usage.involuntaryContextSwitches - before.involuntaryContextSwitches,
       gc: await this.#gc.stop(),
       ...seen,
     };
+  }
+
+  #lookAtMemory(): void {
+    const bytes = rssBytes();
+    if (bytes !== null) this.#rssMaxBytes = Math.max(this.#rssMaxBytes ?? 0, bytes);
+  }
+}
+
+/** Memory of this process; null where the system does not say, as without `/proc`. */
+function rssBytes(): number | null {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return null;
   }
 }
 

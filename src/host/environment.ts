@@ -73,7 +73,8 @@ export function readProvenance(args: readonly string[], version: string): Proven
     os: `${os.type()} ${os.release()}`,
     arch: process.arch,
     host: os.hostname(),
-    cpus: cpus.length,
+    // Without /proc there is no list of them.
+    cpus: cpus.length || os.availableParallelism(),
     cpuModel: cpus[0]?.model.trim() ?? 'unknown',
     memoryBytes: os.totalmem(),
     git: readGit(),
