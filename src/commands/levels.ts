@@ -4,6 +4,9 @@ import type { PointSpec } from '../core/spec.ts';
 /** Concurrency levels of a sweep that says none. */
 export const DEFAULT_LEVELS = '1..128x2';
 
+/** Values of a range. */
+const MOST_LEVELS = 10_000;
+
 /** Most requests of a warm-up. */
 export const WARMUP_REQUESTS = 32;
 
@@ -14,8 +17,8 @@ interface Axis {
   readonly word: string;
   readonly low: number;
   readonly high: number;
-  /** What is below `low`, in words. */
-  readonly hint: string;
+  /** What is counted, in words. */
+  readonly unit: string;
   /** Whether 0.5 is one. */
   readonly decimals: boolean;
 }
@@ -30,7 +33,7 @@ export function parseLevels(text: string): number[] {
     word: 'level',
     low: 1,
     high: 65_536,
-    hint: 'give at least one request in flight',
+    unit: 'requests in flight',
     decimals: false,
   });
 }
@@ -42,13 +45,13 @@ export function parseRates(text: string): number[] {
     word: 'rate',
     low: 0.001,
     high: 100_000,
-    hint: 'give requests per second, as in 0.5,1,2',
+    unit: 'requests per second',
     decimals: true,
   });
 }
 
 function parseAxis(text: string, axis: Axis): number[] {
-  const { flag, word, low, high, hint, decimals } = axis;
+  const { flag, word, low, high, unit, decimals } = axis;
   const number = decimals ? String.raw`\d+(?:\.\d+)?` : String.raw`\d+`;
   const single = new RegExp(`^${number}$`);
   const spread = new RegExp(String.raw`^(${number})\.\.(${number})(?:(x|\+)(${number}))?$`);
@@ -68,7 +71,11 @@ function parseAxis(text: string, axis: Axis): number[] {
     }
   }
   const bad = found.find((value) => value < low || value > high);
-  if (bad !== undefined) throw usageError(`${flag}: ${bad} is outside ${low} to ${high}`, hint);
+  if (bad !== undefined)
+    throw usageError(
+      `${flag}: ${bad} is outside ${low} to ${high}`,
+      `give ${bad < low ? `${low} or more` : `at most ${high}`} ${unit}`,
+    );
   const twice = found.find((value, index) => found.indexOf(value) !== index);
   if (twice !== undefined) throw usageError(`${flag}: ${twice} is named twice`, `name each ${word} once`);
   return found;
@@ -88,9 +95,11 @@ function expandRange({ from, to, operator, step }: Range, part: string, flag: st
   const values: number[] = [];
   for (
     let value = from;
-    value <= to && values.length < 10_000;
+    value <= to;
     value = Number((operator === 'x' ? value * step : value + step).toPrecision(12))
   ) {
+    if (values.length === MOST_LEVELS)
+      throw usageError(`${flag}: "${part}" has more than ${MOST_LEVELS} values`, 'take larger steps');
     values.push(value);
   }
   return values;

@@ -2,8 +2,13 @@ import { usageError } from '../core/errors.ts';
 
 /** `value` when it is a whole number from `low` on, else a usage error that names the flag. */
 export function whole(value: number, low: number, flag: string): number {
+  if (value > Number.MAX_SAFE_INTEGER)
+    throw usageError(`${flag}: ${value} is above ${Number.MAX_SAFE_INTEGER}`, 'give a smaller number');
   if (!Number.isSafeInteger(value) || value < low)
-    throw usageError(`${flag}: ${value} is no whole number from ${low} on`, 'give such a number');
+    throw usageError(
+      `${flag}: ${value} is no whole number from ${low} on`,
+      `give a whole number, ${low} or more`,
+    );
   return value;
 }
 

@@ -2,13 +2,21 @@ import { usageError } from './errors.ts';
 
 const MS_PER: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, min: 60_000, h: 3_600_000 };
 
+/** The longest duration, in hours and in ms: timers take no more than 2³¹ − 1 ms. */
+const MOST_HOURS = 596;
+const MOST_MS = MOST_HOURS * 3_600_000;
+
 /**
- * Parses a duration that carries its unit (`500ms`, `5s`, `1.5m`, `1h`) into milliseconds.
+ * Parses a duration that carries its unit (`500ms`, `5s`, `1.5m`, `1h`) into milliseconds, 596 hours at most.
  * A bare `0` is allowed. `flag` names the option in the error (exit 2).
  */
 export function parseDurationMs(text: string, flag: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|min|h)$/.exec(text.trim());
-  if (match) return Number(match[1]) * MS_PER[match[2]!]!;
+  if (match) {
+    const ms = Number(match[1]) * MS_PER[match[2]!]!;
+    if (ms <= MOST_MS) return ms;
+    throw usageError(`${flag}: "${text}" is longer than ${MOST_HOURS}h`, `give ${MOST_HOURS}h or less`);
+  }
   if (text.trim() === '0') return 0;
   throw usageError(
     `${flag}: "${text}" is not a duration`,

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { makePoints } from '../../src/commands/levels.ts';
 import { parseLoads } from '../../src/commands/rates.ts';
 import type { PointSpec, PromptSpec } from '../../src/core/spec.ts';
+import { refusal } from '../fixtures/refusal.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'rates-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -108,6 +109,10 @@ describe('the load of a command line', () => {
   it.each([
     [{ rate: '0' }, '--rate: 0 is outside 0.001 to 100000'],
     [{ rate: '-1' }, '--rate: "-1" is no rate'],
+    [{ rate: '100001' }, '--rate: 100001 is outside 0.001 to 100000'],
+    [{ concurrency: '65537' }, '--concurrency: 65537 is outside 1 to 65536'],
+    [{ concurrency: '1..10001' }, '--concurrency: "1..10001" has more than 10000 values'],
+    [{ requests: 1e20 }, '--requests: 100000000000000000000 is above 9007199254740991'],
     [{ rate: '2,2' }, '--rate: 2 is named twice'],
     [{ rate: '1..x' }, '--rate: "1..x" is no rate'],
     [{ rate: '4..2' }, '--rate: "4..2" does not rise'],
@@ -128,6 +133,23 @@ describe('the load of a command line', () => {
     [{ arrival: 'constant', rate: '100000', duration: '1h' }, 'are more than 1000000 requests'],
   ] satisfies [Partial<Args>, string][])('%j is refused', (args, message) => {
     expect(() => points(args)).toThrow(message);
+  });
+
+  it.each([
+    [{ rate: '0.0001' }, 'give 0.001 or more requests per second'],
+    [{ rate: '100001' }, 'give at most 100000 requests per second'],
+    [{ concurrency: '0' }, 'give 1 or more requests in flight'],
+    [{ concurrency: '100000' }, 'give at most 65536 requests in flight'],
+    [{ requests: 0 }, 'give a whole number, 1 or more'],
+    [{ requests: 1e20 }, 'give a smaller number'],
+  ] satisfies [Partial<Args>, string][])('%j is answered by its own bound', (args, hint) => {
+    expect(refusal(() => points(args)).hint).toBe(hint);
+  });
+
+  it('takes the bounds themselves', () => {
+    expect(points({ concurrency: '65536' })[0]!.concurrency).toBe(65_536);
+    expect(points({ concurrency: '1..10000' })).toHaveLength(10_000);
+    expect(points({ rate: '100000', requests: 5 })[0]!.ratePerS).toBe(100_000);
   });
 
   it('refuses a time in which nothing is due', () => {

@@ -23,8 +23,13 @@ describe('durations', () => {
     ['2min', 120_000],
     ['1h', 3_600_000],
     ['0', 0],
+    ['596h', 2_145_600_000],
   ])('are read from %s', (text, ms) => {
     expect(parseDurationMs(text, '--pause')).toBe(ms);
+  });
+
+  it.each(['596.1h', '2145600001ms', '1000h'])('are refused where no timer is so long: %s', (text) => {
+    expect(() => parseDurationMs(text, '--grace')).toThrow(`--grace: "${text}" is longer than 596h`);
   });
 
   it.each(['5', '-1s', '1 day', '', '1e3ms'])('are not read from "%s"', (text) => {
