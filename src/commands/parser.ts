@@ -1,6 +1,7 @@
 import yargs, { type Argv, type InferredOptionTypes, type Options } from 'yargs';
 import { type BenchError, type ExitCode, usageError } from '../core/errors.ts';
 import { VERSION } from './about.ts';
+import { answerForeign } from './foreign-flags.ts';
 import { suggestFlags } from './suggestion.ts';
 import type { VerbTools } from './verb.ts';
 import { VERBS } from './verbs.ts';
@@ -29,24 +30,28 @@ export async function makeParser(args: readonly string[], set: (code: ExitCode) 
     if (name === asked) (await load())(parser, tools);
     else parser.command(usage, about);
   }
-  return parser
-    .completion('completion', 'print a completion script for bash or zsh')
-    .demandCommand(
-      1,
-      `say what to do: bench ${Object.keys(VERBS)
-        .join(', ')
-        .replace(/, (?=[^,]*$)/, ' or ')}`,
-    )
-    .strict()
-    .recommendCommands()
-    .version(VERSION)
-    .alias('help', 'h')
-    .wrap(Math.min(120, process.stdout.columns || 100))
-    .exitProcess(false)
-    .fail((message, error) => {
-      if (error) throw error;
-      throw wrongUsage(message, args, known);
-    });
+  return (
+    parser
+      .completion('completion', 'print a completion script for bash or zsh')
+      .demandCommand(
+        1,
+        `say what to do: bench ${Object.keys(VERBS)
+          .join(', ')
+          .replace(/, (?=[^,]*$)/, ' or ')}`,
+      )
+      .strict()
+      .recommendCommands()
+      // What it says is read below, whatever language the user has.
+      .locale('en')
+      .version(VERSION)
+      .alias('help', 'h')
+      .wrap(Math.min(120, process.stdout.columns || 100))
+      .exitProcess(false)
+      .fail((message, error) => {
+        if (error) throw error;
+        throw wrongUsage(message, args, known);
+      })
+  );
 }
 
 /**
@@ -95,11 +100,29 @@ function joinMockFlags(args: readonly string[]): string[] {
   return [...args.slice(0, at), `--mock-flags=${args[at + 1]!}`, ...args.slice(at + 2)];
 }
 
+/** The word of a verb that is missing behind `given` others, and how all of them are written. */
+function wordOf(verb: string, given: number): readonly [what: string, example: string] {
+  switch (verb) {
+    case 'compare':
+      return [given === 0 ? 'the baseline' : 'the candidate', 'results/before results/after'];
+    case 'gate':
+      return ['the folder of a run', 'results/change --baseline baseline.json'];
+    default:
+      return ['the folder of a run', 'results/sample'];
+  }
+}
+
 /** What the parser says in several lines, as one line that names the option and the value. */
 function wrongUsage(message: string, args: readonly string[], known: readonly string[]): BenchError {
   const verb = Object.keys(VERBS).find((name) => name === args[0]);
   const inner = verb === 'stack' && /^[a-z]/.test(args[1] ?? '') ? ` ${args[1]}` : '';
   const hint = verb === undefined ? 'see bench --help' : `see bench ${verb}${inner} --help`;
+  const foreign = answerForeign(args, known);
+  if (foreign !== null)
+    return usageError(
+      foreign.lines.join('; '),
+      foreign.isSglang ? `${hint}, or give sglang's flags to bench serving` : hint,
+    );
   const choice = /Argument: (\S+), Given: (.*), Choices: (.*)/.exec(message);
   if (choice) {
     const [, name, given, choices] = choice as unknown as [string, string, string, string];
@@ -107,13 +130,11 @@ function wrongUsage(message: string, args: readonly string[], known: readonly st
   }
   const required = /^Missing required arguments?: (.*)/.exec(message)?.[1];
   if (required !== undefined) return usageError(`missing: ${required.replaceAll(/[^\s,]+/g, '--$&')}`, hint);
-  if (message.startsWith('Not enough non-option arguments') && verb === 'report')
-    return usageError('bench report: the folder of a run is missing', 'write bench report results/sample');
-  if (message.startsWith('Not enough non-option arguments') && inner !== '')
-    return usageError(
-      `bench stack${inner}: the stack file is missing`,
-      `write bench stack${inner} stack.yaml`,
-    );
+  const given = /^Not enough non-option arguments: got (\d+)/.exec(message)?.[1];
+  if (given !== undefined && verb !== undefined) {
+    const [what, example] = inner === '' ? wordOf(verb, Number(given)) : ['the stack file', 'stack.yaml'];
+    return usageError(`bench ${verb}${inner}: ${what} is missing`, `write bench ${verb}${inner} ${example}`);
+  }
   const similar = /^Did you mean (\S+)\?/.exec(message)?.[1];
   if (similar !== undefined)
     return usageError(
@@ -126,6 +147,10 @@ function wrongUsage(message: string, args: readonly string[], known: readonly st
     const dashed = args.find((arg) => /^--?/.test(arg) && arg.replace(/^-+/, '').split('=', 1)[0] === word);
     return dashed === undefined ? `"${word}"` : dashed.split('=', 1)[0]!;
   });
+  if (verb === undefined && words[0] === `"${args[0]}"`)
+    return usageError(`unknown command: ${args[0]}`, hint);
+  if (verb === 'stack' && words[0] === `"${args[1]}"`)
+    return usageError(`unknown command: stack ${args[1]}`, 'see bench stack --help');
   const meant = suggestFlags(words, known);
   return usageError(`unknown: ${words.join(', ')}`, meant === null ? hint : `${meant} ${hint}`);
 }

@@ -31,7 +31,59 @@ beforeAll(async () => {
 const CASES: readonly (readonly [name: string, args: () => string[], line: RegExp, hint: RegExp])[] = [
   ['nothing', () => [], /say what to do/, /--help/],
   ['a misspelt command', () => ['swep', ...SHAPE], /unknown command: swep/, /did you mean sweep/],
-  ['an unknown command', () => ['frobnicate'], /frobnicate/, /bench --help/],
+  ['an unknown command', () => ['frobnicate'], /unknown command: frobnicate$/, /bench --help/],
+  ['an unknown verb of stack', () => ['stack', 'frob'], /unknown command: stack frob$/, /bench stack --help/],
+  [
+    'a word too many for stack',
+    () => ['stack', 'plan', 'a', 'b'],
+    /unknown: "b"$/,
+    /bench stack plan --help/,
+  ],
+  [
+    'no stack file',
+    () => ['stack', 'up'],
+    /bench stack up: the stack file is missing$/,
+    /stack up stack\.yaml/,
+  ],
+  [
+    'a comparison of nothing',
+    () => ['compare'],
+    /bench compare: the baseline is missing$/,
+    /results\/before/,
+  ],
+  [
+    'a comparison of one',
+    () => ['compare', 'a'],
+    /bench compare: the candidate is missing$/,
+    /results\/after/,
+  ],
+  ['a gate without a run', () => ['gate'], /bench gate: the folder of a run is missing$/, /--baseline/],
+  ['a gate without a baseline', () => ['gate', 'a'], /missing: --baseline$/, /bench gate --help/],
+  ['a search without limits', () => ['capacity', ...SHAPE], /missing: --slo$/, /bench capacity --help/],
+  [
+    'a flag of sglang',
+    () => ['sweep', ...NOBODY, ...SHAPE, '--num-prompts', '10', '--goodput', 'ttft:200', 'tpot:50'],
+    /^bench: sglang's --num-prompts is --requests here; vLLM's --goodput is --slo here \(/,
+    /see bench sweep --help, or give sglang's flags to bench serving/,
+  ],
+  [
+    'flags of guidellm',
+    () => ['run', '--target', 'http://x', '--profile', 'sweep'],
+    /^bench: guidellm's --target is --url here; guidellm's --profile is --concurrency here/,
+    /^ {2}see bench run --help$/,
+  ],
+  [
+    'a flag of AIPerf where another is missing',
+    () => ['capacity', ...SHAPE, '--extra-inputs', 'a:1'],
+    /^bench: AIPerf's --extra-inputs is --extra-body here/,
+    /^ {2}see bench capacity --help$/,
+  ],
+  [
+    'too high a level',
+    () => [...RUN, '--concurrency', '100000'],
+    /--concurrency: 100000 is outside 1 to 65536$/,
+    /give at most 65536 requests in flight/,
+  ],
   ['a misspelt flag', () => [...RUN, '--isll', '3'], /--isll/, /did you mean --isl\? .*bench run --help/],
   [
     'a misspelt flag of one command alone',
@@ -173,6 +225,13 @@ describe('wrong usage', () => {
   ])('%s: the same from outside', async (name) => {
     const words = CASES.find(([of]) => of === name)![1]();
     expect(await bench(words)).toEqual(await benchHere(words));
+  });
+});
+
+describe('the language of the user', () => {
+  it('changes nothing', async () => {
+    for (const args of [['compare'], ['capacity'], ['frobnicate']])
+      expect(await bench(args, { env: { LC_ALL: 'de_DE.UTF-8' } })).toEqual(await bench(args));
   });
 });
 
