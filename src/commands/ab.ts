@@ -17,6 +17,7 @@ import { type AbQuestion, abSet } from './sets/ab-set.ts';
 import { saveEnd, saveRunning, setRuns } from './sets/run-set.ts';
 import { TARGET_OPTIONS } from './target-options.ts';
 import { exportRuns } from './telling.ts';
+import { print, printError, printPage, resultsAreIn } from './terminal.ts';
 import { refuseRunFolder, runTurns, type Turn } from './turns.ts';
 import type { AddVerb } from './verb.ts';
 
@@ -61,11 +62,7 @@ async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
   const exports = parseExports(args.export);
   const told = { ...args, salt: args.salt ?? newSalt() };
   const orderFor = (url: string) =>
-    liveOrder(
-      { ...told, url: [url], mock: false, 'mock-flags': '', 'server-metrics': [] },
-      'ab',
-      '--concurrency',
-    );
+    liveOrder({ ...told, url: [url], mock: false, 'mock-flags': '', 'server-metrics': [] }, 'ab');
   const sides = { a: orderFor(args.a), b: orderFor(args.b) };
   if (args.dataset !== 'trace') refuseSilentRepeats(sides.a.spec.prompts, 'bench ab');
   const directory =
@@ -74,6 +71,7 @@ async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
     directory,
     Array.from({ length: repeats }, (_, nth) => [`a/${nth + 1}`, `b/${nth + 1}`]).flat(),
   );
+  resultsAreIn(directory);
   const set = newSet();
   const counts = { a: 0, b: 0 };
   const turns = abOrder(repeats).map((side): Turn => {
@@ -109,9 +107,12 @@ async function runAb(args: AbArgs, argv: readonly string[]): Promise<ExitCode> {
   });
   const results = abSet(setRuns(done.ends, directory), question, directory);
   const saved = await saveEnd(results, directory, done.exitCode);
-  process.stderr.write(results.notes.map((note) => `${note}\n`).join(''));
-  if (args.json) process.stdout.write(results.json());
-  else if (!args.quiet) process.stdout.write(`${results.text()}\nresults: ${directory}\n`);
+  printError(results.notes.map((note) => `${note}\n`).join(''));
+  if (args.json) print(results.json());
+  else if (!args.quiet) {
+    printPage(`${results.text()}\n`);
+    print(`results: ${directory}\n`);
+  }
   const how = { json: args.json, quiet: args.quiet, exports, exportDir: args['export-dir'] };
   await exportRuns(done.ends, directory, how);
   return worstExit([done.exitCode, saved, results.code]);

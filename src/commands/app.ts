@@ -1,10 +1,31 @@
-import { BenchError, EXIT, type ExitCode, errorLines, errorText } from '../core/errors.ts';
+import {
+  EXIT,
+  type ExitCode,
+  errorLines,
+  errorText,
+  knownError,
+  usageError,
+  worstExit,
+} from '../core/errors.ts';
 import { VERSION } from './about.ts';
 import { completionHelp } from './completion.ts';
 import { OWN_VERBS } from './own-verbs.ts';
+import { print, printError, written } from './terminal.ts';
 
-/** argv in, exit code out: the only place that catches. */
+/** argv in, exit code out: the only place that catches. Standard output that takes no more is exit 2. */
 export async function runApp(args: readonly string[]): Promise<ExitCode> {
+  const exitCode = await runVerb(args);
+  return worstExit([exitCode, await written()]);
+}
+
+async function runVerb(args: readonly string[]): Promise<ExitCode> {
+  try {
+    process.cwd();
+  } catch (error) {
+    return tell(
+      usageError(`the working directory is gone (${errorText(error)})`, 'go to a folder that exists first'),
+    );
+  }
   const own = await startOwnVerb(args);
   if (own !== null) return own;
   let exitCode: ExitCode = EXIT.ok;
@@ -13,7 +34,7 @@ export async function runApp(args: readonly string[]): Promise<ExitCode> {
   };
   try {
     const help = args[0] === 'completion' ? completionHelp(args.slice(1)) : null;
-    if (help !== null) process.stdout.write(help);
+    if (help !== null) print(help);
     else {
       const { makeParser } = await import('./parser.ts');
       await (await makeParser(args[0] === 'completion' ? ['completion'] : args, set)).parseAsync();
@@ -43,12 +64,13 @@ async function startOwnVerb([verb, ...args]: readonly string[]): Promise<ExitCod
 
 /** Tells an error on stderr, a known one in a line and its hint, a bug with its stack; gives the exit code. */
 export function tell(error: unknown): ExitCode {
-  if (error instanceof BenchError && error.exitCode !== EXIT.bug) {
-    process.stderr.write(errorLines(error));
-    return error.exitCode;
+  const known = knownError(error);
+  if (known !== null) {
+    printError(errorLines(known));
+    return known.exitCode;
   }
   const stack = error instanceof Error ? (error.stack ?? errorText(error)) : errorText(error);
-  process.stderr.write(
+  printError(
     `bench: this is a bug of bench ${VERSION} (Node ${process.version}); please report it with the command and this text:\n${stack}\n`,
   );
   return EXIT.bug;

@@ -14,6 +14,7 @@ import { LOAD_OPTIONS, OUTPUT_OPTIONS, PROMPT_OPTIONS, SPREAD_OPTIONS, SWEEP_OPT
 import { capacitySet } from './sets/capacity-set.ts';
 import { saveEnd, saveRunning, setRuns } from './sets/run-set.ts';
 import { TARGET_OPTIONS } from './target-options.ts';
+import { print, printPage, resultsAreIn } from './terminal.ts';
 import { thenClose } from './then-close.ts';
 import { runTurns, type Turn } from './turns.ts';
 import type { AddVerb } from './verb.ts';
@@ -92,6 +93,7 @@ async function runCapacity(args: CapacityArgs, argv: readonly string[]): Promise
 async function search(args: CapacityArgs, range: SearchRange, argv: readonly string[]): Promise<ExitCode> {
   const directory =
     args.out ?? path.join('results', `${fileStamp(startClock().origin.utc)}-${args.name ?? 'capacity'}`);
+  resultsAreIn(directory);
   const levels: LevelReport[] = [];
   const { pauseMs, prompts } = orderOf(args, range, range.from).spec;
   if (args.dataset !== 'trace') refuseSilentRepeats(prompts, 'bench capacity');
@@ -139,8 +141,11 @@ async function search(args: CapacityArgs, range: SearchRange, argv: readonly str
   });
   const set = capacitySet(setRuns(ends, directory), question, directory);
   const saved = await saveEnd(set, directory, exitCode);
-  if (args.json) process.stdout.write(set.json());
-  else if (!args.quiet) process.stdout.write(`${set.text()}\nresults: ${directory}\n`);
+  if (args.json) print(set.json());
+  else if (!args.quiet) {
+    printPage(`${set.text()}\n`);
+    print(`results: ${directory}\n`);
+  }
   const { complete, found, levels: measured } = set.capacity;
   const missed = complete && found.meets === null && measured.length > 0;
   return worstExit([exitCode, saved, ...(missed ? [EXIT.verdict] : [])]);
@@ -174,7 +179,7 @@ function orderOf(args: CapacityArgs, range: SearchRange, load: number): LiveOrde
     'require-exact': false,
     'max-failure-ratio': 1,
   };
-  return liveOrder(level, 'capacity', range.over === 'rate' ? '--max-in-flight' : '--to');
+  return liveOrder(level, 'capacity', '--to');
 }
 
 function rangeOf(args: CapacityArgs): SearchRange {

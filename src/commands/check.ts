@@ -1,10 +1,12 @@
 import { EXIT, type ExitCode } from '../core/errors.ts';
+import { printableLine } from '../core/printable.ts';
 import type { WireName } from '../core/spec.ts';
 import { startClock } from '../host/clock.ts';
 import { parseAccess, parseExtraBody, parseOmit, parseTimeouts } from './arguments.ts';
 import { Connection } from './connect.ts';
 import { routeNotes } from './route-notes.ts';
 import { TARGET_OPTIONS, type TargetArgs } from './target-options.ts';
+import { print } from './terminal.ts';
 import type { AddVerb } from './verb.ts';
 
 /** `bench check`: what a server lists, and whether it streams. Exit 0 when it does, 3 when it does not. */
@@ -24,7 +26,7 @@ export async function runCheck(args: TargetArgs): Promise<ExitCode> {
   const connection = new Connection(spec, access, startClock());
   try {
     const say = (name: string, value: string): void => {
-      process.stdout.write(`${`${name}:`.padEnd(12)} ${value}\n`);
+      print(`${`${name}:`.padEnd(12)} ${printableLine(value)}\n`);
     };
     const { throughProxy, directly } = routeNotes(connection.controls);
     for (const note of [...throughProxy, ...directly]) say('note', note);

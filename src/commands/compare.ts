@@ -11,6 +11,7 @@ import { writeAtomic } from '../host/store.ts';
 import { pageStyle } from './page.ts';
 import { putFile } from './put-file.ts';
 import { type ReadRepeats, readRepeats } from './runs.ts';
+import { printPage } from './terminal.ts';
 import type { AddVerb } from './verb.ts';
 
 /** What is compared, and how. */
@@ -113,7 +114,7 @@ async function writePage(file: string, sides: readonly ReadSide[], compared: Man
 
 /** Prints what was compared on stdout; gives `verdictCode` of all. */
 function tellComparison(compared: ManyComparison, json: boolean): ExitCode {
-  process.stdout.write(json ? comparisonJson(compared) : comparisonText(compared));
+  printPage(json ? comparisonJson(compared) : comparisonText(compared));
   return verdictCode(compared);
 }
 

@@ -1,13 +1,15 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import fs, { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Options } from 'yargs';
 import { errorText, usageError } from '../core/errors.ts';
+import { makeFolders } from '../core/folders.ts';
 import { loadText } from '../core/load.ts';
 import type { RequestRecord } from '../core/record.ts';
 import type { Report } from '../core/report.ts';
 import type { ExportFile, ExportKind } from '../exporters/export-kind.ts';
 import { EXPORTS } from '../exporters/exports.ts';
-import { RECORDS_FILE, readRecords, writeAtomic } from '../host/store.ts';
+import { RECORDS_FILE, readRecords } from '../host/records-file.ts';
+import { writeAtomic } from '../host/store.ts';
 
 /** The folder of exports inside that of the run. */
 const FOLDER = 'exports';
@@ -42,7 +44,7 @@ function writeFiles(files: readonly ExportFile[], folder: string): string[] {
   return files.map(({ file, text }) => {
     const place = path.join(folder, file);
     try {
-      mkdirSync(path.dirname(place), { recursive: true });
+      makeFolders(path.dirname(place), fs);
       writeAtomic(place, text);
     } catch (error) {
       throw usageError(

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { EXIT, type ExitCode } from '../core/errors.ts';
+import { printError } from './terminal.ts';
 
 /** What a run is told to stop by. */
 export interface StopSignals {
@@ -21,6 +22,7 @@ export class Interrupt implements StopSignals {
   readonly #cancel = new AbortController();
   readonly #graceMs: number;
   readonly #say: (line: string) => void;
+  readonly #folder: string | null;
   #timer: NodeJS.Timeout | null = null;
   #code: ExitCode | null = null;
   readonly #onInt = (): void => this.#signal(EXIT.interrupted);
@@ -30,9 +32,11 @@ export class Interrupt implements StopSignals {
     if (this.#code === null) this.#signal(EXIT.terminated);
   };
 
-  constructor(graceMs: number, say: (line: string) => void) {
+  /** `say` prints a line; `folder` is where what had ended is, for the second signal: null where that is nowhere. */
+  constructor(graceMs: number, say: (line: string) => void, folder: string | null = null) {
     this.#graceMs = graceMs;
     this.#say = say;
+    this.#folder = folder;
     // Each request that waits for its turn listens.
     setMaxListeners(0, this.#stop.signal, this.#cancel.signal);
   }
@@ -68,14 +72,22 @@ export class Interrupt implements StopSignals {
     this.#cancel.abort();
   }
 
+  /** Nothing more is sent; what is in flight after the grace period is cancelled. */
+  stopSending(): void {
+    this.#stop.abort();
+    this.#timer ??= setTimeout(() => this.#cancel.abort(), this.#graceMs);
+  }
+
   #signal(code: ExitCode): void {
-    if (this.#code !== null) process.exit(code);
+    if (this.#code !== null) {
+      if (this.#folder !== null) printError(`what had ended is in ${this.#folder}\n`);
+      process.exit(code);
+    }
     this.#code = code;
     const seconds = this.#graceMs / 1_000;
     this.#say(
       `interrupted: nothing more is sent; requests in flight have ${seconds} s to end (again to quit at once)`,
     );
-    this.#stop.abort();
-    this.#timer = setTimeout(() => this.#cancel.abort(), this.#graceMs);
+    this.stopSending();
   }
 }

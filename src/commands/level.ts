@@ -273,14 +273,20 @@ function shortenWarmup(prompt: Prompt, phase: Phase): Prompt {
   return phase === 'warmup' ? { ...prompt, osl: Math.min(prompt.osl, WARMUP_OSL) } : prompt;
 }
 
-/** Refuses a run whose connections this process may not open (exit 2), before anything is sent. */
-export function checkFileLimit(points: readonly PointSpec[], flag: string): void {
+/** The option that bounds the requests in flight of these loads; `closedFlag` that of a closed loop. */
+export function levelFlag({ arrival }: Pick<RunSpec, 'arrival'>, closedFlag = '--concurrency'): string {
+  return arrival === 'closed' ? closedFlag : '--max-in-flight';
+}
+
+/** Refuses a run whose connections this process may not open (exit 2), before anything is sent; `lower` is the option to lower. */
+export function checkFileLimit(points: readonly PointSpec[], flag: string, lower = flag): void {
   const limit = openFileLimit();
   const needed = greatest(points.map((point) => point.concurrency)) + SPARE_FILES;
   if (limit !== null && needed > limit) {
+    const fewer = limit > SPARE_FILES ? `, or give ${lower} ${limit - SPARE_FILES}` : '';
     throw usageError(
       `${flag}: ${needed - SPARE_FILES} connections need ${needed} open files, the limit is ${limit}`,
-      `raise it first: ulimit -n ${2 ** Math.ceil(Math.log2(needed))}`,
+      `raise it first: ulimit -n ${2 ** Math.ceil(Math.log2(needed))}${fewer}`,
     );
   }
 }

@@ -1,7 +1,7 @@
 import os from 'node:os';
 import type { RunSpec } from '../core/spec.ts';
 import { parseAccess, parseSpec, type TargetAccess } from './arguments.ts';
-import { checkFileLimit } from './level.ts';
+import { checkFileLimit, levelFlag } from './level.ts';
 import { type LoadPlan, mostStreams, parseLoad, planLoad } from './load-plan.ts';
 import type { MeasureArgs } from './options.ts';
 
@@ -23,11 +23,11 @@ export interface LiveOrder {
   readonly load: LoadPlan | null;
 }
 
-/** The order of such a command, `verb`; `levelFlag` is the option that says how many are in flight. Exit 2 on bad values. */
+/** The order of such a command, `verb`; `closedFlag` is its option for the requests in flight of a closed loop. Exit 2 on bad values. */
 export function liveOrder(
   args: Omit<MeasureArgs, keyof typeof NOT_ASKED>,
   verb: string,
-  levelFlag: string,
+  closedFlag?: string,
 ): LiveOrder {
   const target: MeasureArgs = { ...args, ...NOT_ASKED };
   const access = parseAccess(target);
@@ -37,6 +37,6 @@ export function liveOrder(
     cores: os.availableParallelism(),
   };
   const spec = { ...bare, ...parseLoad(args, need) };
-  if (spec.load === undefined) checkFileLimit(spec.points, levelFlag);
+  if (spec.load === undefined) checkFileLimit(spec.points, levelFlag(spec, closedFlag));
   return { spec, access, load: planLoad(spec, args, process.env) };
 }

@@ -3,6 +3,7 @@ import { EXIT, type ExitCode } from '../core/errors.ts';
 import { openEmbeddedCounter } from '../datasets/index.ts';
 import { MOCK_FLAGS, parseMockOptions, startMock } from '../mock/server.ts';
 import { listenStamped } from './mock-listener.ts';
+import { print, written } from './terminal.ts';
 import type { AddVerb } from './verb.ts';
 
 /** Options of `bench mock`, made from the mock's own table. */
@@ -23,8 +24,9 @@ export async function runMock(args: Record<string, unknown>): Promise<ExitCode> 
     else if (process.send !== undefined) resolve();
   });
   const server = await startMock(parseMockOptions(args), await openEmbeddedCounter(), listenStamped);
-  process.stdout.write(`mock server listening on ${server.url}\n`);
-  await told;
+  print(`mock server listening on ${server.url}\n`);
+  // Nobody would know where it listens.
+  if ((await written()) === EXIT.ok) await told;
   await server.close();
   // An open channel to the parent would keep this process alive.
   if (process.connected) process.disconnect();

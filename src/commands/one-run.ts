@@ -11,6 +11,7 @@ import type { LoadPlan } from './load-plan.ts';
 import type { EarlierRun } from './resume.ts';
 import type { StackLink } from './stack/link.ts';
 import { runSweep, type SweepResult } from './sweep-run.ts';
+import { printError } from './terminal.ts';
 
 /** One run of all its levels, into a folder of its own. */
 export interface OneRun {
@@ -62,7 +63,7 @@ export async function measureOnce(run: OneRun): Promise<RunEnd> {
   const { report, exitCode } = result;
   store.close();
   if (store.missing === null) return { report, directory, exitCode, whole: true };
-  process.stderr.write(
+  printError(
     `bench: --out: results in ${directory} are not whole; not on disk: ${store.missing}\n` +
       '  make room on that disk and go on with --resume, or choose another folder\n',
   );

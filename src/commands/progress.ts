@@ -1,13 +1,15 @@
 import { quantile } from '../core/distribution.ts';
 import { loadText } from '../core/load.ts';
+import { printableLine } from '../core/printable.ts';
 import type { Phase, RequestRecord } from '../core/record.ts';
 import type { PointSpec } from '../core/spec.ts';
 import { formatDuration } from '../core/units.ts';
+import { isRich } from './terminal.ts';
 
-const TTY_EVERY_MS = 200;
+const RICH_EVERY_MS = 200;
 const PLAIN_EVERY_MS = 10_000;
 
-/** Live progress of a run on stderr: one line that moves on a terminal, a plain line now and then elsewhere. */
+/** Live progress of a run on stderr: one line that is drawn anew on a terminal that can, a plain line now and then elsewhere. */
 export interface Progress {
   /** A line that stays. */
   say(line: string): void;
@@ -31,7 +33,7 @@ export const SILENT: Progress = {
 
 /** `inFlight` is asked when a line is drawn. */
 export function liveProgress(stream: NodeJS.WriteStream, points: number, inFlight: () => number): Progress {
-  const tty = stream.isTTY === true;
+  const rich = isRich(stream);
   let timer: NodeJS.Timeout | null = null;
   let label = '';
   let total: number | null = null;
@@ -61,19 +63,19 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
         ? `ETA ${formatDuration((elapsedMs / ended) * (total - ended))}`
         : formatDuration(elapsedMs);
     const line = `${label}  ${ended}${total === null ? '' : `/${total}`} done  ${inFlight()} in flight  ${rate.toFixed(0)} tok/s${outcome()}  ${left}`;
-    if (tty) stream.write(`\r\x1b[2K${line.slice(0, (stream.columns || 120) - 1)}`);
+    if (rich) stream.write(`\r\x1b[2K${line.slice(0, (stream.columns || 120) - 1)}`);
     else stream.write(`${line}\n`);
   };
   const stop = (): void => {
     if (timer !== null) clearInterval(timer);
     timer = null;
-    if (tty) stream.write('\r\x1b[2K');
+    if (rich) stream.write('\r\x1b[2K');
   };
 
   return {
     say(line) {
-      if (tty) stream.write('\r\x1b[2K');
-      stream.write(`${line}\n`);
+      if (rich) stream.write('\r\x1b[2K');
+      stream.write(`${printableLine(line)}\n`);
     },
     phase(point, phase, count) {
       stop();
@@ -86,7 +88,7 @@ export function liveProgress(stream: NodeJS.WriteStream, points: number, inFligh
       ended = 0;
       failed = 0;
       ttfts = [];
-      timer = setInterval(draw, tty ? TTY_EVERY_MS : PLAIN_EVERY_MS);
+      timer = setInterval(draw, rich ? RICH_EVERY_MS : PLAIN_EVERY_MS);
       timer.unref();
     },
     tokens(count) {

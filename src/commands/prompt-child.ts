@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
-import { BenchError, EXIT, type ExitCode, errorText } from '../core/errors.ts';
+import { BenchError, EXIT, type ExitCode, errorText, knownError } from '../core/errors.ts';
 import {
   type ChunkedText,
   decodeChunkedTexts,
@@ -63,12 +63,12 @@ export async function runPromptChild(): Promise<void> {
         : await countChunks(job.tokenizer, job.input, job.output);
     say({ result });
   } catch (error) {
-    const known = error instanceof BenchError;
+    const known = knownError(error);
     say({
       error: {
-        exitCode: known ? error.exitCode : EXIT.bug,
+        exitCode: known?.exitCode ?? EXIT.bug,
         message: errorText(error),
-        hint: known ? error.hint : null,
+        hint: known?.hint ?? null,
       },
     });
   }

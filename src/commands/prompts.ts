@@ -5,6 +5,7 @@ import { defaultCacheDir, findDataset, iteratePrompts } from '../datasets/index.
 import { parsePrompts } from './arguments.ts';
 import { DATASET_OPTIONS, parseAskedShapes } from './dataset-options.ts';
 import { PROMPT_OPTIONS } from './options.ts';
+import { print, printError, written } from './terminal.ts';
 import type { AddVerb } from './verb.ts';
 
 const { isl, osl, tokenizer, text, seed, salt } = PROMPT_OPTIONS;
@@ -51,11 +52,14 @@ export async function runPrompts(args: InferredOptionTypes<typeof PROMPTS_OPTION
   let told = false;
   for await (const made of iteratePrompts(job)) {
     if (!told && made.promptTokens !== null && prompts.islCounts === 'prompt')
-      process.stderr.write(`note: ${templateNote(prompts.tokenizer)}\n`);
+      printError(`note: ${templateNote(prompts.tokenizer)}\n`);
     told = true;
     const line = `${JSON.stringify({ prompt: made.text, isl: made.isl, osl: made.osl, promptTokens: made.promptTokens })}\n`;
-    if (handle === null) process.stdout.write(line);
-    else writeSync(handle, line);
+    if (handle !== null) writeSync(handle, line);
+    else {
+      print(line);
+      if ((await written()) !== EXIT.ok) return EXIT.usage;
+    }
   }
   if (handle !== null) closeSync(handle);
   return EXIT.ok;

@@ -17,6 +17,7 @@ import { isFolder, runFolders } from './runs.ts';
 import { type ReadSet, readSet } from './sets/read-set.ts';
 import { repeatsSet } from './sets/repeats-set.ts';
 import { savePage } from './sets/run-set.ts';
+import { print, printError, printPage } from './terminal.ts';
 import { withAdvice } from './unfinished.ts';
 import type { AddVerb } from './verb.ts';
 
@@ -51,7 +52,7 @@ export async function runReport(args: ReportArgs): Promise<ExitCode> {
     const exporter = EXPORTERS.find((kind) => kind.name === args.format);
     const page = (): string =>
       pageOf(withAdvice(source, folderOf(args.dir)), args.histograms as HistogramChoice);
-    process.stdout.write(exporter?.render(source) ?? page());
+    printPage(exporter?.render(source) ?? page());
   }
   return EXIT.ok;
 }
@@ -89,18 +90,18 @@ async function reportSet(
       `name one of them, as in ${path.join(dir, set.runs[0]!.folder)}`,
     );
   if (status !== 'complete')
-    process.stderr.write(
+    printError(
       status === 'running'
         ? `bench: the command has not ended, or was killed: ${runs(set.runs.length)} so far\n`
         : `bench: the command ${status === 'failed' ? 'failed' : 'was interrupted'} after ${runs(set.runs.length)}\n`,
     );
-  process.stderr.write(set.notes.map((note) => `${note}\n`).join(''));
+  printError(set.notes.map((note) => `${note}\n`).join(''));
   if (kinds.length > 0) {
     const page = await savePage(set, args['export-dir'] ?? dir);
-    if (page !== null) process.stdout.write(`${page}\n`);
+    if (page !== null) print(`${page}\n`);
     return EXIT.ok;
   }
-  process.stdout.write(args.format === 'json' ? set.json() : set.text());
+  printPage(args.format === 'json' ? set.json() : set.text());
   if (args.format === 'table') await savePage(set, dir);
   return EXIT.ok;
 }
@@ -126,18 +127,16 @@ function showForeign(args: ReportArgs, kinds: readonly ExportKind[], run: Foreig
       `give one of ${FOREIGN_FORMATS.join(', ')}`,
     );
   }
-  process.stdout.write(
-    args.format === 'json' ? `${JSON.stringify(run, null, 2)}\n` : renderForeign(run, pageStyle()),
-  );
+  printPage(args.format === 'json' ? `${JSON.stringify(run, null, 2)}\n` : renderForeign(run, pageStyle()));
 }
 
 /** Writes the exports of a run and prints their paths, a line each. */
 async function exportRun(args: ReportArgs, kinds: readonly ExportKind[], report: Report): Promise<void> {
   const directory = folderOf(args.dir);
   const written = await exportDirectory(kinds, report, directory, args['export-dir']);
-  process.stdout.write(written.map((place) => `${place}\n`).join(''));
+  print(written.map((place) => `${place}\n`).join(''));
   const note = leftOut(report);
-  if (note !== null) process.stderr.write(`bench: ${note}\n`);
+  if (note !== null) printError(`bench: ${note}\n`);
 }
 
 /** The folder of the run, where its report may be named as well. */

@@ -16,7 +16,7 @@ import { EXPORTERS } from '../exporters/index.ts';
 import type { RunStore } from '../host/store.ts';
 import { Connection } from './connect.ts';
 import { withLengths } from './dataset-lengths.ts';
-import { exitCodeOf } from './exit-code.ts';
+import { exitCodeOf, isAllSkipped } from './exit-code.ts';
 import { Interrupt } from './interrupt.ts';
 import { skippedLevel } from './level.ts';
 import { type LevelRunner, LocalRunner, type RunnerTools } from './level-runner.ts';
@@ -27,12 +27,15 @@ import { ServerWatch } from './server-watch.ts';
 import { whySkipped } from './stack/level-guard.ts';
 import type { SweepJob } from './sweep-job.ts';
 import { targetFacts } from './target-facts.ts';
+import { printError } from './terminal.ts';
+import { refusedText, refuseUnrecorded, stopWhenRefused } from './unrecorded.ts';
 import { ServerWitness } from './witness.ts';
 
 /** How long to wait for the stack's own word on why requests failed. */
 const VERDICT_WITHIN_MS = 5_000;
 /** How soon a failure of the stack is seen here at the latest. */
 const SEEN_WITHIN_MS = 1_000;
+const NONE_FITTED = 'no level fitted into what was left of the allocation';
 
 export interface SweepResult {
   readonly report: Report;
@@ -53,6 +56,7 @@ interface SweepTools extends RunnerTools {
 
 /** Runs all points of a sweep in order and rewrites the results after each. */
 export async function runSweep(job: SweepJob): Promise<SweepResult> {
+  refuseUnrecorded(job.store);
   const scratch = makeScratch();
   // A second signal ends the process without unwinding.
   const clearScratch = (): void => rmSync(scratch, { recursive: true, force: true });
@@ -60,12 +64,13 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
   let runner: LevelRunner | null = null;
   const inFlight = (): number => runner?.inFlight ?? 0;
   const progress = job.quiet ? SILENT : liveProgress(process.stderr, job.spec.points.length, inFlight);
-  const interrupt = new Interrupt(job.spec.graceMs, (line) => progress.say(line));
+  const interrupt = new Interrupt(job.spec.graceMs, (line) => progress.say(line), job.store.directory);
   const connection = new Connection(job.spec, job.access, job.clock, interrupt.stop);
   const shared = { connection, interrupt, progress, scratch };
   const { stack = null } = job;
   const abandon = (): void => interrupt.abandon();
   stack?.lost.addEventListener('abort', abandon, { once: true });
+  let unwatchDisk = (): void => undefined;
   interrupt.listen();
   try {
     runner = job.load ? new RankRunner(job, shared, job.load) : new LocalRunner(job, shared);
@@ -81,10 +86,15 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
       if (lost !== null) throw new BenchError(EXIT.launch, lost);
       throw error;
     }
+    refuseUnrecorded(job.store);
+    unwatchDisk = stopWhenRefused(job.store, interrupt, (line) =>
+      job.quiet ? printError(`${line}\n`) : progress.say(line),
+    );
     return await runPoints(job, setup, tools);
   } finally {
     await runner?.close();
     stack?.lost.removeEventListener('abort', abandon);
+    unwatchDisk();
     interrupt.unlisten();
     await connection.close();
     process.off('exit', clearScratch);
@@ -134,6 +144,7 @@ async function setUp(job: SweepJob, { connection, progress, runner }: SweepTools
     ownPath: identified.hasMetrics ? metricsPath : null,
     stackDir: job.stack?.dir ?? null,
   });
+  draft.write(job.earlier, 'running', null);
   const newWitness = () =>
     witness !== null && identified.hasMetrics ? new ServerWitness(connection.controls, witness) : null;
   return {
@@ -149,7 +160,6 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
   const { spec, draft } = setup;
   const { interrupt, progress, runner } = tools;
   const levels = [...job.earlier];
-  draft.write(levels, 'running', null);
   let stopped: string | null = null;
   let failure: BenchError | null = null;
   /** What the last level took beside its measured requests. */
@@ -182,7 +192,9 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
     failure = measured.failure;
     if (level === null) break;
     const lost = level.requests.failed > 0 || level.status === 'partial' ? (stack?.lostReason ?? null) : null;
-    levels.push(lost === null ? level : { ...level, status: 'partial', statusReason: lost });
+    const unrecorded = level.status === 'partial' && job.store.refused.aborted;
+    const why = lost ?? (unrecorded ? refusedText(job.store) : null);
+    levels.push(why === null ? level : { ...level, status: 'partial', statusReason: why });
     levels.sort((a, b) => a.point - b.point);
     draft.write(levels, 'running', null);
     if (failure !== null) break;
@@ -192,9 +204,12 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
       break;
     }
   }
+  if (failure === null && !interrupt.stop.aborted && isAllSkipped(levels))
+    failure = new BenchError(EXIT.launch, NONE_FITTED, 'get an allocation for longer, or measure less');
+  if (job.store.refused.aborted) stopped = refusedText(job.store);
   if (failure !== null) {
     stopped = failure.message;
-    process.stderr.write(errorLines(failure));
+    printError(errorLines(failure));
   }
   const lost = (await stack?.whyLost(VERDICT_WITHIN_MS)) ?? null;
   if (lost !== null) stopped = `the stack is gone: ${lost}`;
@@ -203,7 +218,12 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
       ? draft.write(levels, 'interrupted', 'interrupted by a signal')
       : draft.write(levels, stopped === null ? 'complete' : 'failed', stopped);
   await writePage(job.store, report);
-  const causes = [interrupt.code, failure?.exitCode ?? null, lost === null ? null : EXIT.launch];
+  const causes = [
+    interrupt.code,
+    failure?.exitCode ?? null,
+    lost === null ? null : EXIT.launch,
+    job.store.refused.aborted ? EXIT.usage : null,
+  ];
   return { report, exitCode: exitCodeOf(report, causes) };
 }
 
@@ -253,7 +273,7 @@ async function writePage(store: RunStore, report: Report): Promise<void> {
   try {
     for (const { file, text } of await htmlExport.files(report, () => [])) store.document(file, text);
   } catch (error) {
-    process.stderr.write(`bench: ${HTML_FILE} was not made (${errorText(error)}); please report this\n`);
+    printError(`bench: ${HTML_FILE} was not made (${errorText(error)}); please report this\n`);
   }
 }
 

@@ -8,7 +8,7 @@ import { newSalt, parseAccess, parseSpec } from './arguments.ts';
 import { refuseSilentRepeats } from './dataset-options.ts';
 import { showPlan, stackTold } from './dry-run.ts';
 import { parseExports } from './exports.ts';
-import { checkFileLimit } from './level.ts';
+import { checkFileLimit, levelFlag } from './level.ts';
 import { mostStreams, parseLoad, planLoad } from './load-plan.ts';
 import { type MockProcess, mockWords, startMockProcess } from './mock-process.ts';
 import { whole } from './number-checks.ts';
@@ -21,6 +21,7 @@ import { urlOf } from './stack/link.ts';
 import { holdLifeline, sendFrom, sentHeaders } from './stack/load-on.ts';
 import type { StackSession } from './stack/session.ts';
 import { type Telling, tellRun } from './telling.ts';
+import { print, resultsAreIn } from './terminal.ts';
 import { thenClose } from './then-close.ts';
 import { refuseRepeatsFolder, refuseRunFolder } from './turns.ts';
 
@@ -87,11 +88,11 @@ async function measure(
       told?.where ?? null,
       repeats,
     );
-    process.stdout.write(plan);
+    print(plan);
     return EXIT.ok;
   }
   // Load generators check their own shares.
-  if (first.load === undefined) checkFileLimit(first.points, '--concurrency');
+  if (first.load === undefined) checkFileLimit(first.points, levelFlag(first));
   const only = earlier?.set === null ? earlier.runs.get(1)! : null;
   const clock = startClock(only?.origin);
   const directory =
@@ -115,6 +116,7 @@ async function measure(
             points: first.points.filter(({ lengths }) => lengths === undefined),
           });
   }
+  resultsAreIn(directory);
   const { stack } = held;
   if (stack !== null && args['load-on'] !== 'login')
     return await sendFrom(args['load-on'], stack.link, argv, directory);

@@ -6,6 +6,7 @@ import { exportDirectory } from './exports.ts';
 import type { RunEnd } from './one-run.ts';
 import { pageOf } from './page.ts';
 import type { RunSet } from './sets/run-set.ts';
+import { print, printPage } from './terminal.ts';
 import { withAdvice } from './unfinished.ts';
 
 /** How the results of a command are told. */
@@ -19,9 +20,11 @@ export interface Telling {
 /** Tells one run on stdout, and writes its exports. */
 export async function tellRun(end: RunEnd, how: Telling): Promise<ExitCode> {
   const { report, directory } = end;
-  if (how.json) process.stdout.write(`${JSON.stringify(report)}\n`);
-  else if (!how.quiet)
-    process.stdout.write(`${pageOf(withAdvice(report, directory), 'heaviest')}\nresults: ${directory}\n`);
+  if (how.json) print(`${JSON.stringify(report)}\n`);
+  else if (!how.quiet) {
+    printPage(`${pageOf(withAdvice(report, directory), 'heaviest')}\n`);
+    print(`results: ${directory}\n`);
+  }
   tellExports(await exportRun(end, how, how.exportDir), how);
   return end.exitCode;
 }
@@ -34,9 +37,11 @@ export async function tellRuns(
   how: Telling,
 ): Promise<void> {
   const reports = ends.map(({ report }) => report);
-  if (how.json) process.stdout.write(set.json());
-  else if (!how.quiet)
-    process.stdout.write(`${set.text()}\n${howToGoOn(reports, directory)}results: ${directory}\n`);
+  if (how.json) print(set.json());
+  else if (!how.quiet) {
+    printPage(`${set.text()}\n`);
+    print(`${howToGoOn(reports, directory)}results: ${directory}\n`);
+  }
   await exportRuns(ends, directory, how);
 }
 
@@ -64,5 +69,5 @@ function exportRun(
 }
 
 function tellExports(files: readonly string[], { json, quiet }: Telling): void {
-  if (!json && !quiet) process.stdout.write(files.map((file) => `export: ${file}\n`).join(''));
+  if (!json && !quiet) print(files.map((file) => `export: ${file}\n`).join(''));
 }

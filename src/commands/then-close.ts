@@ -1,4 +1,5 @@
 import { BenchError, EXIT, type ExitCode, errorLines, errorText } from '../core/errors.ts';
+import { printError } from './terminal.ts';
 
 /**
  * Runs `work`, then `close`, whatever came of it. What went wrong first counts: an error of `close` is the
@@ -21,5 +22,5 @@ export async function thenClose(
 }
 
 function say(error: unknown): void {
-  process.stderr.write(error instanceof BenchError ? errorLines(error) : `bench: ${errorText(error)}\n`);
+  printError(error instanceof BenchError ? errorLines(error) : `bench: ${errorText(error)}\n`);
 }

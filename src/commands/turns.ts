@@ -2,9 +2,10 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BenchError, EXIT, type ExitCode, errorLines, usageError, worstExit } from '../core/errors.ts';
-import { RECORDS_FILE } from '../host/store.ts';
+import { RECORDS_FILE } from '../host/records-file.ts';
 import type { RunEnd } from './one-run.ts';
 import { Stop } from './stack/stop.ts';
+import { printError } from './terminal.ts';
 
 /** One of several runs that a command makes one after another. */
 export interface Turn {
@@ -54,7 +55,7 @@ export async function runTurns(
       codes.push(cut);
       break;
     }
-    if (!quiet && turn.label !== null) process.stderr.write(`${turn.label}\n`);
+    if (!quiet && turn.label !== null) printError(`${turn.label}\n`);
     try {
       const end = await turn.measure();
       ends.push(end);
@@ -62,7 +63,7 @@ export async function runTurns(
       codes.push(end.exitCode);
     } catch (error) {
       if (!(error instanceof BenchError) || ends.length === 0) throw error;
-      process.stderr.write(errorLines(error));
+      printError(errorLines(error));
       codes.push(error.exitCode);
     }
     if (LAST.has(codes.at(-1)!)) break;

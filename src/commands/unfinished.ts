@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Report } from '../core/report.ts';
 import { MASK } from '../core/secrets.ts';
 import { isHeldOpen } from '../host/open-files.ts';
-import { RECORDS_FILE } from '../host/store.ts';
+import { RECORDS_FILE } from '../host/records-file.ts';
 
 /** The report of the run in `directory`, with a warning that says how to go on where the run did not end as planned. */
 export function withAdvice(report: Report, directory: string): Report {

@@ -1,3 +1,5 @@
+import { printableLine } from './printable.ts';
+
 /** Exit codes of the command line, one table for the whole program. */
 export const EXIT = {
   /** Ran to the end; a gate passed. */
@@ -64,13 +66,40 @@ export function usageError(message: string, hint: string | null = null): BenchEr
   return new BenchError(EXIT.usage, message, hint);
 }
 
+/** What a system refuses for want of something, or by its settings, and what to do: nothing that bench could mend. */
+const SYSTEM_HINTS: Readonly<Record<string, string>> = {
+  EMFILE: 'raise the limit of open files first, as with ulimit -n 4096',
+  ENFILE: 'the whole system has too many open files',
+  ENOSPC: 'make room on that disk',
+  EDQUOT: 'make room: the quota on that disk is used up',
+  EROFS: 'name a folder on a file system that can be written',
+  EACCES: 'see who may read and write there',
+  EPERM: 'see who may do that',
+  EIO: 'the disk or terminal behind it has failed',
+  ENOMEM: 'free some memory',
+  EAGAIN: 'raise the limit of processes first, as with ulimit -u 4096',
+};
+
+/** The error where it is no bug: one of ours, or what the system refused (exit 2); null for any other. */
+export function knownError(thrown: unknown): BenchError | null {
+  if (thrown instanceof BenchError) return thrown.exitCode === EXIT.bug ? null : thrown;
+  if (!(thrown instanceof Error)) return null;
+  const { code, syscall } = thrown as { readonly code?: unknown; readonly syscall?: unknown };
+  const hint = typeof code === 'string' && syscall !== undefined ? SYSTEM_HINTS[code] : undefined;
+  return hint === undefined ? null : usageError(errorText(thrown), hint);
+}
+
 /** The text of whatever was thrown, on one line. */
 export function errorText(thrown: unknown): string {
   const text = thrown instanceof Error ? thrown.message || thrown.name : String(thrown);
   return text.replace(/\s*\n\s*/g, ' ').trim();
 }
 
-/** An error as it is told on stderr: a line, and its hint below it. */
-export function errorLines({ message, hint }: BenchError): string {
-  return `bench: ${message}\n${hint === null ? '' : `  ${hint}\n`}`;
+/**
+ * An error as it stands on stderr: a line, and its hint below it. Only what a stack failed of is a block of lines: a
+ * name that holds a line feed begins no line of its own.
+ */
+export function errorLines({ exitCode, message, hint }: BenchError): string {
+  const text = exitCode === EXIT.launch ? message : printableLine(message);
+  return `bench: ${text}\n${hint === null ? '' : `  ${printableLine(hint)}\n`}`;
 }

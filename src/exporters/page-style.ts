@@ -1,3 +1,5 @@
+import { printableLine } from '../core/printable.ts';
+
 /** How a terminal page is drawn. */
 export interface PageStyle {
   /** ANSI colours; without, the page is plain text. */
@@ -17,6 +19,9 @@ const CODES: Readonly<Record<Paint, readonly [number, number]>> = {
   yellow: [33, 39],
 };
 
+/** The numbers of all colour escapes that `paint` writes. */
+export const PAINT_CODES: readonly number[] = [...new Set(Object.values(CODES).flat())];
+
 /** Paints `text` when colours are wanted. Padding belongs outside: escapes count no column. */
 export function paint(style: PageStyle, kind: Paint, text: string): string {
   if (!style.colour || text === '') return text;
@@ -24,9 +29,9 @@ export function paint(style: PageStyle, kind: Paint, text: string): string {
   return `\u001b[${on}m${text}\u001b[${off}m`;
 }
 
-/** Text from outside without control characters, so that no server or tag writes escapes to the terminal. */
+/** Text from outside on one line and with its control characters as escapes, so that no server or tag draws on the page. */
 export function harmless(text: string): string {
-  return text.replace(/\p{Cc}+/gu, ' ').trim();
+  return printableLine(text).trim();
 }
 
 const ASCII: Readonly<Record<string, string>> = {

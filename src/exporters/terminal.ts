@@ -84,7 +84,7 @@ function headLines(report: Report, style: PageStyle): string[] {
     ...(Number.isNaN(tookMs) ? [] : [formatDuration(tookMs)]),
     ...Object.entries(report.tags).map(([key, value]) => `${harmless(key)}=${harmless(value)}`),
   ];
-  const where = `${harmless(target.model)} on ${harmless(target.server)} at ${target.urls.map(harmless).join(', ')}, ${target.endpoint}`;
+  const where = `${harmless(target.model)} on ${harmless(target.server)} at ${target.urls.map(harmless).join(', ')}, ${harmless(target.endpoint)}`;
   return [
     `  ${paint(style, 'bold', harmless(report.name))}  ${paint(style, report.status === 'complete' ? 'dim' : 'yellow', status)}`,
     ...[where, facts.join(', ')].flatMap((text) => wrap(text, style.width - 2).map((line) => `  ${line}`)),

@@ -1,12 +1,10 @@
-import {
+import fs, {
   appendFileSync,
   closeSync,
   copyFileSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   openSync,
-  readSync,
   renameSync,
   rmdirSync,
   rmSync,
@@ -17,12 +15,12 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { greatest } from '../core/distribution.ts';
-import { BenchError, EXIT, errorText, usageError } from '../core/errors.ts';
-import { type RequestRecord, recordFromJson, recordToJson } from '../core/record.ts';
+import { errorText, usageError } from '../core/errors.ts';
+import { makeFolders } from '../core/folders.ts';
+import { type RequestRecord, recordToJson } from '../core/record.ts';
+import { NEWLINE, RECORDS_FILE, readRecords } from './records-file.ts';
 
-export const RECORDS_FILE = 'records.ndjson';
 const DISCARDED_FILE = 'records.discarded.ndjson';
-const NEWLINE = 0x0a;
 /** Records that are turned into text together when many are written. */
 const RECORDS_AT_ONCE = 32;
 const GO_ON = 'choose another folder, or go on with it: bench sweep --resume DIR';
@@ -40,6 +38,7 @@ export function writeAtomic(file: string, text: string | Uint8Array): void {
     }
     renameSync(temporary, file);
   } catch (error) {
+    // On a full disk it would take the room of what comes next.
     rmSync(temporary, { force: true });
     throw error;
   }
@@ -50,10 +49,12 @@ export class RunStore {
   readonly directory: string;
   #handle: number;
   #unsaved: RequestRecord[] = [];
-  /** Documents whose last state the disk refused. */
+  /** What else the disk refused: the last state of documents, and parts of the records. */
   readonly #stale = new Set<string>();
   /** First error of the disk, null while all went well. */
   #firstError: string | null = null;
+  readonly #refused = new AbortController();
+  readonly #documents = new Set<string>();
   #bytes: number;
 
   private constructor(directory: string, handle: number, bytes: number) {
@@ -68,7 +69,7 @@ export class RunStore {
       throw usageError(`--out: ${directory} already holds a run`, instead);
     }
     try {
-      mkdirSync(directory, { recursive: true });
+      makeFolders(directory, fs);
       return new RunStore(directory, openSync(path.join(directory, RECORDS_FILE), 'ax'), 0);
     } catch (error) {
       throw usageError(
@@ -91,11 +92,18 @@ export class RunStore {
     const reopen = (): RunStore => {
       const kept = records.filter((record) => keep.has(record.point));
       const discarded = records.filter((record) => !keep.has(record.point));
-      if (discarded.length > 0)
-        appendFileSync(path.join(directory, DISCARDED_FILE), encodeRecords(discarded));
-      const lines = encodeRecords(kept);
-      writeAtomic(file, lines);
-      return new RunStore(directory, openSync(file, 'a'), lines.length);
+      try {
+        if (discarded.length > 0)
+          appendFileSync(path.join(directory, DISCARDED_FILE), encodeRecords(discarded));
+        const lines = encodeRecords(kept);
+        writeAtomic(file, lines);
+        return new RunStore(directory, openSync(file, 'a'), lines.length);
+      } catch (error) {
+        throw usageError(
+          `--resume: cannot write to ${directory} (${errorText(error)})`,
+          'make room there, or make the folder one that can be written',
+        );
+      }
     };
     return { firstId: greatest(records.map((record) => record.id + 1).concat(0)), reopen };
   }
@@ -108,6 +116,16 @@ export class RunStore {
     return existsSync(path.join(directory, RECORDS_FILE))
       ? RunStore.reopen(directory, keep).reopen()
       : RunStore.create(directory);
+  }
+
+  /** Aborts when the disk first refuses something. */
+  get refused(): AbortSignal {
+    return this.#refused.signal;
+  }
+
+  /** What the disk first refused with, in words; null while all went well. */
+  get refusal(): string | null {
+    return this.#firstError;
   }
 
   /** Bytes of the records file, to be given to `amend` later. */
@@ -141,7 +159,7 @@ export class RunStore {
     this.#bytes += whole;
     this.#unsaved.splice(0, countLines(bytes.subarray(0, whole)));
     if (error !== null) {
-      this.#firstError ??= errorText(error);
+      this.#refuse(error);
       this.#cutTornLine();
     }
   }
@@ -151,7 +169,7 @@ export class RunStore {
     try {
       truncateSync(path.join(this.directory, RECORDS_FILE), this.#bytes);
     } catch (error) {
-      this.#firstError ??= errorText(error);
+      this.#refuse(error);
     }
   }
 
@@ -182,7 +200,8 @@ export class RunStore {
       this.#bytes = bytes;
       this.#unsaved = [];
     } catch (error) {
-      this.#firstError ??= errorText(error);
+      this.#refuse(error);
+      this.#stale.add('tokens per chunk');
       rmSync(temporary, { force: true });
     }
   }
@@ -191,18 +210,27 @@ export class RunStore {
   document(name: string, text: string): void {
     try {
       writeAtomic(path.join(this.directory, name), text);
+      this.#documents.add(name);
       this.#stale.delete(name);
     } catch (error) {
-      this.#firstError ??= errorText(error);
+      this.#refuse(error);
       this.#stale.add(name);
     }
+  }
+
+  #refuse(error: unknown): void {
+    this.#firstError ??= errorText(error);
+    this.#refused.abort();
   }
 
   sync(): void {
     try {
       fsyncSync(this.#handle);
     } catch (error) {
-      this.#firstError ??= errorText(error);
+      // Some file systems cannot; others say only now that they are full.
+      if ((error as NodeJS.ErrnoException).code === 'EINVAL') return;
+      this.#refuse(error);
+      this.#stale.add(RECORDS_FILE);
     }
   }
 
@@ -213,15 +241,16 @@ export class RunStore {
   /** Closes a run that failed; a folder in which nothing was recorded is taken away again. */
   closeUnused(): void {
     this.close();
-    if (this.#unsaved.length === 0) RunStore.removeUnused(this.directory);
+    if (this.#unsaved.length === 0) RunStore.removeUnused(this.directory, this.#documents);
   }
 
   /** Takes away what a run left that ended before anything was recorded or reported. */
-  static removeUnused(directory: string): void {
+  static removeUnused(directory: string, documents: Iterable<string> = []): void {
     const records = path.join(directory, RECORDS_FILE);
     const bytes = statSync(records, { throwIfNoEntry: false })?.size ?? 0;
     if (bytes > 0 || existsSync(path.join(directory, 'report.json'))) return;
-    for (const name of [RECORDS_FILE, 'spec.json']) rmSync(path.join(directory, name), { force: true });
+    for (const name of [RECORDS_FILE, 'spec.json', ...documents])
+      rmSync(path.join(directory, name), { force: true });
     try {
       rmdirSync(directory);
     } catch {
@@ -249,57 +278,4 @@ function countLines(bytes: Buffer): number {
   let lines = 0;
   for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) lines++;
   return lines;
-}
-
-/** A file is read so many bytes at a time. */
-const PIECE_BYTES = 1024 * 1024;
-
-/** Whole lines of a file from byte `from` on, each with the byte behind its end. */
-function* linesOf(file: string, from: number): Generator<{ readonly text: string; readonly toByte: number }> {
-  const handle = openSync(file, 'r');
-  try {
-    let rest = Buffer.alloc(0);
-    let atByte = from;
-    for (;;) {
-      const piece = Buffer.allocUnsafe(PIECE_BYTES);
-      const got = readSync(handle, piece, 0, PIECE_BYTES, atByte + rest.length);
-      if (got === 0) return;
-      const bytes = Buffer.concat([rest, piece.subarray(0, got)]);
-      let start = 0;
-      for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
-        yield { text: bytes.toString('utf8', start, end), toByte: atByte + end + 1 };
-        start = end + 1;
-      }
-      rest = bytes.subarray(start);
-      atByte += start;
-    }
-  } finally {
-    closeSync(handle);
-  }
-}
-
-/**
- * Reads all whole records of a file from byte `from` on; `wholeBytes` is how far behind it the last of them
- * ends. `keep` is given each record in turn, to be put where it takes no memory.
- */
-export function readRecords(
-  file: string,
-  from = 0,
-  keep: (record: RequestRecord) => RequestRecord = (record) => record,
-): { records: RequestRecord[]; wholeBytes: number } {
-  const records: RequestRecord[] = [];
-  let toByte = from;
-  for (const line of linesOf(file, from)) {
-    try {
-      records.push(keep(recordFromJson(line.text)));
-    } catch (error) {
-      throw new BenchError(
-        EXIT.usage,
-        `${file}:${records.length + 1}: not a request record (${errorText(error)})`,
-        'the file was changed by something else',
-      );
-    }
-    toByte = line.toByte;
-  }
-  return { records, wholeBytes: toByte - from };
 }

@@ -111,6 +111,7 @@ describe('Ctrl-C', () => {
     running.child.kill('SIGINT');
     const ended = await Promise.race([running.ended, inMs(2_000).then(() => null)]);
     expect(ended?.code).toBe(130);
+    expect(ended?.stderr).toMatch(new RegExp(`\nwhat had ended is in ${out}\n$`));
     expect(await pageOf(out)).toContain('the run did not end: nothing writes to it any more');
     readRecordLines(path.join(out, 'records.ndjson'));
     expect(readdirSync(tmp).filter((name) => name.startsWith('bench-'))).toEqual([]);

@@ -50,6 +50,17 @@ describe('the house', () => {
     ).toEqual([]);
   });
 
+  it('prints in one place, which shows control characters', () => {
+    // The others are channels between processes of the program.
+    const writers = ['commands/terminal.ts', 'commands/prompt-child.ts', 'commands/ranks/rank.ts'];
+    expect(
+      sources
+        .filter(({ text }) => /process\.std(?:out|err)\b[^;]*\.write\b|\bconsole\./.test(text))
+        .map(({ file }) => file)
+        .sort(),
+    ).toEqual(writers.sort());
+  });
+
   it('has no folder or file for odds and ends', () => {
     expect(
       sources

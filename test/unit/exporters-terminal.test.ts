@@ -544,7 +544,28 @@ describe('renderReport', () => {
     });
     const text = renderReport(report, { ...WIDE, histograms: true });
     expect([...text].filter((character) => character < ' ' && character !== '\n')).toEqual([]);
-    expect(text).toContain('bad news');
+    expect(text).toContain('\\x1b[2J\\x07bad news');
+  });
+
+  it('lets no text from outside draw on a coloured page', () => {
+    // What the page goes by; all other texts come from somewhere else.
+    const ours =
+      /^(?:schema|status|verdict|kind|lag|origin|finishedUtc|stampedBy|spec|definitions|definitionVersions|histograms)$/;
+    const evil = `${ESCAPE}[35m\u009b2J\u202e\u0007`;
+    const spoil = (value: unknown): unknown => {
+      if (typeof value === 'string') return `${value}${evil}`;
+      if (Array.isArray(value)) return value.map(spoil);
+      if (typeof value !== 'object' || value === null) return value;
+      return Object.fromEntries(
+        Object.entries(value).map(([name, one]) => [name, ours.test(name) ? one : spoil(one)]),
+      );
+    };
+    for (const report of [makeReport(), makeCalmReport(), makeShapesReport()]) {
+      const page = renderReport(spoil(report) as Report, { colour: true, width: 120, histograms: true });
+      expect(page).toContain('\\x1b[35m');
+      expect(page).not.toContain(`${ESCAPE}[35m`);
+      for (const character of ['\u009b', '\u202e', '\u0007']) expect(page).not.toContain(character);
+    }
   });
 
   it('needs nothing but ASCII when told so', () => {

@@ -92,7 +92,7 @@ describe('JUnit XML', () => {
     const one = result();
     const check = { ...one.checks[0]!, name: '<a href="x">&\u0007', verdict: 'fail' as const, why: '"<&>' };
     const xml = gateJunit({ ...one, checks: [check] }, false);
-    expect(xml).toContain('name="runs: &lt;a href=&quot;x&quot;&gt;&amp;"');
+    expect(xml).toContain('name="runs: &lt;a href=&quot;x&quot;&gt;&amp;\\x07"');
     expect(xml).toContain('message="fail: &quot;&lt;&amp;&gt; (asked: ');
     expect(xml).not.toContain('\u0007');
   });

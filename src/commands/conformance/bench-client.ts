@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { RECORDS_FILE, readRecords } from '../../host/store.ts';
+import { RECORDS_FILE, readRecords } from '../../host/records-file.ts';
 import { readReport } from '../read-report.ts';
 import type { Client, Reading } from './client.ts';
 

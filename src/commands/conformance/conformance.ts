@@ -1,13 +1,15 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import fs, { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { InferredOptionTypes, Options } from 'yargs';
 import { CONFORMANCE_SCHEMA, type ConformanceResult, type ScoredCase } from '../../core/conformance.ts';
 import { EXIT, type ExitCode, errorText, usageError } from '../../core/errors.ts';
+import { makeFolders } from '../../core/folders.ts';
 import type { Kind } from '../../core/kind.ts';
 import { readEmbedded } from '../../datasets/embedded.ts';
 import { renderConformance } from '../../exporters/conformance-table.ts';
 import { pageStyle } from '../page.ts';
+import { print, printError, printPage } from '../terminal.ts';
 import { CASES, type Case } from './cases.ts';
 import type { Client, Installed } from './client.ts';
 import { CLIENTS } from './clients.ts';
@@ -44,8 +46,8 @@ export async function runConformance(args: ConformanceArgs): Promise<ExitCode> {
     throw usageError('--truth and --result go together', 'give both, or neither to run the clients here');
   const result = args.truth === undefined ? await runClients(args) : scoreFile(args.truth, args.result!);
   if (typeof result === 'number') return result;
-  if (args.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
-  else process.stdout.write(renderConformance(result, pageStyle()));
+  if (args.json) print(`${JSON.stringify(result, null, 2)}\n`);
+  else printPage(renderConformance(result, pageStyle()));
   return exitOf(result);
 }
 
@@ -162,7 +164,7 @@ function openFolder(out: string | undefined): { readonly dir: string; readonly c
   }
   const dir = path.resolve(out);
   try {
-    mkdirSync(path.dirname(dir), { recursive: true });
+    makeFolders(path.dirname(dir), fs);
     mkdirSync(dir);
   } catch (error) {
     throw usageError(
@@ -182,5 +184,5 @@ function writeTokenizer(dir: string): string {
 }
 
 function say(line: string): void {
-  process.stderr.write(`bench: ${line}\n`);
+  printError(`bench: ${line}\n`);
 }

@@ -16,6 +16,7 @@ import { VERSION } from '../about.ts';
 import { pageStyle } from '../page.ts';
 import { putFile } from '../put-file.ts';
 import { readDocument, readRepeats, readRuns } from '../runs.ts';
+import { print, printError, printPage } from '../terminal.ts';
 import type { GateArgs } from './options.ts';
 
 /** `bench gate`: judges runs by a policy, or makes a baseline of them. */
@@ -44,8 +45,8 @@ function judge(args: GateArgs, runs: readonly Report[], policy: Policy): ExitCod
   );
   const strict = args['fail-inconclusive'];
   const annotations = wantsAnnotations(args.annotations) ? gateAnnotations(result, strict) : '';
-  process.stdout.write(rendered(result, args.format));
-  (args.format === 'table' ? process.stdout : process.stderr).write(annotations);
+  printPage(rendered(result, args.format));
+  (args.format === 'table' ? print : printError)(annotations);
   if (args.junit !== undefined)
     putFile(args.junit, '--junit', (file) => writeAtomic(file, gateJunit(result, strict)));
   const summary = args.summary ?? (process.env['GITHUB_STEP_SUMMARY'] || undefined);
@@ -75,7 +76,7 @@ function update(args: GateArgs, runs: readonly Report[], policy: Policy): ExitCo
   const baseline = makeBaseline(runs, policy, earlier, { utc: new Date().toISOString(), bench: VERSION });
   putFile(args.baseline, '--baseline', (file) => writeAtomic(file, baselineText(baseline)));
   const levels = baseline.histograms.length;
-  process.stdout.write(
+  print(
     `baseline: ${args.baseline} has ${count(baseline.runs.length, 'run')} of ${count(levels, 'level')}\n`,
   );
   return EXIT.ok;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { errorText } from '../../core/errors.ts';
 import type { RequestRecord } from '../../core/record.ts';
-import { RECORDS_FILE, readRecords } from '../../host/store.ts';
+import { RECORDS_FILE, readRecords } from '../../host/records-file.ts';
 import type { RankLevel } from './protocol.ts';
 import { rankDirectory } from './rank-files.ts';
 

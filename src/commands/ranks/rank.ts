@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { BenchError, EXIT, type ExitCode, errorText, usageError } from '../../core/errors.ts';
+import { EXIT, type ExitCode, errorText, knownError, usageError } from '../../core/errors.ts';
 import { splitPoint } from '../../core/load-share.ts';
 import { newRequestIds, type RequestIds } from '../../core/request-ids.ts';
 import type { PointSpec, RunSpec } from '../../core/spec.ts';
@@ -10,7 +10,7 @@ import { startClock, utcNowMs } from '../../host/clock.ts';
 import { SpoolReader } from '../../host/spool.ts';
 import { RunStore } from '../../host/store.ts';
 import { Connection } from '../connect.ts';
-import { checkFileLimit, measureLevel } from '../level.ts';
+import { checkFileLimit, levelFlag, measureLevel } from '../level.ts';
 import { countChunkTokens, type PromptSupply, preparePromptsFor } from '../prompt-supply.ts';
 import { type Answer, eachLine, encodeMessage, MessageReader, type Order, type RankRun } from './protocol.ts';
 import { rankDirectory, requestPrefix } from './rank-files.ts';
@@ -134,11 +134,11 @@ class RankProcess {
   #do(step: () => Promise<void>): void {
     this.#work = this.#work.then(step).catch((error: unknown) => {
       if (this.#leaving) return;
-      const known = error instanceof BenchError && error.exitCode !== EXIT.bug;
-      if (!known) process.stderr.write(`${error instanceof Error ? error.stack : errorText(error)}\n`);
-      const exitCode = error instanceof BenchError ? error.exitCode : EXIT.bug;
-      const hint = error instanceof BenchError ? error.hint : null;
-      this.#say({ kind: 'failed', exitCode, message: errorText(error), hint });
+      const known = knownError(error);
+      if (known === null)
+        process.stderr.write(`${error instanceof Error ? error.stack : errorText(error)}\n`);
+      const exitCode = known?.exitCode ?? EXIT.bug;
+      this.#say({ kind: 'failed', exitCode, message: errorText(error), hint: known?.hint ?? null });
       this.#leave(exitCode);
     });
   }
@@ -177,7 +177,7 @@ class RankProcess {
     const points = spec.points.filter(
       ({ index, concurrency }) => concurrency > 0 && run.points.includes(index),
     );
-    checkFileLimit(spec.points, '--concurrency');
+    checkFileLimit(spec.points, levelFlag(spec));
     const pem = (text: string | null): Buffer | null => (text === null ? null : Buffer.from(text, 'base64'));
     const tls = run.tls && { ca: pem(run.tls.ca), cert: pem(run.tls.cert), key: pem(run.tls.key) };
     const access = { targets: run.targets, headers: run.headers, tls };

@@ -9,6 +9,7 @@ import type { SglangRow } from '../../exporters/sglang/rows.ts';
 import { throughputChart } from '../../exporters/throughput-chart.ts';
 import type { RunStore } from '../../host/store.ts';
 import { Interrupt } from '../interrupt.ts';
+import { print, printError } from '../terminal.ts';
 import type { ServingArgs } from './arguments.ts';
 import { appendLine } from './output-file.ts';
 import { servingRun } from './result.ts';
@@ -28,13 +29,13 @@ export interface FinishedServing {
  */
 export async function tellOutcome(serving: FinishedServing): Promise<ExitCode> {
   const { args, watch, report, outputFile, store } = serving;
-  const warn = (text: string): void => void process.stderr.write(`warning: ${text}\n`);
+  const warn = (text: string): void => printError(`warning: ${text}\n`);
   const [level] = report.levels;
   if (report.status === 'interrupted' || level === undefined) {
     warn(`interrupted: nothing was appended to ${outputFile}`);
     return EXIT.ok;
   }
-  const interrupt = new Interrupt(0, (text) => process.stderr.write(`${text}\n`));
+  const interrupt = new Interrupt(0, (text) => printError(`${text}\n`));
   interrupt.listen();
   try {
     const tokenizer = report.spec.prompts.tokenizer;
@@ -51,15 +52,15 @@ export async function tellOutcome(serving: FinishedServing): Promise<ExitCode> {
     const line = sglangLine(run, args.layout, args.outputDetails);
     store.document(SGLANG_FILE, `${line}\n`);
     const { inputTokens, outputTokens } = plannedTokens(watch);
-    process.stdout.write(`#Input tokens: ${inputTokens}\n#Output tokens: ${outputTokens}\n`);
-    process.stdout.write(sglangConsole(run, args.layout));
+    print(`#Input tokens: ${inputTokens}\n#Output tokens: ${outputTokens}\n`);
+    print(sglangConsole(run, args.layout));
     if (args.plotThroughput) {
       const style = { colour: false, width: process.stdout.columns || 120 };
-      process.stdout.write(`${throughputChart(level, style).join('\n')}\n`);
+      print(`${throughputChart(level, style).join('\n')}\n`);
     }
     const unseen = unseenWarning(args, run.rows);
     if (unseen !== null) warn(unseen);
-    process.stderr.write(`note: ${readingNote(args, watch, run.rows)}\n`);
+    printError(`note: ${readingNote(args, watch, run.rows)}\n`);
     return append(serving, line, warn) ?? interrupt.code ?? EXIT.ok;
   } finally {
     interrupt.unlisten();

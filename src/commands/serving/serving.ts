@@ -10,6 +10,7 @@ import { VERSION } from '../about.ts';
 import { exportDirectory, parseExports } from '../exports.ts';
 import { checkFileLimit } from '../level.ts';
 import { runSweep, type SweepResult } from '../sweep-run.ts';
+import { print, printError, resultsAreIn } from '../terminal.ts';
 import { parseServing, servingHelp } from './arguments.ts';
 import { tellOutcome } from './outcome.ts';
 import { checkAppendable, defaultOutputFile } from './output-file.ts';
@@ -24,19 +25,19 @@ const NOT_SGLANGS_WARNING = `no tokenizer of the model is at hand, so the prompt
 /** `bench serving`: the flags and the output of sglang.bench_serving, on the measuring core of `bench sweep`. */
 export async function runServing(argv: readonly string[]): Promise<ExitCode> {
   if (argv.some((word) => word === '--help' || word === '-h')) {
-    process.stdout.write(servingHelp());
+    print(servingHelp());
     return EXIT.ok;
   }
   const args = parseServing(argv);
   const exports = parseExports(args.exports);
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const say = (line: string): void => printError(`${line}\n`);
   const outputFile = args.outputFile ?? defaultOutputFile(args, new Date());
   checkAppendable(outputFile);
   const access = servingAccess(args);
   // Everything wrong with the flags is told before the server is waited for.
   const limit =
     args.maxConcurrency === null ? '--num-prompts without --max-concurrency' : '--max-concurrency';
-  checkFileLimit(servingSpec(args, access, null).points, limit);
+  checkFileLimit(servingSpec(args, access, null).points, limit, '--max-concurrency');
   for (const note of args.notes) say(`note: ${note}`);
   if (chooseTokenizer(args) === EMBEDDED_TOKENIZER)
     say(`warning: ${args.bugCompatible ? NOT_SGLANGS_WARNING : EMBEDDED_WARNING}`);
@@ -49,6 +50,7 @@ export async function runServing(argv: readonly string[]): Promise<ExitCode> {
       args.out ?? path.join('results', `${fileStamp(clock.origin.utc)}-serving`),
       'choose another folder',
     );
+    resultsAreIn(store.directory);
     store.document('spec.json', `${JSON.stringify(publicSpec(spec), null, 2)}\n`);
     const watch = new ServingWatch(args, server, clock, say);
     let result: SweepResult;

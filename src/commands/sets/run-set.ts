@@ -5,6 +5,7 @@ import { HTML_FILE } from '../../exporters/html/export.ts';
 import { writeAtomic } from '../../host/store.ts';
 import { VERSION } from '../about.ts';
 import type { RunEnd } from '../one-run.ts';
+import { printError } from '../terminal.ts';
 
 /** A run of a command that makes several. */
 export interface SetRun {
@@ -68,7 +69,7 @@ export async function saveEnd(set: RunSet, directory: string, exitCode: ExitCode
   try {
     writeAtomic(path.join(directory, set.file), documentText(set, status));
   } catch (error) {
-    process.stderr.write(
+    printError(
       `bench: --out: ${set.file} in ${directory} is not on disk (${errorText(error)})\n` +
         '  make room on that disk; the runs in that folder can be compared all the same\n',
     );
@@ -87,7 +88,7 @@ export async function savePage(set: RunSet, directory: string): Promise<string |
     writeAtomic(file, page);
     return file;
   } catch (error) {
-    process.stderr.write(`bench: ${file} was not made (${errorText(error)})\n`);
+    printError(`bench: ${file} was not made (${errorText(error)})\n`);
     return null;
   }
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { EXIT, type ExitCode, usageError } from '../../core/errors.ts';
 import { type Finding, worstLevel } from '../../stack/preflight/findings.ts';
 import { checkShape, parseLevels } from '../levels.ts';
+import { print, printError } from '../terminal.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';
 import { findingText, PREFLIGHT_FILE } from './preflight.ts';
@@ -58,9 +59,9 @@ export async function runStackCheck(args: {
     const file = path.join(dir, PREFLIGHT_FILE);
     if (!existsSync(file)) throw failed;
     const findings = JSON.parse(readFileSync(file, 'utf8')) as readonly Finding[];
-    process.stdout.write(args.json ? `${JSON.stringify(findings, null, 2)}\n` : findingsText(findings));
+    print(args.json ? `${JSON.stringify(findings, null, 2)}\n` : findingsText(findings));
     if (worstLevel(findings) === 'error') {
-      process.stderr.write(`kept: ${dir}\n`);
+      printError(`kept: ${dir}\n`);
       return EXIT.launch;
     }
     if (failed !== null) throw failed;

@@ -10,6 +10,7 @@ import { jobIsOver } from '../../stack/launch/slurm.ts';
 import type { StackState } from '../../stack/launch/state.ts';
 import { isOnNodes, tearDown } from '../../stack/launch/teardown.ts';
 import type { StackPlan } from '../../stack/plan/planned.ts';
+import { print } from '../terminal.ts';
 import { findStack } from './find.ts';
 import {
   isDown,
@@ -79,7 +80,7 @@ export async function runDown(args: { dir: string | undefined; forget: boolean }
     view.show(recorder.state);
     state = recorder.state;
   }
-  process.stdout.write(`stack ${state.name} is down: no step, no job of ours, no process is left\n`);
+  print(`stack ${state.name} is down: no step, no job of ours, no process is left\n`);
   return EXIT.ok;
 }
 

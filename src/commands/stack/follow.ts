@@ -6,6 +6,7 @@ import { startTicks } from '../../stack/launch/marked-processes.ts';
 import { STATE_FILE } from '../../stack/launch/recorder.ts';
 import type { StackState } from '../../stack/launch/state.ts';
 import { shellQuote } from '../../stack/plan/shell-quote.ts';
+import { printError } from '../terminal.ts';
 
 /** A supervisor on another host that has shown no life for this long is taken for dead. */
 const DEAD_AFTER_MS = 30_000;
@@ -75,7 +76,7 @@ export function throwIfLeft(state: StackState, dir: string): void {
 export function tellLeft(dir: string): void {
   const state = tryReadState(dir);
   const left = state === null ? [] : stillThere(state);
-  if (left.length > 0) process.stderr.write(errorLines(leftBehind(left, dir)));
+  if (left.length > 0) printError(errorLines(leftBehind(left, dir)));
 }
 
 /** Whether a stack is up in the sense that requests may be sent to it. */

@@ -1,5 +1,7 @@
+import { printableLine } from '../../core/printable.ts';
 import { formatDuration } from '../../core/units.ts';
 import type { StackState, StepState } from '../../stack/launch/state.ts';
+import { isRich } from '../terminal.ts';
 
 const PLAIN_EVERY_MS = 60_000;
 
@@ -42,7 +44,7 @@ export function stateLines(state: StackState, nowMs: number): string[] {
 }
 
 /**
- * Shows a stack that comes up or goes down on `stream`: on a terminal a table that is drawn anew, elsewhere a
+ * Shows a stack that comes up or goes down on `stream`: on a terminal that can a table that is drawn anew, elsewhere a
  * line for each change and one a minute while nothing changes.
  */
 export class LiveView {
@@ -56,7 +58,7 @@ export class LiveView {
   }
 
   show(state: StackState): void {
-    if (this.#stream.isTTY) this.#draw(state);
+    if (isRich(this.#stream)) this.#draw(state);
     else this.#tell(state);
     this.#before = state;
   }
@@ -69,10 +71,10 @@ export class LiveView {
   #draw(state: StackState): void {
     const columns = this.#stream.columns || 120;
     const warned = state.warnings.slice(this.#before?.warnings.length ?? 0);
-    const lines = stateLines(state, Date.now()).map((line) => line.slice(0, columns - 1));
+    const lines = stateLines(state, Date.now()).map((line) => printableLine(line).slice(0, columns - 1));
     const up = this.#drawn > 0 ? `\x1b[${this.#drawn}A` : '';
     // Warnings stay above what is drawn anew.
-    const above = warned.map((warning) => `\x1b[2Kwarning: ${warning}\n`).join('');
+    const above = warned.map((warning) => `\x1b[2Kwarning: ${printableLine(warning)}\n`).join('');
     this.#stream.write(`${up}${above}${lines.map((line) => `\x1b[2K${line}\n`).join('')}\x1b[J`);
     this.#drawn = lines.length;
   }
@@ -100,6 +102,6 @@ export class LiveView {
       lines.push(...stateLines(state, Date.now()));
     if (lines.length === 0) return;
     this.#saidMs = now;
-    this.#stream.write(`${lines.join('\n')}\n`);
+    this.#stream.write(`${lines.map(printableLine).join('\n')}\n`);
   }
 }

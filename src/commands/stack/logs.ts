@@ -1,8 +1,10 @@
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { EXIT, type ExitCode, usageError } from '../../core/errors.ts';
+import { plainText } from '../../stack/failure/log-line.ts';
 import { whyText } from '../../stack/failure/why-text.ts';
 import { LogTail } from '../../stack/launch/log-tail.ts';
+import { print, written } from '../terminal.ts';
 import { findStack } from './find.ts';
 import { readState } from './follow.ts';
 
@@ -51,19 +53,17 @@ export async function runLogs(args: {
     ]),
   );
   const width = Math.max(0, ...[...names.values()].map((name) => name.length));
-  const print = (name: string, line: string): void => {
-    process.stdout.write(`${name.padEnd(width)} | ${line}\n`);
+  const show = (name: string, line: string): void => {
+    print(`${name.padEnd(width)} | ${plainText(line)}\n`);
   };
   if (!args.follow) {
     const written = [...names].filter(([file]) => existsSync(file) && statSync(file).size > 0);
-    for (const [file, name] of written) for await (const line of linesOf(file)) print(name, line);
+    for (const [file, name] of written) for await (const line of linesOf(file)) show(name, line);
     if (written.length === 0)
-      process.stdout.write(
-        `no task wrote anything: ${state.why === null ? state.phase : whyText(state.why)}\n`,
-      );
+      print(`no task wrote anything: ${state.why === null ? state.phase : whyText(state.why)}\n`);
     return EXIT.ok;
   }
-  const tail = new LogTail(({ file, line }) => print(names.get(file)!, line));
+  const tail = new LogTail(({ file, line }) => show(names.get(file)!, line));
   for (const file of names.keys()) tail.follow(file);
   tail.start();
   await new Promise<void>((resolve) => {
@@ -73,6 +73,8 @@ export async function runLogs(args: {
     };
     const timer = setInterval(() => {
       if (readState(dir).phase === 'stopped') stop();
+      // A disk that takes no more lines is reported at the end.
+      void written().then((code) => code === EXIT.ok || stop());
     }, 500);
     process.once('SIGINT', stop);
     process.once('SIGTERM', stop);

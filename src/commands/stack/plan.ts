@@ -8,6 +8,7 @@ import { inventedNodes } from '../../stack/plan/invented-nodes.ts';
 import { expandNodeList } from '../../stack/plan/node-list.ts';
 import { allocationOf, makePlan, NO_JOB, readStack } from '../../stack/plan/plan.ts';
 import { planText } from '../../stack/plan/plan-text.ts';
+import { print, printError } from '../terminal.ts';
 
 export const PLAN_OPTIONS = {
   nodes: { type: 'string', describe: 'plan for these nodes: a,b or node[1-4] [default: invented names]' },
@@ -23,8 +24,8 @@ export function runPlan(args: InferredOptionTypes<typeof PLAN_OPTIONS> & { file:
   if (args.full && args.json) throw usageError('--full and --json are two outputs', 'give one of them');
   const stack = readStack(args.file);
   if (args.full) {
-    for (const warning of stack.warnings) process.stderr.write(`warning: ${warning}\n`);
-    process.stdout.write(expandedText(stack));
+    for (const warning of stack.warnings) printError(`warning: ${warning}\n`);
+    print(expandedText(stack));
     return EXIT.ok;
   }
   const { mode, attach } = stack.cluster;
@@ -38,11 +39,11 @@ export function runPlan(args: InferredOptionTypes<typeof PLAN_OPTIONS> & { file:
     env: {},
   });
   if (args.json) {
-    process.stdout.write(`${JSON.stringify(redactPlan(plan), null, 2)}\n`);
+    print(`${JSON.stringify(redactPlan(plan), null, 2)}\n`);
     return EXIT.ok;
   }
   const allocation = mode === 'attach' && attach === undefined ? null : allocationOf(stack, NO_RUN);
-  process.stdout.write(planText(plan, allocation, notesOn(stack, args.nodes === undefined)));
+  print(planText(plan, allocation, notesOn(stack, args.nodes === undefined)));
   return EXIT.ok;
 }
 

@@ -4,6 +4,7 @@ import { EXIT, type ExitCode, errorText, usageError } from '../../core/errors.ts
 import { writeAtomic } from '../../host/store.ts';
 import { renderSbatch } from '../../stack/batch/sbatch.ts';
 import { readStack } from '../../stack/plan/plan.ts';
+import { print, printError } from '../terminal.ts';
 
 export const RENDER_OPTIONS = {
   sbatch: {
@@ -19,9 +20,9 @@ export function runRender(args: InferredOptionTypes<typeof RENDER_OPTIONS> & { f
   if (!args.sbatch) throw usageError('bench stack render: the form is missing', 'write --sbatch');
   const stack = readStack(args.file);
   const script = renderSbatch(stack);
-  for (const warning of stack.warnings) process.stderr.write(`warning: ${warning}\n`);
+  for (const warning of stack.warnings) printError(`warning: ${warning}\n`);
   if (args.out === undefined) {
-    process.stdout.write(script);
+    print(script);
     return EXIT.ok;
   }
   try {
@@ -30,6 +31,6 @@ export function runRender(args: InferredOptionTypes<typeof RENDER_OPTIONS> & { f
   } catch (error) {
     throw usageError(`--out: cannot write ${args.out} (${errorText(error)})`, 'name another file');
   }
-  process.stderr.write(`next: sbatch ${args.out} [COMMAND that is run with BENCH_URL and BENCH_MODEL]\n`);
+  printError(`next: sbatch ${args.out} [COMMAND that is run with BENCH_URL and BENCH_MODEL]\n`);
   return EXIT.ok;
 }

@@ -4,6 +4,7 @@ import { BenchError } from '../../core/errors.ts';
 import type { PointSpec } from '../../core/spec.ts';
 import { whyText } from '../../stack/failure/why-text.ts';
 import { shellQuote } from '../../stack/plan/shell-quote.ts';
+import { printError } from '../terminal.ts';
 import { findStack } from './find.ts';
 import { readState, serves, stackLine, tellLeft, throwIfLeft } from './follow.ts';
 import { StackLink } from './link.ts';
@@ -71,12 +72,12 @@ export async function launchStack(file: string, args: LaunchArgs): Promise<Stack
         link.close();
         if (!args.keep) {
           const last = await started.stop(show);
-          if (last.why !== null) process.stderr.write(`${whyText(last.why)}\n`);
+          if (last.why !== null) printError(`${whyText(last.why)}\n`);
           throwIfLeft(last, started.dir);
           return;
         }
         started.release();
-        process.stderr.write(
+        printError(
           `the stack stays up: bench sweep --stack-run ${shellQuote(started.dir)}, ${stackLine('down', started.dir)}\n`,
         );
       },

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import fs, { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { BenchError, EXIT, errorText, usageError } from '../../core/errors.ts';
+import { makeFolders } from '../../core/folders.ts';
 import { writeAtomic } from '../../host/store.ts';
 import { whyText } from '../../stack/failure/why-text.ts';
 import { keptText } from '../../stack/file/redaction.ts';
@@ -47,7 +48,7 @@ export function startStack(order: StackOrder): StartedStack {
   if (existsSync(path.join(dir, STATE_FILE)))
     throw usageError(`${dir} already holds a stack`, 'choose another folder');
   try {
-    mkdirSync(dir, { recursive: true });
+    makeFolders(dir, fs);
     writeFileSync(path.join(dir, 'stack.yaml'), keptText(readFileSync(order.file, 'utf8')));
     writeAtomic(path.join(dir, ORDER_FILE), `${JSON.stringify(order, null, 2)}\n`);
   } catch (error) {

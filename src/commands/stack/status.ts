@@ -1,5 +1,6 @@
 import { EXIT, type ExitCode } from '../../core/errors.ts';
 import { whyText } from '../../stack/failure/why-text.ts';
+import { print } from '../terminal.ts';
 import { findStack, listStacks } from './find.ts';
 import { isDown, readState, stackLine, stillThere, supervisorLives, tryReadState } from './follow.ts';
 import { stateLines } from './live-view.ts';
@@ -12,22 +13,22 @@ export const STATUS_OPTIONS = {
 export function runStatus(args: { dir: string | undefined; json: boolean }): ExitCode {
   if (args.dir === undefined && !args.json) {
     const stacks = listStacks();
-    for (const dir of stacks) process.stdout.write(`${dir}  ${briefly(dir)}\n`);
-    if (stacks.length === 0) process.stdout.write('no stack under results/\n');
+    for (const dir of stacks) print(`${dir}  ${briefly(dir)}\n`);
+    if (stacks.length === 0) print('no stack under results/\n');
     if (stacks.length !== 1) return EXIT.ok;
   }
   const dir = args.dir === undefined && !args.json ? listStacks()[0]! : findStack(args.dir, 'status');
   const state = readState(dir);
   if (args.json) {
-    process.stdout.write(`${JSON.stringify(state, null, 2)}\n`);
+    print(`${JSON.stringify(state, null, 2)}\n`);
   } else {
-    process.stdout.write(`${stateLines(state, Date.now()).join('\n')}\n`);
-    if (state.url !== null) process.stdout.write(`url: ${state.url}  model: ${state.servedModel}\n`);
-    for (const warning of state.warnings) process.stdout.write(`warning: ${warning}\n`);
-    if (state.why !== null) process.stdout.write(`${whyText(state.why)}\n`);
+    print(`${stateLines(state, Date.now()).join('\n')}\n`);
+    if (state.url !== null) print(`url: ${state.url}  model: ${state.servedModel}\n`);
+    for (const warning of state.warnings) print(`warning: ${warning}\n`);
+    if (state.why !== null) print(`${whyText(state.why)}\n`);
     if (!isDown(state) && !supervisorLives(state)) {
       const what = state.phase === 'stopped' ? 'not all of it has ended' : 'the supervisor is gone';
-      process.stdout.write(`${what}; clean up: ${stackLine('down', dir)}\n`);
+      print(`${what}; clean up: ${stackLine('down', dir)}\n`);
     }
   }
   return state.why === null ? EXIT.ok : EXIT.launch;

@@ -1,4 +1,5 @@
 import { EXIT, type ExitCode } from '../../core/errors.ts';
+import { printError } from '../terminal.ts';
 
 /** Ctrl-C and SIGTERM while a stack comes up or is held: the first asks for its teardown. */
 export class Stop {
@@ -31,11 +32,11 @@ export class Stop {
 
   #signal(code: ExitCode): void {
     if (this.#code !== null) {
-      process.stderr.write('still tearing down; what is left then: bench stack down\n');
+      printError('still tearing down; what is left then: bench stack down\n');
       return;
     }
     this.#code = code;
-    process.stderr.write(`${this.#says}\n`);
+    printError(`${this.#says}\n`);
     this.#abort.abort();
   }
 }

@@ -13,6 +13,7 @@ import { allocationOf } from '../../stack/plan/allocation-plan.ts';
 import { makePlan } from '../../stack/plan/plan.ts';
 import { planScript } from '../../stack/plan/plan-text.ts';
 import type { StackPlan } from '../../stack/plan/planned.ts';
+import { printError } from '../terminal.ts';
 import { streamCanary } from './canary.ts';
 import { lookAtNodes } from './preflight.ts';
 import { ORDER_FILE, type StackOrder } from './start.ts';
@@ -88,6 +89,6 @@ async function supervise(dir: string): Promise<ExitCode> {
     stop.signal,
   );
   // Whoever follows the stack reads it there when the state could not be written.
-  if (state.why?.failureClass === 'disk') process.stderr.write(`${state.why.message}\n`);
+  if (state.why?.failureClass === 'disk') printError(`${state.why.message}\n`);
   return state.why === null ? EXIT.ok : EXIT.launch;
 }

@@ -3,6 +3,7 @@ import { EXIT, type ExitCode } from '../../core/errors.ts';
 import { fileStamp } from '../../core/units.ts';
 import type { StackState } from '../../stack/launch/state.ts';
 import { shellQuote } from '../../stack/plan/shell-quote.ts';
+import { print, printError } from '../terminal.ts';
 import { readState, stackLine, tellLeft, throwIfLeft, watchState } from './follow.ts';
 import { LiveView } from './live-view.ts';
 import { newOrder } from './order.ts';
@@ -51,7 +52,7 @@ export async function runUp(args: {
     }
     view.done();
     const job = state.job === null ? '' : `job:   ${state.job.id} on ${state.job.nodes.join(', ')}\n`;
-    process.stdout.write(
+    print(
       `url:   ${state.url}\nmodel: ${state.servedModel}\n${job}ready: after ${state.startupS['stack.ready']} s\n` +
         `next:  bench sweep --isl 4000 --osl 1000 --stack-run ${shellQuote(dir)}\n       ${stackLine('down', dir)}\n`,
     );
@@ -59,7 +60,7 @@ export async function runUp(args: {
       started.release();
       return EXIT.ok;
     }
-    process.stderr.write('holding the stack; Ctrl-C tears it down\n');
+    printError('holding the stack; Ctrl-C tears it down\n');
     const end = await untilFailedOrStopped(order.dir, started.ended, stop.signal);
     if (end !== 'stopped') {
       const last = await started.stop(show);

@@ -30,7 +30,7 @@ export function parseLogLine(raw: string, labelled = true): LogLine {
 }
 
 /** What a terminal would show of the line in the end: no colours, only what follows the last return. */
-function plainText(text: string): string {
+export function plainText(text: string): string {
   const plain = text.includes(ESC) ? text.replace(ANSI, '') : text;
   const line = plain.replace(/\r+$/, '');
   return line.slice(line.lastIndexOf('\r') + 1).trimEnd();
