@@ -34,7 +34,7 @@ async function sweepWith(leftMs: readonly number[]): Promise<SweepResult & { rea
         gpus: null,
         image: null,
       },
-      ...{ startupS: { 'stack.ready': 1 }, failure: null, warnings: [], versions: {}, drivers: [] },
+      ...{ startupS: { 'stack.ready': 1 }, failure: null, warnings: [], versions: {}, drivers: {} },
     }),
   } as unknown as StackLink;
   const args = {
