@@ -101,5 +101,5 @@ export function errorText(thrown: unknown): string {
  */
 export function errorLines({ exitCode, message, hint }: BenchError): string {
   const text = exitCode === EXIT.launch ? message : printableLine(message);
-  return `bench: ${text}\n${hint === null ? '' : `  ${printableLine(hint)}\n`}`;
+  return `bench: ${text}\n${hint === null ? '' : `  ${hint}\n`}`;
 }
