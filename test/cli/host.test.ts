@@ -163,7 +163,7 @@ describe.skipIf(!existsSync('/dev/full'))('standard output that takes nothing', 
 
   it('is no failure where the reader has seen enough', async () => {
     const ended = await bench(['report', done, '--format', 'json'], {
-      shell: 'set -o pipefail; "$@" | head -c 1; exit',
+      shell: 'set -o pipefail; "$@" | true; exit',
     });
     expect(ended).toMatchObject({ code: 0, stderr: '' });
   });
