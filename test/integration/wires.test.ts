@@ -406,6 +406,11 @@ describe.each(WIRES)('the %s wire', (name) => {
     );
     const record = await ask(makeClient(name, `http://127.0.0.1:${typed}`));
     expect([record.outcome, record.chunkUs.length]).toEqual(['good', 2]);
+    // An event of another type is no error where nothing but the end mark follows.
+    const alone = await rawServer((socket) =>
+      socket.write(chunked([token('a'), 'event: metrics\ndata: {"kv_use":0.5}\n\n', DONE])),
+    );
+    expect((await ask(makeClient(name, `http://127.0.0.1:${alone}`))).outcome).toBe('good');
   });
 
   it('takes a message for output, but not for that of its deltas', async () => {
@@ -464,6 +469,39 @@ describe.each(WIRES)('the %s wire', (name) => {
     meters.get(client)!.take();
     for (let i = 0; i < 3; i++) expect((await ask(client)).outcome).toBe('good');
     expect(meters.get(client)!.take().reads.heldOpen).toBeUndefined();
+  });
+
+  it('waits for nothing once a server has held a response open, and reads no more of it', async () => {
+    const sockets: net.Socket[] = [];
+    const port = await rawServer((socket) => {
+      sockets.push(socket);
+      socket.write(chunked([token('a'), FINISH, DONE]).slice(0, -5));
+    });
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
+    await ask(client);
+    const tookMs: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      const startMs = performance.now();
+      expect((await ask(client)).outcome).toBe('good');
+      tookMs.push(performance.now() - startMs);
+    }
+    // The quickest of some: each would take 50 ms if it were waited for.
+    expect(Math.min(...tookMs)).toBeLessThan(50);
+    for (const socket of sockets) socket.write('8\r\n: late\n\n\r\n');
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(meters.get(client)!.take().reads).not.toHaveProperty('passedOver');
+  });
+
+  it('leaves at most 64 responses open', async () => {
+    let closed = 0;
+    const port = await rawServer((socket) => {
+      socket.on('close', () => closed++);
+      socket.write(chunked([token('a'), FINISH, DONE]).slice(0, -5));
+    });
+    const client = makeClient(name, `http://127.0.0.1:${port}`);
+    const records = await Promise.all(Array.from({ length: 70 }, () => ask(client)));
+    expect(new Set(records.map(({ outcome }) => outcome))).toEqual(new Set(['good']));
+    await vi.waitFor(() => expect(closed).toBe(6), { timeout: 900, interval: 5 });
   });
 
   it('closes the connection of a response that is held open for a second', async () => {

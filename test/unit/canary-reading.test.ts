@@ -36,6 +36,7 @@ describe('what was read of a test request', () => {
     const text =
       'the test request\'s 30 output tokens showed text in 15 chunks; no text was found in 8 chunks such as {"thought":" word"}';
     expect(warningOf(15, unread(8))).toBe(text);
+    expect(warningOf(14, unread(7), 28)).toContain('showed text in 14 chunks');
     expect(warningOf(8, unread(22))).toContain('showed text in 8 chunks; no text was found in 22 chunks');
   });
 

@@ -31,6 +31,8 @@ describe('an error in a stream', () => {
     ['no capacity', { statusCode: 429, message: 'no capacity' }],
     ['no capacity', { error_code: 336_100, error_msg: 'no capacity' }],
     ['{"code":502}', { code: 502 }],
+    ['no capacity', { code: 7, message: 'no capacity' }],
+    ['no capacity', { code: 'no_capacity', message: 'no capacity' }],
     ['no capacity', { detail: 'no capacity' }],
     ['no capacity', { detail: [{ loc: ['body'], msg: 'no capacity', type: 'value' }] }],
     ['no capacity', { detail: { error: 'no capacity' } }],
@@ -54,6 +56,7 @@ describe('an error in a stream', () => {
     [{ id: 'x', object: 'chat.completion.chunk', choices: [], usage }],
     [{ choices: [], usage, error: null }],
     [{ usage }],
+    [{ usage: null }],
     [{ id: 'x', object: 'chat.completion.chunk' }],
     [{ id: 'x', model: 'm' }],
     [{ choices: [], prompt_filter_results: [{ prompt_index: 0, content_filter_results: {} }] }],
@@ -76,6 +79,9 @@ describe('an error in a stream', () => {
     [{ message: 'something happened' }, 'unknown'],
     [{ id: 'x', message: 'something happened' }, 'unknown'],
     [{ status: 'queued' }, 'unknown'],
+    [{ status: 'in line', message: 'third of five' }, 'unknown'],
+    [{ code: 'processing', message: 'third of five' }, 'unknown'],
+    [{ code: 7 }, 'unknown'],
     [{ success: true }, 'unknown'],
   ])('is none yet in %j, which is of another kind: %s', (event, other) => {
     expect(read(event)).toMatchObject({ error: null, other });
