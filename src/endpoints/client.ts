@@ -1,7 +1,8 @@
 import type { FinishedRequest, RequestPlan } from '../core/record-builder.ts';
 import type { Prompt } from '../core/spec.ts';
 import type { BodyEdits, OptionalField } from './dialect.ts';
-import { DONE_GRACE_MS, Exchange, type ExchangeOptions, type ServerHabits } from './exchange.ts';
+import { DONE_GRACE_MS, Exchange, type ServerHabits } from './exchange.ts';
+import type { ExchangeOptions } from './exchange-options.ts';
 import type { ReadMeter } from './read-meter.ts';
 import type { ConnectionTally, Wire } from './wire.ts';
 
