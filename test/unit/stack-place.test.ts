@@ -114,8 +114,8 @@ describe('the placement', () => {
     expect(plan.gpus).toBe(16);
     const [first, second] = [stepOf(plan, 'prefill-0'), stepOf(plan, 'prefill-0.1')];
     const tail = ['--dist-init-addr', 'b:29500', '--nnodes', '2', '--node-rank'];
-    expect(first.command.slice(-6)).toEqual([...tail, '0']);
-    expect(second.command.slice(-6)).toEqual([...tail, '1']);
+    expect(first.command.slice(-8)).toEqual([...tail, '0', '--tp', '8']);
+    expect(second.command.slice(-8)).toEqual([...tail, '1', '--tp', '8']);
     expect([first.ready.length, second.ready.length]).toEqual([1, 0]);
   });
 
