@@ -68,6 +68,16 @@ describe('failure patterns', () => {
     ["FileNotFoundError: [Errno 2] No such file or directory: '/mnt/x.yaml'", 'missing-path'],
     ['/usr/bin/python3: No module named dynamo', 'missing-path'],
     ["ModuleNotFoundError: No module named 'tensorrt_llm'", 'missing-path'],
+    // Printed by a Python that has no Dynamo, and by Dynamo 1.4.2 for a model that is not there.
+    [
+      "/usr/bin/python3: Error while finding module specification for 'dynamo.frontend' (ModuleNotFoundError: No module named 'dynamo')",
+      'missing-path',
+    ],
+    ["Exception: Model snapshots for '/no/such/model' not found in cache", 'missing-path'],
+    [
+      "Exception: Failed to fetch model 'a/b' from HuggingFace. Is this a valid HuggingFace ID? Error: request error",
+      'missing-path',
+    ],
     ['bash: line 1: etcd: command not found', 'missing-path'],
     ['bash: /mnt/start.sh: Permission denied', 'not-executable'],
     ['ERROR: ENGINE_CONFIG was not set.', 'engine-config'],
@@ -93,11 +103,28 @@ describe('failure patterns', () => {
       'network',
     ],
     ['[1724228224.1] [node1:77:0] ib_mlx5.c:1 UCX  ERROR ibv_reg_mr failed', 'network'],
-    ['etcd lease expired', 'network'],
     ['Error adding model from discovery error="no such repo"', 'engine-config'],
     ['Terminated', 'cancelled'],
     ['asyncio.exceptions.CancelledError', 'cancelled'],
   ])('%s: %s, which explains a failure but is none', (line, failureClass) => {
     expect(matchFailure(line)).toMatchObject({ failureClass, action: 'warn', strength: 'symptom' });
+  });
+
+  it.each([
+    'etcd lease expired',
+    '2026-11-30T23:41:37.357051Z ERROR dynamo_runtime::transports::etcd::lease: Keep-alive lease expired lease_id=6481421135775976721',
+    'Unable to maintain lease - expired or revoked. Check etcd server status',
+  ])('%s: a lease that expired, the cause of an end that it does not show', (line) => {
+    expect(matchFailure(line)).toMatchObject({
+      failureClass: 'lease-expired',
+      action: 'warn',
+      strength: 'cause',
+    });
+  });
+
+  it('take no warning for the end: Dynamo goes on after it', () => {
+    const line =
+      "2026-11-30T23:26:09.091945Z  WARN dynamo_llm::hub: ModelExpress download failed for model '/m': Model snapshots for '/m' not found in cache";
+    expect(matchFailure(line)).toBeNull();
   });
 });

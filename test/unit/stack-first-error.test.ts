@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { FailureFinder, type WatchedStep } from '../../src/stack/failure/first-error.ts';
+import { WEIGHT } from '../../src/stack/failure/failure-signs.ts';
+import { FailureFinder } from '../../src/stack/failure/first-error.ts';
+import type { WatchedStep } from '../../src/stack/failure/watched-step.ts';
 import type { Why } from '../../src/stack/failure/why.ts';
 import { whyLine, whyText } from '../../src/stack/failure/why-text.ts';
 
@@ -88,6 +90,173 @@ describe('a traceback', () => {
     feed(finder, `${TRACEBACK}\n6 w.log \n6 w.log CUDA out of memory`);
     expect(finder.look(10_000)).toBe('settled');
     expect(finder.why()?.failureClass).toBe('cuda-oom');
+  });
+});
+
+/** As Dynamo 1.4.2 printed it for a model that is not there; it ends with 1 after it. */
+const NO_MODEL = `10 w.log 2026-11-30T23:26:09.091719Z  WARN dynamo_llm::hub: Cannot connect to ModelExpress server: Transport error: tcp connect error: Connection refused (os error 111). Using direct download.
+10 w.log 2026-11-30T23:26:09.091770Z  INFO modelexpress_common::providers::huggingface: HF_HUB_OFFLINE is set, using cached model for '/no/such/model'
+10 w.log 2026-11-30T23:26:09.091945Z  WARN dynamo_llm::hub: ModelExpress download failed for model '/no/such/model': Model snapshots for '/no/such/model' not found in cache
+10 w.log Traceback (most recent call last):
+10 w.log   File "<frozen runpy>", line 198, in _run_module_as_main
+10 w.log   File "/venv/dynamo/mocker/main.py", line 216, in launch_workers
+10 w.log     engine_config = await make_engine(runtime, entrypoint_args)
+10 w.log                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+10 w.log Exception: Model snapshots for '/no/such/model' not found in cache`;
+
+describe('a traceback after a warning', () => {
+  const alone = (): FailureFinder => new FailureFinder([step('w', { tasks: 1, srunLogFile: null })]);
+  const warned = `1 w.log 08:17:04 WARNING no connection: Connection refused, retrying
+2 w.log Traceback (most recent call last):
+2 w.log   File "serve.py", line 1, in <module>
+2 w.log KeyError: 'port'`;
+
+  it('fails where nothing has caught it, and outranks the warnings of retries', () => {
+    const finder = alone();
+    feed(finder, NO_MODEL);
+    expect(finder.look(10_000)).toBe('settled');
+    finder.stepEnded('w', { code: 1, signal: null }, 10_001);
+    expect(finder.why()).toMatchObject({
+      failureClass: 'missing-path',
+      message: "Exception: Model snapshots for '/no/such/model' not found in cache",
+      exitCode: 1,
+    });
+  });
+
+  it('explains the end of a process whose last words it is, and alone means nothing', () => {
+    const finder = alone();
+    feed(finder, warned);
+    expect(finder.look(10_000)).toBe('quiet');
+    finder.stepEnded('w', { code: 1, signal: null }, 12_000);
+    expect(finder.look(20_000)).toBe('settled');
+    expect(finder.why()).toMatchObject({ failureClass: 'crash', message: "KeyError: 'port'", exitCode: 1 });
+  });
+
+  it('is no failure while the process lives', () => {
+    const finder = alone();
+    feed(finder, warned);
+    expect(finder.why()).toBeNull();
+  });
+
+  it('was caught where the process writes on, at once or after a while', () => {
+    for (const at of [3, 11_000]) {
+      const finder = alone();
+      feed(finder, warned);
+      finder.look(at - 1);
+      feed(finder, `${at} w.log 08:17:05 INFO going on`);
+      finder.stepEnded('w', { code: 1, signal: null }, at + 1);
+      expect(finder.why()).toMatchObject({ failureClass: 'network' });
+    }
+  });
+});
+
+describe('an end without a line that names its cause', () => {
+  const ended = (text: string, code: number | null, signal: NodeJS.Signals | null = null): Why | null => {
+    const finder = new FailureFinder([step('w', { tasks: 1, srunLogFile: null })]);
+    feed(finder, text);
+    finder.stepEnded('w', { code, signal }, 10_000);
+    return finder.why();
+  };
+  const retry = '1 w.log 2026-11-30T23:26:09Z  WARN hub: Connection refused, retrying';
+  const error = '5000 w.log 2026-11-30T23:26:14Z ERROR engine: layer kind 7 is not known';
+
+  it('is explained by a line of level ERROR before a warning of a retry', () => {
+    for (const text of [`${retry}\n${error}`, `${error}\n${retry.replace('1 w', '6000 w')}`])
+      expect(ended(text, 1)).toMatchObject({
+        failureClass: 'exit',
+        message: expect.stringContaining('layer kind 7 is not known'),
+        exitCode: 1,
+      });
+    expect(ended(retry, 1)?.failureClass).toBe('network');
+  });
+
+  it.each([
+    [null, 'SIGKILL'],
+    [137, null],
+    [0, null],
+  ] as const)('by a signal, or with 0, is not (%s, %s)', (code, signal) => {
+    const why = ended(error, code, signal);
+    expect(why).toMatchObject({ failureClass: 'exit' });
+    expect(why!.message).not.toContain('layer kind');
+  });
+
+  it('is that of a step that SLURM was told to cancel, whatever it says of it', () => {
+    const finder = new FailureFinder([step('w', { tasks: 1 })]);
+    feed(
+      finder,
+      `900 w.log 0: 2026-11-30T23:26:14Z ERROR nats: Connection refused
+1000 w.log 0: slurmstepd-node2: error: *** STEP 5.0 ON node2 CANCELLED AT 2026-11-26T14:52:08 ***`,
+    );
+    finder.stepEnded('w', { code: 143, signal: null }, 1_010);
+    expect(finder.why()).toMatchObject({ failureClass: 'cancelled', exitCode: 143 });
+  });
+
+  it('is no suspicion: healthy programs write such lines', () => {
+    const finder = new FailureFinder([step('w', { tasks: 1, srunLogFile: null })]);
+    feed(finder, error);
+    expect(finder.suspect('w')).toBeNull();
+    feed(finder, '6000 w.log Connection refused');
+    expect(finder.suspect('w')?.failureClass).toBe('network');
+    expect(finder.suspect('w', 0, WEIGHT.crash)).toBeNull();
+  });
+
+  it('has the first of a burst of lines, unless a louder one follows', () => {
+    const reset = (at: number, nth: number, level = 'WARN'): string =>
+      `${at} w.log 2026-11-30T23:30:04Z  ${level} tcp: Connection reset by peer ${nth}`;
+    expect(ended([reset(100, 1), reset(2_100, 2)].join('\n'), 1)?.message).toMatch(/ 1$/);
+    expect(ended([reset(100, 1), reset(2_101, 2)].join('\n'), 1)?.message).toMatch(/ 2$/);
+    expect(ended([reset(100, 1), reset(200, 2, 'ERROR')].join('\n'), 1)?.message).toMatch(/ 2$/);
+  });
+});
+
+describe('a worker that was stopped for longer than its lease', () => {
+  it('ended because that expired, not for the connections that were reset by then', () => {
+    // As Dynamo 1.4.2 printed it after SIGSTOP, 10 s and SIGCONT; it ends with 0.
+    const finder = new FailureFinder([step('w', { tasks: 1, srunLogFile: null })]);
+    finder.serving();
+    feed(
+      finder,
+      `10 w.log 2026-11-30T23:30:04.460060Z ERROR dynamo_runtime::transports::etcd::lease: Keep-alive lease expired lease_id=6481421135597895952
+10 w.log 2026-11-30T23:30:04.460356Z ERROR dynamo_runtime::transports::etcd::lease: Unable to maintain lease. Check etcd server status error=Unable to maintain lease - expired or revoked. Check etcd server status
+10 w.log 2026-11-30T23:30:04.461822Z  WARN dynamo_runtime::pipeline::network::tcp::client: tcp stream read error, closing connection err=Io(Os { code: 104, kind: ConnectionReset, message: "Connection reset by peer" })`,
+    );
+    expect(finder.look(10_000)).toBe('quiet');
+    finder.stepEnded('w', { code: 0, signal: null }, 10_000);
+    expect(finder.why()).toMatchObject({
+      failureClass: 'lease-expired',
+      message: expect.stringContaining('Keep-alive lease expired'),
+      hint: expect.stringContaining('etcd'),
+      exitCode: 0,
+    });
+  });
+});
+
+describe('a signal to a whole job', () => {
+  /** As srun 22.05.8 and nats-server printed them at scancel --signal=TERM. */
+  const CANCELLED = (id: string, at: number): string =>
+    `${at} ${id}.log 0: slurmstepd-node1: error: *** STEP 13.5 ON node1 CANCELLED AT 2026-11-30T23:24:04 ***`;
+  const EXIT = '1010 nats-0.srun.log srun: error: node1: task 0: Exited with exit code 1';
+  const finder = (...lines: string[]): FailureFinder => {
+    const made = new FailureFinder([step('nats-0', { tasks: 1 }), step('etcd-0', { tasks: 1 })]);
+    feed(made, lines.join('\n'));
+    return made;
+  };
+
+  it('shows at all its steps', () => {
+    expect(finder(CANCELLED('nats-0', 1000), CANCELLED('etcd-0', 3010), EXIT).allCancelled()).toBe(true);
+    expect(finder(CANCELLED('nats-0', 1000), CANCELLED('etcd-0', 3011), EXIT).allCancelled()).toBe(false);
+    expect(finder(CANCELLED('nats-0', 1000), EXIT).allCancelled()).toBe(false);
+    expect(finder(CANCELLED('nats-0', 1000), CANCELLED('etcd-0', 1000)).allCancelled()).toBe(false);
+    // What a program itself says of signals is not SLURM's word.
+    expect(finder(CANCELLED('nats-0', 1000), '1000 etcd-0.log 0: Terminated', EXIT).allCancelled()).toBe(
+      false,
+    );
+  });
+
+  it('is none to one step alone', () => {
+    const one = new FailureFinder([step('nats-0', { tasks: 1 })]);
+    feed(one, `${CANCELLED('nats-0', 1000)}\n${EXIT}`);
+    expect(one.allCancelled()).toBe(false);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseLogLine } from '../../src/stack/failure/log-line.ts';
+import { levelOf, parseLogLine } from '../../src/stack/failure/log-line.ts';
 
 const ESC = String.fromCharCode(27);
 
@@ -42,5 +42,32 @@ describe('a line of a step log', () => {
   it('keeps JSON that is no log record', () => {
     for (const text of ['{"a":1}', '{"message":5}', '{"message":"x"', '["message"]'])
       expect(parseLogLine(text).text).toBe(text);
+  });
+});
+
+describe('the level of a line', () => {
+  it.each([
+    [
+      '2026-11-30T23:30:04.460060Z ERROR dynamo_runtime::transports::etcd::lease: Keep-alive lease expired',
+      'error',
+    ],
+    ['2026-11-30T23:26:09.091719Z  WARN dynamo_llm::hub: Cannot connect: connect error: refused', 'warning'],
+    ['2026-11-30T23:26:09.079823Z  INFO dynamo_runtime: binding to: 127.0.0.3:18464', 'other'],
+    ['(EngineCore_0 pid=77) ERROR 08-21 08:17:04 [core.py:700] it broke', 'error'],
+    ['[08/21/2025-08:17:04] [TRT-LLM] [E] it broke', 'error'],
+    ['[08/21/2025-08:17:04] [TRT-LLM] [W] using defaults', 'warning'],
+    ['[7] 2026/11/26 13:31:40 [FTL] Error listening on port', 'error'],
+    ['[7] 2026/11/26 13:31:40.000000 [INF] Server is ready', 'other'],
+    ['2026-11-30 23:24:04.934437 I | etcdserver: skipped leadership transfer', 'other'],
+    ['2026-11-30 23:24:04.934437 C | etcdmain: listen tcp', 'error'],
+    ['ValueError: bad request', 'error'],
+    ['Error: no such model', 'error'],
+    // What an INFO line tells of is no error.
+    ['INFO worker: last ERROR was handled', 'other'],
+    ['WARNING: ERROR in optional file', 'warning'],
+    ['An error occurred, ignored', null],
+    ['Model init total -- 55.42s', null],
+  ])('%s: %s', (line, level) => {
+    expect(levelOf(line)).toBe(level);
   });
 });

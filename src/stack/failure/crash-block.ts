@@ -8,8 +8,12 @@ const CHAIN = /^(?:During handling of the above exception|The above exception wa
 const EXCEPTION = /^[A-Za-z_][\w.]*(?::(?: .*)?)?$/;
 /** Lines among the frames that belong to somebody else, after which the traceback counts as torn. */
 const MOST_STRANGERS = 5;
-/** A traceback that somebody has caught and goes on after. */
-const CAUGHT = /^Exception ignored in|\b(?:WARN|WARNING|DEBUG)\b/;
+/** Before a traceback that the program has caught and goes on after. */
+const IGNORED = /^Exception ignored in/;
+/** In a line before a traceback, which may then be part of the same message, or of the line itself, where it surely is. */
+const LOGGED = /\b(?:WARN|WARNING|DEBUG)\b/;
+/** The outermost frame of a program that was started with `python -m`: only what nobody has caught comes so far. */
+const UNCAUGHT = /, in _run_module_as_main$/;
 
 /** What a crash that goes over several lines comes to. */
 export interface Crash {
@@ -24,8 +28,10 @@ export interface Crash {
 export interface CrashBlock {
   /** Takes the next line of the same process; false when it is not part of the crash, which is over then. */
   add(text: string): boolean;
-  /** What it was; null when it was one that the program has caught. */
-  end(): Crash | null;
+  /** Whether it is open if the program has caught it: it has when it writes on, and has not when these were its last words. */
+  readonly isOpen: boolean;
+  /** What it was; null when it was one that the program has caught. `lastWords`: nothing was written after it. */
+  end(lastWords: boolean): Crash | null;
 }
 
 /** A block when the line begins a Python traceback, a Rust panic or a C++ termination; else null. */
@@ -33,7 +39,9 @@ export function openCrash(text: string, previous: string | null): CrashBlock | n
   const traceback = TRACEBACK.exec(text);
   if (traceback !== null) {
     const prefix = traceback[1]!;
-    return new Traceback(text, prefix, CAUGHT.test(prefix) || (previous !== null && CAUGHT.test(previous)));
+    if (LOGGED.test(prefix) || (previous !== null && IGNORED.test(previous)))
+      return new Traceback(text, prefix, 'caught');
+    return new Traceback(text, prefix, previous !== null && LOGGED.test(previous) ? 'open' : 'not caught');
   }
   return PANIC.test(text) || TERMINATE.test(text) ? new NativeCrash(text) : null;
 }
@@ -42,15 +50,19 @@ export function openCrash(text: string, previous: string | null): CrashBlock | n
 class Traceback implements CrashBlock {
   readonly #first: string;
   readonly #prefix: string;
-  readonly #caught: boolean;
+  #fate: 'caught' | 'open' | 'not caught';
   readonly #exceptions: string[] = [];
   #part: 'frames' | 'message' | 'chain' = 'frames';
   #strangers = 0;
 
-  constructor(first: string, prefix: string, caught: boolean) {
+  constructor(first: string, prefix: string, fate: 'caught' | 'open' | 'not caught') {
     this.#first = first;
     this.#prefix = prefix;
-    this.#caught = caught;
+    this.#fate = fate;
+  }
+
+  get isOpen(): boolean {
+    return this.#fate === 'open';
   }
 
   add(line: string): boolean {
@@ -64,6 +76,7 @@ class Traceback implements CrashBlock {
       this.#part = 'chain';
       return true;
     }
+    if (this.#fate === 'open' && this.#part === 'frames' && UNCAUGHT.test(text)) this.#fate = 'not caught';
     if (text === '' || /^\s/.test(text)) return true;
     if (this.#part !== 'frames') return false;
     if (EXCEPTION.test(text)) {
@@ -75,14 +88,15 @@ class Traceback implements CrashBlock {
     return this.#strangers <= MOST_STRANGERS;
   }
 
-  end(): Crash | null {
-    if (this.#caught) return null;
+  end(lastWords: boolean): Crash | null {
+    if (this.#fate === 'caught' || (this.#fate === 'open' && !lastWords)) return null;
     const first = this.#exceptions[0] ?? 'a Python traceback without its last line';
     const last = this.#exceptions.at(-1) ?? first;
     const message = last === first ? last : `${last} (after ${first})`;
     const meanings = this.#exceptions.map(matchFailure).filter((meaning) => meaning !== null);
     const meaning = meanings.find(({ strength }) => strength === 'cause') ?? meanings[0] ?? PLAIN_CRASH;
-    return { message, meaning, telling: [this.#first, ...this.#exceptions] };
+    const telling = [this.#first, ...this.#exceptions];
+    return { message, meaning: this.isOpen ? { ...meaning, action: 'warn' } : meaning, telling };
   }
 
   /** Loggers put their time and name before each line of a traceback; the time may change on the way. */
@@ -95,6 +109,7 @@ class Traceback implements CrashBlock {
 
 /** A panic or a termination: the message stands on the line itself or on the next. */
 class NativeCrash implements CrashBlock {
+  readonly isOpen = false;
   readonly #first: string;
   #next: string | null = null;
 

@@ -62,8 +62,8 @@ export const FAILURE_PATTERNS: readonly FailurePattern[] = [
   ),
   cause(
     'missing-path',
-    /ERROR: MODEL_PATH was not set|is not a local folder and is not a valid model identifier|unable to extract config\.json from directory|Repository Not Found for url|\bHFValidationError\b/,
-    'The model path must be the path inside of the container, below one of the mounts.',
+    /ERROR: MODEL_PATH was not set|^Exception: (?:Model snapshots for|Failed to fetch model) |is not a local folder and is not a valid model identifier|unable to extract config\.json from directory|Repository Not Found for url|\bHFValidationError\b/,
+    'The model path must be the path inside of the container, below one of the mounts; a name on the hub needs a network, or its files in the cache.',
   ),
   cause(
     'missing-path',
@@ -82,7 +82,7 @@ export const FAILURE_PATTERNS: readonly FailurePattern[] = [
   ),
   cause(
     'missing-path',
-    /bash: .*: command not found$|^ModuleNotFoundError: |python[\d.]*: No module named /,
+    /bash: .*: command not found$|^ModuleNotFoundError: |python[\d.]*: (?:No module named |Error while finding module specification for )/,
     'The program is not in this image (or PATH): is it the right image?',
   ),
   cause(
@@ -119,9 +119,17 @@ export const FAILURE_PATTERNS: readonly FailurePattern[] = [
     /NIXL_ERR_\w+|\bUCX +(?:ERROR|FATAL)\b|ncclSystemError|ncclInternalError|\bNCCL (?:WARN|error)\b/,
     'Which interfaces do NCCL and UCX use (NCCL_SOCKET_IFNAME, UCX_NET_DEVICES)? Those of the nodes must reach each other.',
   ),
+  {
+    pattern:
+      /\blease (?:has )?expired|Unable to maintain lease|lease .*(?:not found|lost|revoked)|keep.?alive .*fail/i,
+    failureClass: 'lease-expired',
+    hint: 'The worker did not renew its registration in etcd in time: was it stopped or starved of CPU, or did etcd not answer? See the load of its node, and the log of etcd.',
+    strength: 'cause',
+    action: 'warn',
+  },
   symptom(
     'network',
-    /Connection ?(?:refused|reset)|Broken ?pipe|remote process exited|socket closed|peer closed|\blease (?:has )?expired|lease .*(?:not found|lost|revoked)|keep.?alive .*fail/i,
+    /Connection ?(?:refused|reset)|Broken ?pipe|remote process exited|socket closed|peer closed/i,
     'Another process was not there (any more): look for what ended first, and at the addresses used.',
   ),
   symptom(

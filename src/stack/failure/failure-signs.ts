@@ -1,11 +1,12 @@
+import { levelOf } from './log-line.ts';
 import type { FailureClass, Why } from './why.ts';
 
 const MOST_MESSAGE = 300;
 
 /** How much a sign tells of the reason, in rising order. */
 export const WEIGHT = {
-  /** srun complained of something. */
-  complaint: 0,
+  /** A line of level ERROR that no pattern knows; healthy programs write some. */
+  errorLine: 0,
   /** Seen where something else has failed. */
   symptom: 1,
   /** The step is over, or was told to end. */
@@ -22,6 +23,8 @@ export const WEIGHT = {
 
 /** Signs that come this soon after the first may have happened before it: files are read in turns. */
 const SAME_TIME_MS = 500;
+/** Lines of a kind that come this soon after the first of them are its consequences. */
+export const BURST_MS = 2_000;
 /** How long before an end a symptom still counts as its explanation. */
 const SYMPTOM_MS = 60_000;
 /** How long after the first sign the end of the job or of a node still explains it. */
@@ -70,6 +73,23 @@ export function suspicion(signs: readonly FailureSign[], step: string | null): F
   return told.length === 0 ? null : heaviest(told);
 }
 
+/** Whether SLURM, which names a node then, tells of each of the steps that it was sent a signal, all at the time of the first failure. */
+export function allCancelled(signs: readonly FailureSign[], steps: readonly string[]): boolean {
+  const first = signs.find(({ fails }) => fails);
+  return (
+    first !== undefined &&
+    steps.every((id) =>
+      signs.some(
+        ({ step, failureClass, node, atMs }) =>
+          step === id &&
+          failureClass === 'cancelled' &&
+          node !== null &&
+          Math.abs(atMs - first.atMs) <= BURST_MS,
+      ),
+    )
+  );
+}
+
 /** Exit code of the task that the sign is about, as far as other signs tell; 143 only when nothing else is. */
 export function exitCodeOf(sign: FailureSign, signs: readonly FailureSign[]): number | null {
   const codes = signs.filter(
@@ -108,7 +128,24 @@ function refined(found: FailureSign, signs: readonly FailureSign[]): FailureSign
   const best = heaviest([found, ...near]);
   if (best.weight > WEIGHT.taskExit) return best;
   const explaining = near.filter((sign) => explainsEnd(sign, best, signs));
-  return explaining.find(({ exitCode }) => exitCode === null) ?? explaining[0] ?? best;
+  return (
+    explaining
+      .filter(({ exitCode }) => exitCode === null)
+      .toSorted((a, b) => loudness(b) - loudness(a))
+      .at(0) ??
+    explaining[0] ??
+    best
+  );
+}
+
+/**
+ * Of what may explain an end: who ended it tells most, then a line of level ERROR, one without a level, and least a warning, as
+ * of a retry.
+ */
+export function loudness({ line, failureClass }: FailureSign): number {
+  if (failureClass === 'cancelled') return 3;
+  const level = line === null ? null : levelOf(line);
+  return level === 'error' ? 2 : level === 'warning' ? 0 : 1;
 }
 
 /**
@@ -116,6 +153,8 @@ function refined(found: FailureSign, signs: readonly FailureSign[]): FailureSign
  * that cancel: SIGKILL only if no other task got SIGTERM, as those do that outlive one killed by itself.
  */
 function explainsEnd(sign: FailureSign, end: FailureSign, signs: readonly FailureSign[]): boolean {
+  if (sign.weight === WEIGHT.errorLine)
+    return end.exitCode !== null && end.exitCode > 0 && end.exitCode < 128;
   if (sign.weight !== WEIGHT.symptom) return false;
   if (sign.failureClass !== 'cancelled') return true;
   if (end.exitCode === KILLED)

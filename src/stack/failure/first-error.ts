@@ -1,23 +1,26 @@
 import { constants } from 'node:os';
-import type { PlannedStep } from '../plan/planned.ts';
 import { FATAL_ANY_TIME, type FailurePattern, matchFailure } from './failure-patterns.ts';
 import {
+  allCancelled,
+  BURST_MS,
   evidenceOf,
   exitCodeOf,
   type FailureSign,
   firstCause,
   hasEnded,
+  loudness,
   shortened,
   suspicion,
   WEIGHT,
 } from './failure-signs.ts';
-import { parseLogLine } from './log-line.ts';
+import { levelOf, parseLogLine } from './log-line.ts';
 import { LogStream, type SeenCrash } from './log-stream.ts';
-import { type OwnRule, ownMeaning, ownRule } from './own-rules.ts';
+import { ownMeaning } from './own-rules.ts';
 import { PLAIN_HINTS } from './plain-hints.ts';
 import { withoutSecrets } from './secrets.ts';
 import { type SrunEvent, srunSays } from './srun-says.ts';
 import { toldBy } from './srun-signs.ts';
+import { type Watched, type WatchedStep, type Watching, watched } from './watched-step.ts';
 import type { FailureClass, Why } from './why.ts';
 
 /** Signs kept; what comes after so many is no first error. */
@@ -25,30 +28,17 @@ const MOST_SIGNS = 400;
 /** trtllm-llmapi-launch: its ranks wait on when the command that rank 0 started is dead. */
 const LAUNCHER = /\brank\d+ run (?:mgmn \w+ node|.+ in background)/;
 
+/** A line of level ERROR that means nothing by itself, but explains an end that nothing else explains. */
+const ERROR_LINE: FailurePattern = {
+  pattern: /^/,
+  failureClass: 'exit',
+  hint: null,
+  strength: 'symptom',
+  action: 'warn',
+};
+
 /** What `srun --verbose` prints of its own options. */
 const OPTION_LIST = /^srun: (?:defined options|-{5,}|end of defined options|[\w-]+ +: )/;
-
-/** What the finder must know of a step. */
-export type WatchedStep = Pick<
-  PlannedStep,
-  'id' | 'nodes' | 'tasks' | 'failOn' | 'exitZeroFails' | 'logFile' | 'srunLogFile'
->;
-
-/** Lines of one rank in one log file. */
-interface Watching {
-  readonly step: Watched;
-  readonly file: string;
-  readonly rank: number | null;
-  readonly lines: LogStream;
-}
-
-interface Watched {
-  readonly step: WatchedStep;
-  readonly failOn: readonly OwnRule[];
-  readonly nodeOfRank: Map<number, string>;
-  launcher: boolean;
-  started: boolean;
-}
 
 /** How sure it is that something is broken: `failing` while more lines may still explain it. */
 export type Finding = 'quiet' | 'failing' | 'settled';
@@ -149,18 +139,27 @@ export class FailureFinder {
 
   /** The first cause by all that was seen so far; null when nothing has failed. */
   why(): Why | null {
-    for (const stream of this.#streams.values()) this.#addCrash(stream, stream.lines.endCrash());
+    for (const stream of this.#streams.values()) this.#addCrash(stream, stream.lines.lastCrash());
     const sign = firstCause(this.#signs);
     return sign === null ? null : this.#why(sign);
   }
 
-  /** What a step (null: any) has shown since then that explains a failure without being one; null when nothing. */
-  suspect(stepId: string | null, sinceMs = Number.NEGATIVE_INFINITY): Why | null {
+  /** What a step (null: any) has shown since then, of at least that weight, that explains a failure without being one; null when nothing. */
+  suspect(
+    stepId: string | null,
+    sinceMs = Number.NEGATIVE_INFINITY,
+    leastWeight: number = WEIGHT.symptom,
+  ): Why | null {
     const sign = suspicion(
-      this.#signs.filter(({ atMs }) => atMs >= sinceMs),
+      this.#signs.filter(({ atMs, weight }) => atMs >= sinceMs && weight >= leastWeight),
       stepId,
     );
     return sign === null ? null : this.#why(sign);
+  }
+
+  /** Whether SLURM tells of each of several steps that it was sent a signal, all at the time of the first failure. */
+  allCancelled(): boolean {
+    return this.#steps.size > 1 && allCancelled(this.#signs, [...this.#steps.keys()]);
   }
 
   /** Of each step the first crash that it outlived while requests were served. */
@@ -184,8 +183,11 @@ export class FailureFinder {
   #text(stream: Watching, text: string, atMs: number): void {
     const { crash, taken } = stream.lines.take(text, atMs);
     this.#addCrash(stream, crash);
-    const meaning = taken ? null : this.#meaning(stream, text);
+    if (taken) return;
+    const meaning = this.#meaning(stream, text);
     if (meaning !== null) this.#addLine(stream, meaning, { text, ...stream.lines.evidence(), atMs });
+    else if (levelOf(text) === 'error')
+      this.#addLine(stream, ERROR_LINE, { text, ...stream.lines.evidence(), atMs });
   }
 
   #meaning(stream: Watching, text: string): FailurePattern | null {
@@ -215,7 +217,7 @@ export class FailureFinder {
   ): void {
     const { text, ...evidence } = told;
     const sign: FailureSign = {
-      weight: WEIGHT[meaning.strength],
+      weight: meaning === ERROR_LINE ? WEIGHT.errorLine : WEIGHT[meaning.strength],
       fails: meaning.action === 'fail',
       failureClass: meaning.failureClass,
       message: shortened(text.trim()),
@@ -250,13 +252,20 @@ export class FailureFinder {
     });
   }
 
-  /** Of what fails the first signs are kept, of what does not the last of each kind. */
+  /** Of what fails the first signs are kept, of what does not the last of each kind, and of a burst its first. */
   #add(sign: FailureSign): void {
     if (!sign.fails) {
       const old = this.#signs.findIndex(
-        ({ fails, step, failureClass, ranks }) =>
-          !fails && step === sign.step && failureClass === sign.failureClass && ranks[0] === sign.ranks[0],
+        ({ fails, step, failureClass, ranks, weight }) =>
+          !fails &&
+          step === sign.step &&
+          failureClass === sign.failureClass &&
+          weight === sign.weight &&
+          ranks[0] === sign.ranks[0],
       );
+      const known = this.#signs[old];
+      if (known !== undefined && sign.atMs - known.atMs <= BURST_MS && loudness(sign) <= loudness(known))
+        return;
       if (old >= 0) this.#signs.splice(old, 1);
     }
     if (this.#signs.length < MOST_SIGNS) this.#signs.push(sign);
@@ -302,14 +311,4 @@ export class FailureFinder {
       return 'launcher-crash';
     return (step?.step.tasks ?? 1) > 1 && sign.weight !== WEIGHT.stepEnd ? 'rank-crash' : sign.failureClass;
   }
-}
-
-function watched(step: WatchedStep): Watched {
-  return {
-    step,
-    failOn: step.failOn.map(ownRule),
-    nodeOfRank: new Map(),
-    launcher: false,
-    started: false,
-  };
 }

@@ -54,6 +54,23 @@ function recordText(text: string): string | null {
   return [...head.filter((part) => part !== undefined), record['message'], ...fields].join(' ');
 }
 
+/** Levels stand at the head of a line, behind its time. */
+const HEAD_LENGTH = 80;
+const ERROR_LEVEL =
+  /(?:^|[\s[(|])(?:ERROR|ERR|CRITICAL|FATAL|FTL|[CEF])(?=[\s\]):|])|^(?:[\w.]*(?:Error|Exception)|[Ee]rror|[Ff]atal): /;
+const OTHER_LEVEL =
+  /(?:^|[\s[(|])(?:(?<warning>WARN|WARNING|WRN|W)|TRACE|TRC|DEBUG|DBG|INFO|INF|NOTICE|[DIN])(?=[\s\]):|])/;
+
+/** The level of a line by the logger that wrote it (Rust's, Python's, those of NATS, etcd and TensorRT-LLM); null when it has none. */
+export function levelOf(text: string): 'error' | 'warning' | 'other' | null {
+  const head = text.slice(0, HEAD_LENGTH);
+  const error = ERROR_LEVEL.exec(head);
+  const other = OTHER_LEVEL.exec(head);
+  if (error !== null && (other === null || error.index <= other.index)) return 'error';
+  if (other === null) return null;
+  return other.groups!['warning'] === undefined ? 'other' : 'warning';
+}
+
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

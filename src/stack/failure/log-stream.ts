@@ -55,19 +55,28 @@ export class LogStream {
       this.remember(text, atMs);
       return { crash: null, taken: true };
     }
-    const crash = this.endCrash();
+    const crash = this.#endCrash(false);
     const block = openCrash(text, this.#last.at(-1) ?? null);
     this.remember(text, atMs);
     if (block !== null) this.#crash = { block, atMs, ...this.evidence() };
     return { crash, taken: block !== null };
   }
 
-  /** The crash whose lines are coming, taken as complete; null when there is none, or it was caught. */
+  /** The crash whose lines are coming, taken as complete; null when there is none, or none that is sure. */
   endCrash(): SeenCrash | null {
+    return this.#crash?.block.isOpen === true ? null : this.#endCrash(true);
+  }
+
+  /** The same once the process has ended, or is taken for it: what its last words were, was not caught. */
+  lastCrash(): SeenCrash | null {
+    return this.#endCrash(true);
+  }
+
+  #endCrash(last: boolean): SeenCrash | null {
     if (this.#crash === null) return null;
     const { block, ...seen } = this.#crash;
     this.#crash = null;
-    const crash = block.end();
+    const crash = block.end(last);
     return crash === null ? null : { crash, ...seen };
   }
 }

@@ -22,6 +22,7 @@ export const FAILURE_CLASSES = [
   'mpi',
   'driver',
   'network',
+  'lease-expired',
   'kv-transfer-deadlock',
   'node-failure',
   'time-limit',
