@@ -88,26 +88,45 @@ describe.skipIf(missing !== null)('whatever ends a stack', () => {
     expect(records.every(({ outcome }) => outcome === 'good')).toBe(true);
   });
 
-  it('kill -9 of the supervisor ends the sweep, and bench stack down ends the stack', async () => {
+  it('kill -9 of the supervisor ends the sweep, which takes the stack down', async () => {
     const { out, dir, running } = await sweepInLevel();
-    const state = stateOf(dir);
-    process.kill(state.supervisor.pid, 'SIGKILL');
+    process.kill(stateOf(dir).supervisor.pid, 'SIGKILL');
     const ended = await running.ended;
     expect(ended.code, ended.stderr).toBe(4);
     expect(readRun(out).report).toMatchObject({
       status: 'failed',
       statusDetail: 'the stack is gone: the supervisor of the stack is gone',
     });
+    expect(rig.cluster.jobs()).toEqual([]);
+    await rig.nothingLeft([dir]);
+    expect(stateOf(dir)).toMatchObject({ phase: 'stopped', left: [] });
+  });
 
-    // The job and its steps outlive who looked after them, and this is told.
+  it('kill -9 of sweep and supervisor leaves a job that the next launch does not wait for; down ends it', async () => {
+    const { dir, running } = await sweepInLevel();
+    const state = stateOf(dir);
+    running.child.kill('SIGSTOP');
+    process.kill(state.supervisor.pid, 'SIGKILL');
+    running.child.kill('SIGKILL');
+    await running.ended;
     expect(rig.cluster.jobs().map(({ id }) => id)).toEqual([state.job!.id]);
     expect(rig.cluster.steps()).toHaveLength(3);
     const status = await bench(['stack', 'status', dir], rig.options);
     expect(status.stdout).toContain(`the supervisor is gone; clean up: bench stack down ${dir}`);
 
+    const next = newOut();
+    const behind = await bench(['stack', 'up', file, '--out', next], rig.options);
+    expect(behind.code).toBe(4);
+    expect(behind.stderr).toMatch(
+      new RegExp(
+        `job-pending: job \\d+ waits .* while job ${state.job!.id} of an earlier stack, whose supervisor is gone`,
+      ),
+    );
+    expect(behind.stderr).toContain(`bench stack down ${dir}`);
+
     const down = await bench(['stack', 'down', dir], rig.options);
     expect(down.code, down.stderr).toBe(0);
-    await rig.nothingLeft([dir]);
+    await rig.nothingLeft([dir, next]);
     expect(stateOf(dir).phase).toBe('stopped');
     // Once more finds nothing to do.
     expect((await bench(['stack', 'down', dir], rig.options)).code).toBe(0);

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { BenchError } from '../../src/core/errors.ts';
 import { StackFailure } from '../../src/stack/failure/why.ts';
-import { allocate, endJob } from '../../src/stack/launch/allocation.ts';
+import { type AbandonedStack, allocate, endJob } from '../../src/stack/launch/allocation.ts';
+import { RUN_MARK } from '../../src/stack/launch/marked-processes.ts';
 import type { AllocationPlan } from '../../src/stack/plan/planned.ts';
 import { makeFolder, putPrograms } from './stack-steps.ts';
 
@@ -20,7 +21,7 @@ exec sleep 30`,
   sbatch: 'cat said; exit "$(cat code)"',
   squeue: `
 case "$*" in
-  *'%A|%k'*) cat comments 2>/dev/null; exit 0 ;;
+  *'%A|%N|%k'*) cat comments 2>/dev/null; exit 0 ;;
 esac
 [ -e squeue.error ] && { cat squeue.error >&2; exit 1; }
 head -n 1 queue
@@ -73,6 +74,7 @@ async function ask(
   over: Partial<AllocationPlan> = {},
   signal = new AbortController().signal,
   waiting: (reason: string) => void = () => undefined,
+  abandoned: readonly AbandonedStack[] = [],
 ): Promise<Outcome> {
   const events: string[] = [];
   const plan: AllocationPlan = {
@@ -95,6 +97,7 @@ async function ask(
           events.push(`waiting ${reason}`);
           waiting(reason);
         },
+        abandoned: () => Promise.resolve(abandoned),
       },
       signal,
       PATIENCE_MS,
@@ -169,7 +172,7 @@ describe('salloc', () => {
     say({
       said: 'salloc: error: lost the controller\\n\n',
       code: '1',
-      comments: '9|other\n4243|bench-stack:bench-7\n',
+      comments: '9|n1|other\n4243||bench-stack:bench-7 /results/a b\n4244||bench-stack:bench-70 /x\n',
     });
     await ask();
     expect(cancelled()).toEqual(['scancel 4243']);
@@ -202,6 +205,25 @@ describe('salloc', () => {
     expect(kind).toBe('job-pending');
     expect(message).toMatch(/has not started in \d+ s/);
     expect(cancelled()).toEqual(['scancel 4242']);
+  });
+
+  it('that waits behind the job of an abandoned stack says so and is cancelled, and otherwise waits on', async () => {
+    const holder = { jobId: '7', nodeList: 'n[1-2]', dir: '/a', remedy: 'bench stack down /a' };
+    const waits = '4242|PENDING|Resources||N/A\n';
+    say({ said: 'salloc: Pending job allocation 4242\\n\n', queue: waits });
+    const signal = new AbortController().signal;
+    const behind = await ask({}, signal, undefined, [{ ...holder, nodeList: '' }, holder]);
+    const [kind, message] = whyOf(behind);
+    expect(kind).toBe('job-pending');
+    expect(message).toBe(
+      'job 4242 waits (Resources) while job 7 of an earlier stack, whose supervisor is gone, holds n[1-2]',
+    );
+    expect((behind.error as StackFailure).why.hint).toContain('bench stack down /a');
+    expect(cancelled()).toEqual(['scancel 4242']);
+
+    say({ queue: `${waits}${waits}${waits}${RUNNING}`, hosts: 'n1 n2\n' });
+    const beside = await ask({}, signal, undefined, [{ ...holder, nodeList: '' }]);
+    expect(beside.result?.jobId).toBe('4242');
   });
 
   it('that is called off while it waits is cancelled', async () => {
@@ -239,6 +261,13 @@ describe('sbatch', () => {
     say({ said: '4242;cluster\n', code: '0', queue: RUNNING, hosts: 'n1 n2\n' });
     const { result } = await ask({ mode: 'sbatch', argv: ['sbatch', '--parsable'] });
     expect(result?.jobId).toBe('4242');
+  });
+
+  it('has no mark of the run: the job would be ended before its nodes are cleaned', async () => {
+    say({ said: '4242\n', code: '0', queue: RUNNING, hosts: 'n1 n2\n' });
+    putPrograms(dir, { sbatch: `env >${dir}/env; echo 4242` });
+    await ask({ mode: 'sbatch', argv: ['sbatch', '--parsable'] });
+    expect(readFileSync(path.join(dir, 'env'), 'utf8')).not.toContain(RUN_MARK);
   });
 
   it('may refuse', async () => {

@@ -121,6 +121,7 @@ export function localJob(plan: StackPlan): SupervisorJob {
     },
     plan: () => Promise.resolve(plan),
     preflight: () => Promise.resolve({ warnings: [], versions: {}, drivers: {}, image: null }),
+    abandoned: () => Promise.resolve([]),
     checkOnly: false,
   };
 }

@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -11,9 +19,10 @@ import {
   RUN_MARK,
   startTicks,
 } from '../../src/stack/launch/marked-processes.ts';
+import { leftOvers } from '../../src/stack/launch/node-cleanup.ts';
 import { STATE_FILE } from '../../src/stack/launch/recorder.ts';
 import { type StepProcess, startStep } from '../../src/stack/launch/step-process.ts';
-import { layersOf, leftOvers, tearDown } from '../../src/stack/launch/teardown.ts';
+import { layersOf, tearDown } from '../../src/stack/launch/teardown.ts';
 import type { PlannedStep } from '../../src/stack/plan/planned.ts';
 import { isAlive } from '../fixtures/processes.ts';
 import {
@@ -199,11 +208,18 @@ describe('teardown of local processes', () => {
 });
 
 describe('teardown in a job', () => {
+  interface TearOptions {
+    readonly globs?: readonly string[];
+    readonly before?: readonly string[];
+    readonly pids?: ReadonlyMap<string, number>;
+  }
+  const STARTED = new Map([['s-0', 1]]);
+
   /** Programs of SLURM that know job 7, which runs until it is cancelled; `srun` does what is told. */
   function fakeSlurm(srun: string): { readonly dir: string; argv(): string[] } {
     const dir = makeFolder();
     const programs: Record<string, string> = {
-      squeue: `case "$*" in *-s*) ;; *--me*) ;; *) s=RUNNING; [ -e ${dir}/over ] && s=COMPLETED; echo "7|$s|None|n[1-3]|N/A" ;; esac`,
+      squeue: `case "$*" in *-s\\ *) ;; *--me*) ;; *%P*) echo 'gpu|(null)|long|' ;; *) s=RUNNING; [ -e ${dir}/over ] && s=COMPLETED; echo "7|$s|None|n[1-3]|N/A" ;; esac`,
       scancel: `touch ${dir}/over`,
       sinfo: `printf '%s\\n' 'n1|mix' 'n2|mix' 'n3|down*'`,
       srun: `printf '%s\\n' "$@" >${dir}/argv; ${srun}`,
@@ -212,7 +228,11 @@ describe('teardown in a job', () => {
     return { dir, argv: () => readFileSync(path.join(dir, 'argv'), 'utf8').split('\n') };
   }
 
-  async function tearJob(ours: boolean, nodes: readonly string[] = ['n1', 'n2']): Promise<string[]> {
+  async function tearJob(
+    ours: boolean,
+    nodes: readonly string[] = ['n1', 'n2'],
+    { globs = [], before = [], pids = new Map() }: TearOptions = {},
+  ): Promise<string[]> {
     const run = newRun();
     const steps = nodes.map((node, i) => localStep(`s-${i}`, [], '/x', { nodes: [node] }));
     return await tearDown({
@@ -221,9 +241,11 @@ describe('teardown in a job', () => {
         mode: ours ? 'salloc' : 'attach',
         jobId: '7',
         nodes: ['n1', 'n2', 'n3'],
+        cleanupGlobs: globs,
       }),
       job: { id: '7', ours },
-      pids: new Map(),
+      pids,
+      before,
       env: process.env,
       stopping: () => {},
       ended: () => {},
@@ -234,7 +256,7 @@ describe('teardown in a job', () => {
   afterEach(() => vi.unstubAllEnvs());
 
   it.each([true, false])('counts what its nodes could not end (job of ours: %s)', async (ours) => {
-    const { dir } = fakeSlurm('echo "left-over: 77 python3 -m engine on n2"');
+    const { dir } = fakeSlurm('echo "left-over: process 77 python3 -m engine on n2"');
     expect(await tearJob(ours)).toEqual(['process 77 python3 -m engine on n2']);
     expect(existsSync(path.join(dir, 'over'))).toBe(ours);
   });
@@ -254,6 +276,69 @@ describe('teardown in a job', () => {
     expect(existsSync(path.join(dir, 'over'))).toBe(true);
   });
 
+  describe('that ended before its nodes were cleaned', () => {
+    /** As above with the job over, each call of srun in a file of its own; it fails on the nodes that are named. */
+    function overAlready(busy = 'none'): () => string[] {
+      const { dir } = fakeSlurm(
+        `case "$*" in *--nodelist=${busy}*) exit 1 ;; esac; printf '%s ' "$@" >${'${0%/*}'}/look.$$`,
+      );
+      writeFileSync(path.join(dir, 'over'), '');
+      return () =>
+        readdirSync(dir)
+          .filter((name) => name.startsWith('look.'))
+          .map((name) => readFileSync(path.join(dir, name), 'utf8'))
+          .sort();
+    }
+
+    it('has its files removed by a job of their own on each node, asked for as it was', async () => {
+      const looks = overAlready();
+      expect(await tearJob(true, ['n1', 'n2'], { globs: ['/tmp/x-*'], pids: STARTED })).toEqual([]);
+      expect(looks()).toHaveLength(2);
+      for (const [nth, look] of looks().entries()) {
+        expect(look).toContain(`--partition=gpu --qos=long --nodes=1 --ntasks=1 --nodelist=n${nth + 1} `);
+        expect(look).toMatch(/--immediate=\d+ --time=1 --comment=bench-stack:bench-test/);
+        expect(look).toContain('for file in /tmp/x-*; do');
+        expect(look).not.toContain('--jobid');
+      }
+    });
+
+    it('though they were about to be has them cleaned all the same', async () => {
+      const { dir } = fakeSlurm(
+        'case "$*" in *--jobid*) touch "$(dirname "$0")/over"; exit 1 ;; esac; touch "$(dirname "$0")/cleaned"',
+      );
+      expect(await tearJob(true, ['n1'], { globs: ['/tmp/x'], pids: STARTED })).toEqual([]);
+      expect(existsSync(path.join(dir, 'cleaned'))).toBe(true);
+    });
+
+    it('counts the nodes that take none', async () => {
+      const looks = overAlready('n2');
+      expect(await tearJob(true, ['n1', 'n2', 'n3'], { globs: ['/tmp/x', '/y'], pids: STARTED })).toEqual([
+        'possibly /tmp/x /y on n2',
+        'possibly /tmp/x /y on n3',
+      ]);
+      expect(looks()).toHaveLength(1);
+    });
+
+    it('has nothing to remove where it leaves no files, or nothing was started', async () => {
+      const looks = overAlready();
+      expect(await tearJob(true, ['n1'], { pids: STARTED })).toEqual([]);
+      expect(await tearJob(true, ['n1'], { globs: ['/tmp/x'] })).toEqual([]);
+      expect(looks()).toEqual([]);
+    });
+
+    it('is looked at again for what was left there before, which counts where nobody could look', async () => {
+      const before = [
+        'process 77 engine on n1',
+        'process 78 engine on n2',
+        'the nodes could not be cleaned: x',
+      ];
+      overAlready('n2');
+      expect(await tearJob(true, ['n1', 'n2'], { before })).toEqual(before.slice(1));
+      overAlready();
+      expect(await tearJob(true, ['n1', 'n2'], { before })).toEqual([]);
+    });
+  });
+
   it('looks only at nodes of the stack that answer, and names those that do not', async () => {
     const { argv } = fakeSlurm('');
     // Of the third nobody can say what still runs there.
@@ -262,7 +347,9 @@ describe('teardown in a job', () => {
   });
 
   it('is not told to be whole by a second look that cannot see, until somebody has looked', async () => {
-    const { dir } = fakeSlurm('echo "left-over: 77 python3 -m engine on n2"');
+    const { dir } = fakeSlurm(
+      '[ -e "$(dirname "$0")/over" ] && exit 1; echo "left-over: process 77 python3 -m engine on n2"',
+    );
     const run = newRun();
     const steps = [localStep('s-0', [], '/x', { nodes: ['n2'] })];
     const folder = makeFolder();
@@ -278,8 +365,8 @@ describe('teardown in a job', () => {
       exitCode: 4,
       message: expect.stringContaining('still there after teardown: process 77'),
     });
-    // The job is over now: no step can look on its nodes.
-    rmSync(path.join(dir, 'argv'));
+    // The job is over now, and its nodes take no other.
+    expect(existsSync(path.join(dir, 'over'))).toBe(true);
     const unseen = {
       exitCode: 4,
       message: expect.stringMatching(
@@ -288,7 +375,6 @@ describe('teardown in a job', () => {
     };
     await expect(down()).rejects.toMatchObject(unseen);
     await expect(down()).rejects.toMatchObject(unseen);
-    expect(existsSync(path.join(dir, 'argv'))).toBe(false);
     expect(await down(true)).toBe(0);
     expect(await down()).toBe(0);
   });
@@ -316,6 +402,20 @@ describe('the program that cleans a node', () => {
     expect(leftOvers('something else\n')).toEqual([]);
     const clean = execFileSync('bash', ['-c', cleanupScript(run, [])], { encoding: 'utf8' });
     expect(leftOvers(clean)).toEqual([]);
+  });
+
+  it('names the files of this user that it could not remove', () => {
+    const dir = makeFolder();
+    for (const name of ['x-1', 'x-2']) writeFileSync(path.join(dir, name), '');
+    const remove = `rm() { case "$*" in *x-1) command rm "$@" ;; esac; }`;
+    const out = execFileSync(
+      'bash',
+      ['-c', `${remove}\n${cleanupScript(newRun(), [`${dir}/x-*`, `${dir}/y-*`])}`],
+      {
+        encoding: 'utf8',
+      },
+    );
+    expect(leftOvers(out)).toEqual([`file ${dir}/x-2 on ${os.hostname()}`]);
   });
 
   it('ends what has the mark and nothing else', async () => {

@@ -1,26 +1,15 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { BenchError, EXIT, type ExitCode } from '../../core/errors.ts';
-import { writeAtomic } from '../../host/store.ts';
 import { sleep } from '../../stack/launch/allocation.ts';
-import { commandEnvironment } from '../../stack/launch/command-environment.ts';
-import { Recorder, STATE_FILE } from '../../stack/launch/recorder.ts';
-import { jobIsOver } from '../../stack/launch/slurm.ts';
+import { isOnNodes } from '../../stack/launch/node-cleanup.ts';
+import { STATE_FILE } from '../../stack/launch/recorder.ts';
 import type { StackState } from '../../stack/launch/state.ts';
-import { isOnNodes, tearDown } from '../../stack/launch/teardown.ts';
-import type { StackPlan } from '../../stack/plan/planned.ts';
 import { print } from '../terminal.ts';
+import { endStack, readPlan } from './end.ts';
 import { findStack } from './find.ts';
-import {
-  isDown,
-  leftBehind,
-  readState,
-  stackLine,
-  stillThere,
-  supervisorLives,
-  watchState,
-} from './follow.ts';
+import { isDown, leftBehind, readState, stackLine, supervisorLives, watchState } from './follow.ts';
 import { LiveView } from './live-view.ts';
 
 /** How long a supervisor that was asked to stop may take beyond the grace of its steps. */
@@ -55,30 +44,13 @@ export async function runDown(args: { dir: string | undefined; forget: boolean }
   }
   let state = readState(dir);
   if (!looked || !isDown(state)) {
-    // Nodes that have been given back take no step: nobody can look there.
-    const nodesGone = state.job !== null && (await jobIsOver(state.job.id));
-    const unseen = args.forget || !nodesGone ? [] : stillThere(state).filter(isOnNodes);
-    const recorder = new Recorder(dir, state, writeAtomic);
-    recorder.phase('stopping', 'by bench stack down');
-    const seen = await tearDown({
-      run: state.run,
-      plan: readPlan(dir),
-      job: state.job === null ? null : { id: state.job.id, ours: state.job.ours },
-      pids: new Map(state.steps.flatMap((step) => (step.pid === null ? [] : [[step.id, step.pid] as const]))),
-      env: commandEnvironment(process.env),
-      stopping: (step) => recorder.step(step, 'stopping', null),
-      ended: (step) => recorder.step(step, 'ended', null),
-      note: (text) => recorder.note('stack', text),
-    });
-    const left = [...unseen, ...seen];
-    recorder.set({ left });
-    if (left.length > 0) {
-      recorder.phase('stopped', `left: ${left.join(', ')}`);
-      throw seen.length > 0 ? leftBehind(left, dir) : unseenAfter(unseen, state, dir);
-    }
-    recorder.phase('stopped', 'nothing is left');
-    view.show(recorder.state);
-    state = recorder.state;
+    const end = await endStack(dir, state, { by: 'by bench stack down', forget: args.forget });
+    if (end.left.length > 0)
+      throw end.nodesGone && end.left.every(isOnNodes)
+        ? unseenAfter(end.left, state, dir)
+        : leftBehind(end.left, dir);
+    state = readState(dir);
+    view.show(state);
   }
   print(`stack ${state.name} is down: no step, no job of ours, no process is left\n`);
   return EXIT.ok;
@@ -120,14 +92,6 @@ function askToStop(pid: number, dir: string): void {
         `the supervisor of ${dir}, process ${pid}, is another user's`,
         'its user can stop it',
       );
-  }
-}
-
-function readPlan(dir: string): StackPlan | null {
-  try {
-    return JSON.parse(readFileSync(path.join(dir, 'resolved.json'), 'utf8')) as StackPlan;
-  } catch {
-    return null;
   }
 }
 

@@ -7,12 +7,12 @@ import { isDown, tryReadState } from './follow.ts';
 const RESULTS = 'results';
 
 /**
- * The folder of a stack: the one named (or its `stack/`, when a sweep's folder is named), else the only one
+ * The folder of a stack: the one named (or its newest `stack/`, when a sweep's folder is named), else the only one
  * under `results/` that has not been torn down wholly. Exit 2 when there is none, or several.
  */
 export function findStack(named: string | undefined, verb: string): string {
   if (named !== undefined) {
-    const found = [named, path.join(named, 'stack')].find((dir) => existsSync(path.join(dir, STATE_FILE)));
+    const found = [named, ...stacksOf(named).reverse()].find((dir) => existsSync(path.join(dir, STATE_FILE)));
     if (found !== undefined) return found;
     throw usageError(`${named} holds no stack`, `see bench stack status, or bench stack ${verb} --help`);
   }
@@ -32,6 +32,18 @@ export function listStacks(): string[] {
   if (!existsSync(RESULTS)) return [];
   return readdirSync(RESULTS)
     .sort()
-    .flatMap((name) => [path.join(RESULTS, name), path.join(RESULTS, name, 'stack')])
+    .flatMap((name) => [path.join(RESULTS, name), ...stacksOf(path.join(RESULTS, name))])
     .filter((dir) => existsSync(path.join(dir, STATE_FILE)));
+}
+
+/** Folders that a sweep gives its stack: `stack` first, then `stack-2` and so on, one for each time that it is resumed. */
+export function stackFolder(directory: string, nth: number): string {
+  return path.join(directory, nth === 1 ? 'stack' : `stack-${nth}`);
+}
+
+/** Those of them that are there, the first first. */
+export function stacksOf(directory: string): string[] {
+  const dirs: string[] = [];
+  for (let nth = 1; existsSync(stackFolder(directory, nth)); nth++) dirs.push(stackFolder(directory, nth));
+  return dirs;
 }

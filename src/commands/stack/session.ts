@@ -1,17 +1,24 @@
-import { existsSync } from 'node:fs';
-import path from 'node:path';
-import { BenchError } from '../../core/errors.ts';
+import os from 'node:os';
+import { BenchError, EXIT } from '../../core/errors.ts';
 import type { PointSpec } from '../../core/spec.ts';
 import { whyText } from '../../stack/failure/why-text.ts';
 import { shellQuote } from '../../stack/plan/shell-quote.ts';
 import { printError } from '../terminal.ts';
-import { findStack } from './find.ts';
-import { readState, serves, stackLine, tellLeft, throwIfLeft } from './follow.ts';
+import { findStack, stackFolder, stacksOf } from './find.ts';
+import {
+  readState,
+  serves,
+  stackLine,
+  supervisorLives,
+  tellLeft,
+  throwIfLeft,
+  tryReadState,
+} from './follow.ts';
 import { StackLink } from './link.ts';
 import { LiveView } from './live-view.ts';
 import { checkAttachedPlaces, checkLoadPlaces, type LoadPlaces } from './load-places.ts';
 import { newOrder } from './order.ts';
-import { failedStack, startStack } from './start.ts';
+import { endAbandoned, failedStack, startStack } from './start.ts';
 import { Stop } from './stop.ts';
 
 /** The stack of a sweep: launched for it, or found up and only attached to. */
@@ -38,6 +45,11 @@ export function attachStack(dir: string): StackSession {
     link,
     async close() {
       link.close();
+      const { phase } = link.state;
+      if (phase !== 'stopped' && !supervisorLives(link.state))
+        process.stderr.write(
+          `the supervisor of ${link.dir} is gone, what it launched is not: ${stackLine('down', link.dir)}\n`,
+        );
     },
   };
 }
@@ -55,6 +67,7 @@ export async function launchStack(file: string, args: LaunchArgs): Promise<Stack
   });
   checkLoadPlaces(stack, args.places, process.env['SLURM_JOB_ID']);
   if (jobId !== null) await checkAttachedPlaces(jobId, args.places);
+  await endEarlier(args.directory);
   const started = startStack(order);
   const stop = new Stop();
   try {
@@ -70,7 +83,8 @@ export async function launchStack(file: string, args: LaunchArgs): Promise<Stack
       link,
       async close() {
         link.close();
-        if (!args.keep) {
+        // Without its supervisor a stack can be neither watched nor attached to.
+        if (!args.keep || !supervisorLives(link.state)) {
           const last = await started.stop(show);
           if (last.why !== null) printError(`${whyText(last.why)}\n`);
           throwIfLeft(last, started.dir);
@@ -91,10 +105,26 @@ export async function launchStack(file: string, args: LaunchArgs): Promise<Stack
   }
 }
 
+/**
+ * Ends the stack of an earlier try in the sweep's folder whose supervisor has died over it: it holds the nodes that the next one
+ * waits for. Exit 4 when that cannot be done from here.
+ */
+async function endEarlier(directory: string): Promise<void> {
+  for (const dir of stacksOf(directory)) {
+    const state = tryReadState(dir);
+    if (state === null || state.phase === 'stopped' || supervisorLives(state)) continue;
+    if (state.supervisor.host !== os.hostname())
+      throw new BenchError(
+        EXIT.launch,
+        `the stack of an earlier try may still be there: its supervisor on ${state.supervisor.host} shows no life`,
+        `end it: ${stackLine('down', dir)}`,
+      );
+    await endAbandoned(dir);
+    tellLeft(dir);
+  }
+}
+
 /** `stack/` in the sweep's folder; a sweep that is resumed finds that of its first try there. */
 function freeFolder(directory: string): string {
-  for (let nth = 1; ; nth++) {
-    const dir = path.join(directory, nth === 1 ? 'stack' : `stack-${nth}`);
-    if (!existsSync(dir)) return dir;
-  }
+  return stackFolder(directory, stacksOf(directory).length + 1);
 }

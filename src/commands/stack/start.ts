@@ -9,7 +9,9 @@ import { keptText } from '../../stack/file/redaction.ts';
 import { STATE_FILE } from '../../stack/launch/recorder.ts';
 import type { StackState } from '../../stack/launch/state.ts';
 import { OWN_VERBS } from '../own-verbs.ts';
-import { stackLine, tryReadState, watchState } from './follow.ts';
+import { endStack } from './end.ts';
+import { isDown, stackLine, supervisorLives, tryReadState, watchState } from './follow.ts';
+import { Stop } from './stop.ts';
 
 export const ORDER_FILE = 'order.json';
 const SUPERVISOR_LOG = 'supervisor.log';
@@ -36,7 +38,7 @@ export interface StartedStack {
   readonly ended: Promise<void>;
   /** Resolves with the state once the stack is ready, or has only been checked; rejects (exit 4) when it fails or `signal` aborts. */
   untilUp(show: (state: StackState) => void, signal: AbortSignal): Promise<StackState>;
-  /** Asks the supervisor to tear the stack down and waits until it has. */
+  /** Asks the supervisor to tear the stack down and waits until it has; where it has died, the stack is ended from here. */
   stop(show: (state: StackState) => void): Promise<StackState>;
   /** Lets the supervisor live on when this process ends. */
   release(): void;
@@ -73,6 +75,7 @@ export function startStack(order: StackOrder): StartedStack {
       const unwatch = watchState(dir, LOOK_EVERY_MS, show);
       child.kill('SIGTERM');
       await ended;
+      await endAbandoned(dir);
       unwatch();
       const state = tryReadState(dir);
       if (state === null) throw supervisorDied(dir);
@@ -114,15 +117,16 @@ function follow(
     });
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
-    void ended.then(() => {
+    void ended.then(async () => {
       if (settled) return;
+      // Its last state never came to the disk: it was killed, or the disk is full.
+      const died = await endAbandoned(dir);
       finish();
       const state = tryReadState(dir);
       if (state === null) return reject(supervisorDied(dir));
       show(state);
       if (state.why !== null) return reject(failedStack(state, dir));
-      // Its last state never came to the disk: it was killed, or the disk is full.
-      if (state.phase !== 'stopped') return reject(supervisorDied(dir));
+      if (died) return reject(supervisorDied(dir));
       if (signal.aborted) return reject(new BenchError(EXIT.launch, 'stopped before the stack was ready'));
       resolve(state);
     });
@@ -135,12 +139,32 @@ export function failedStack(state: StackState, dir: string): BenchError {
   return new BenchError(EXIT.launch, whyText(state.why), `all of it is in ${dir}: ${stackLine('logs', dir)}`);
 }
 
+/**
+ * Ends what a supervisor that has died left of its stack. Says whether there was such a one; what could not be ended is in
+ * the stack's state.
+ */
+export async function endAbandoned(dir: string): Promise<boolean> {
+  const state = tryReadState(dir);
+  if (state === null || state.phase === 'stopped' || supervisorLives(state)) return false;
+  const stop = new Stop('still taking the stack down');
+  try {
+    process.stderr.write(`the supervisor of ${dir} is gone: what it launched is taken down\n`);
+    await endStack(dir, state, { by: 'its supervisor has died' });
+  } finally {
+    stop.unlisten();
+  }
+  return true;
+}
+
 function supervisorDied(dir: string): BenchError {
   const log = path.join(dir, SUPERVISOR_LOG);
   const said = existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').slice(-3).join(' ') : '';
+  const state = tryReadState(dir);
   return new BenchError(
     EXIT.launch,
     `the supervisor of ${dir} ended without a word${said === '' ? '' : `: ${said}`}`,
-    `clean up: ${stackLine('down', dir)}`,
+    state !== null && isDown(state)
+      ? 'it was killed, by the kernel for lack of memory perhaps; what it launched was taken down'
+      : `clean up: ${stackLine('down', dir)}`,
   );
 }

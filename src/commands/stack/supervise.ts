@@ -14,6 +14,7 @@ import { makePlan } from '../../stack/plan/plan.ts';
 import { planScript } from '../../stack/plan/plan-text.ts';
 import type { StackPlan } from '../../stack/plan/planned.ts';
 import { printError } from '../terminal.ts';
+import { abandonedStacks } from './abandoned.ts';
 import { streamCanary } from './canary.ts';
 import { lookAtNodes } from './preflight.ts';
 import { ORDER_FILE, type StackOrder } from './start.ts';
@@ -49,8 +50,9 @@ async function supervise(dir: string): Promise<ExitCode> {
       run: order.run,
       name: stack.name,
       dir: order.dir,
-      allocation: allocationOf(stack, order.run, { gpuGres }),
+      allocation: allocationOf(stack, order.run, { gpuGres, dir: order.dir }),
       checkOnly: order.checkOnly,
+      abandoned: () => abandonedStacks(order.run),
       async plan(allocation: Allocation | null): Promise<StackPlan> {
         const nodes = allocation?.nodes ?? ['localhost'];
         const addresses =

@@ -13,11 +13,13 @@ import {
   isOver,
   type JobFacts,
   jobFacts,
-  jobsWithComment,
   runCommand,
+  stackJobs,
 } from './slurm.ts';
 
 const QUEUE_POLL_MS = 1_000;
+/** Looks at the queue between two looks for jobs of abandoned stacks. */
+const ABANDONED_EVERY = 30;
 /** How long a controller may be silent while a job waits. */
 const SILENT_CONTROLLER_MS = 120_000;
 /** How long a job that was cancelled may take to leave the queue before nobody waits any longer. */
@@ -37,11 +39,19 @@ export interface AllocationEvents {
   submitted(jobId: string, ours: boolean): void;
   /** Why it waits; told when it changes. */
   waiting(reason: string): void;
+  /** Jobs of earlier stacks that nobody looks after any more. */
+  abandoned(): Promise<readonly AbandonedStack[]>;
 }
 
-/** Comment of a job of ours, by which it is found again whatever became of its maker. */
-export function jobComment(run: string): string {
-  return `bench-stack:${run}`;
+/** A job that a stack has left whose supervisor has died. */
+export interface AbandonedStack {
+  readonly jobId: string;
+  /** Compressed list of its nodes; empty while it waits itself. */
+  readonly nodeList: string;
+  /** The stack's folder. */
+  readonly dir: string;
+  /** Command that ends it. */
+  readonly remedy: string;
 }
 
 /**
@@ -60,8 +70,7 @@ export async function allocate(
     events.submitted(plan.jobId!, false);
     return waitUntilRunning(plan, plan.jobId!, false, events, patienceMs, signal);
   }
-  const submission =
-    plan.mode === 'sbatch' ? submitBatch(plan.argv, run) : submitSalloc(plan.argv, run, signal);
+  const submission = plan.mode === 'sbatch' ? submitBatch(plan.argv) : submitSalloc(plan.argv, run, signal);
   let jobId: string | null = null;
   try {
     jobId = await submission;
@@ -69,7 +78,8 @@ export async function allocate(
     return await waitUntilRunning(plan, jobId, plan.cancelOnExit, events, patienceMs, signal);
   } catch (error) {
     // Also a job whose number never came back is found, by its comment.
-    const ids = jobId === null ? await jobsWithComment(jobComment(run)) : [jobId];
+    const ids =
+      jobId === null ? (await stackJobs()).filter((job) => job.run === run).map(({ id }) => id) : [jobId];
     for (const id of ids) await cancel(id);
     if (error instanceof Refusal) {
       throw new StackFailure(
@@ -123,8 +133,12 @@ function submitSalloc(argv: readonly string[], run: string, signal: AbortSignal)
   });
 }
 
-async function submitBatch(argv: readonly string[], run: string): Promise<string> {
-  const { code, stdout, stderr } = await runCommand(argv, { env: { ...process.env, [RUN_MARK]: run } });
+/**
+ * The job's own process runs on its first node and is without the mark of the run: what ends marked processes there would
+ * end the job before the nodes are cleaned. The job is found by its comment.
+ */
+async function submitBatch(argv: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await runCommand(argv);
   const id = /^(\d+)/m.exec(stdout)?.[1];
   if (id === undefined) throw new Refusal(stderr, code);
   return id;
@@ -163,8 +177,22 @@ async function waitUntilRunning(
     // A reason may be there for a moment only, right after the submission.
     if ((pendingReason(reason).terminal && seen > 1) || waitedMs > plan.pendingTimeoutMs)
       throw new StackFailure(whyPending(jobId, reason, waitedMs));
+    if (ours && seen % ABANDONED_EVERY === 2) throwIfBehind(jobId, reason, await events.abandoned());
     await sleep(QUEUE_POLL_MS, signal);
   }
+}
+
+/** A job that waits while one that nobody needs any more has nodes would wait until a person looks. */
+function throwIfBehind(jobId: string, reason: string, abandoned: readonly AbandonedStack[]): void {
+  const holder = abandoned.find(({ nodeList }) => nodeList !== '');
+  if (holder === undefined) return;
+  throw new StackFailure(
+    plainWhy(
+      'job-pending',
+      `job ${jobId} waits (${reason}) while job ${holder.jobId} of an earlier stack, whose supervisor is gone, holds ${holder.nodeList}`,
+      `End that stack, then launch again: ${holder.remedy}`,
+    ),
+  );
 }
 
 /** As `jobFacts`; a controller that does not answer is asked again for a while, for a job may wait for hours. */

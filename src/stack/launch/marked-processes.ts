@@ -54,12 +54,13 @@ function statFields(pid: number | string): string[] {
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
-/** A line of the cleaning program that begins with this word names a process that did not end. */
+/** A line of the cleaning program that begins with this word names a process that did not end, or a file that is still there. */
 export const LEFT_WORD = 'left-over:';
 
 /**
  * A bash program that ends what a run left on a node and removes its files: TERM, a moment, KILL, each
- * time to what has the mark then; what is there even so is printed. `globs` come from the stack file and are expanded by the shell there.
+ * time to what has the mark then; what is there even so is printed, of files those that are this user's. `globs` come from the stack file
+ * and are expanded by the shell there.
  */
 export function cleanupScript(run: string, globs: readonly string[]): string {
   return [
@@ -78,9 +79,14 @@ export function cleanupScript(run: string, globs: readonly string[]): string {
     '  for _ in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(marked)" ] && break; sleep 0.1; done',
     'done',
     'for p in $(marked); do',
-    `  echo "${LEFT_WORD} $p $(tr '\\0' ' ' </proc/$p/cmdline 2>/dev/null | cut -c1-80) on $(uname -n)"`,
+    `  echo "${LEFT_WORD} process $p $(tr '\\0' ' ' </proc/$p/cmdline 2>/dev/null | cut -c1-80) on $(uname -n)"`,
     'done',
-    ...globs.map((glob) => `rm -rf -- ${glob.replaceAll(/[^\w./*?[\]@%+=:,-]/g, '\\$&')}`),
+    ...globs.flatMap((glob) => [
+      `for file in ${glob.replaceAll(/[^\w./*?[\]@%+=:,-]/g, '\\$&')}; do`,
+      '  rm -rf -- "$file"',
+      `  if [ -O "$file" ]; then echo "${LEFT_WORD} file $file on $(uname -n)"; fi`,
+      'done',
+    ]),
     'true',
   ].join('\n');
 }

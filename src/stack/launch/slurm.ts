@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { BenchError, EXIT } from '../../core/errors.ts';
+import { type CommentedRun, commentedRun } from '../plan/job-comment.ts';
 
 /** Longest answer of a SLURM client command before it is given up. */
 const COMMAND_TIMEOUT_MS = 30_000;
@@ -21,6 +22,13 @@ export interface JobFacts {
   readonly nodeList: string;
   /** UTC at which it ends; null when there is no limit or it is unknown. */
   readonly endsAt: string | null;
+}
+
+/** A job of a stack. */
+export interface StackJob extends CommentedRun {
+  readonly id: string;
+  /** Compressed list of nodes; empty while pending. */
+  readonly nodeList: string;
 }
 
 export interface StepFacts {
@@ -78,9 +86,28 @@ export async function jobFacts(jobId: string): Promise<JobFacts | null> {
   return { id, state, reason, nodeList, endsAt: Number.isNaN(endMs) ? null : new Date(endMs).toISOString() };
 }
 
+/** Options that ask for nodes as a job did: partition, account, QOS and reservation; empty when the queue has forgotten it. */
+export async function jobRequest(jobId: string): Promise<string[]> {
+  const { stdout } = await runCommand(['squeue', '-h', '-t', 'all', '-j', jobId, '-o', '%P|%a|%q|%v']);
+  const values =
+    stdout
+      .split('\n')
+      .find((text) => text.includes('|'))
+      ?.split('|') ?? [];
+  return ['partition', 'account', 'qos', 'reservation'].flatMap((name, nth) => {
+    const value = values[nth]?.trim() ?? '';
+    return value === '' || value === '(null)' || value === 'N/A' ? [] : [`--${name}=${value}`];
+  });
+}
+
 /** States of a job that has ended or is about to. */
 export function isOver(state: string): boolean {
   return !/^(PENDING|CONFIGURING|RUNNING|SUSPENDED|REQUEUED|RESIZING)$/.test(state);
+}
+
+/** Whether a job that ran runs no more: it has ended, or waits anew. */
+export function hasStopped(state: string): boolean {
+  return isOver(state) || /^(PENDING|REQUEUED)$/.test(state);
 }
 
 /** Whether a job is over, or forgotten by the queue; false also when the controller does not answer. */
@@ -141,13 +168,14 @@ export async function failedNodes(nodes: readonly string[]): Promise<string[]> {
   return [...new Set(failed)];
 }
 
-/** Jobs of this user that carry the comment. */
-export async function jobsWithComment(comment: string): Promise<string[]> {
-  const { stdout } = await runCommand(['squeue', '-h', '--me', '-o', '%A|%k']);
-  return stdout
-    .split('\n')
-    .filter((line) => line.split('|').slice(1).join('|') === comment)
-    .map((line) => line.split('|', 1)[0]!);
+/** Jobs of this user that are of stacks, waiting or running, by their comments. Empty when SLURM cannot be asked. */
+export async function stackJobs(): Promise<StackJob[]> {
+  const { stdout } = await runCommand(['squeue', '-h', '--me', '-o', '%A|%N|%k']);
+  return stdout.split('\n').flatMap((line) => {
+    const [id = '', nodeList = '', ...comment] = line.split('|');
+    const named = commentedRun(comment.join('|'));
+    return named === null ? [] : [{ id, nodeList, ...named }];
+  });
 }
 
 /**

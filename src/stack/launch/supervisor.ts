@@ -5,7 +5,7 @@ import { BenchError, EXIT, errorText } from '../../core/errors.ts';
 import { plainWhy, type Why, whyOf } from '../failure/why.ts';
 import { secretsOf } from '../file/redaction.ts';
 import type { AllocationPlan, StackPlan } from '../plan/planned.ts';
-import { type Allocation, allocate, sleep } from './allocation.ts';
+import { type AbandonedStack, type Allocation, allocate, sleep } from './allocation.ts';
 import { Launch } from './launch.ts';
 import { startTicks } from './marked-processes.ts';
 import type { CanaryProbe, ProbeResult } from './probe.ts';
@@ -26,6 +26,8 @@ export interface SupervisorJob {
   plan(allocation: Allocation | null): Promise<StackPlan>;
   /** Looks at the nodes before anything is started; throws what forbids the launch. */
   preflight(plan: StackPlan, signal: AbortSignal): Promise<PreflightResult>;
+  /** Jobs of earlier stacks whose supervisors have died. */
+  abandoned(): Promise<readonly AbandonedStack[]>;
   /** Ends after this, with the nodes given back and nothing started (`bench stack check`). */
   readonly checkOnly: boolean;
 }
@@ -132,6 +134,12 @@ class Supervision {
     const { allocation, run } = this.#job;
     const recorder = this.#recorder;
     if (allocation.mode === 'local') return null;
+    const abandoned = await this.#job.abandoned();
+    const left = abandoned.map(
+      ({ jobId, remedy }) =>
+        `job ${jobId} of an earlier stack, whose supervisor is gone, is still there: ${remedy}`,
+    );
+    recorder.set({ warnings: [...recorder.state.warnings, ...left] });
     let submitted = { id: '', ours: false };
     const found = await allocate(
       allocation,
@@ -148,6 +156,7 @@ class Supervision {
           recorder.note('stack', `job ${submitted.id} is pending: ${reason}`);
           recorder.flush();
         },
+        abandoned: () => this.#job.abandoned(),
       },
       this.#signal,
     );

@@ -1,23 +1,13 @@
 import type { PlannedStep, StackPlan } from '../plan/planned.ts';
-import { endJob, jobComment, sleep } from './allocation.ts';
-import { cleanupScript, LEFT_WORD, markedProcesses, processGroup } from './marked-processes.ts';
-import {
-  cancel,
-  failedNodes,
-  jobFacts,
-  jobIsOver,
-  jobsWithComment,
-  runCommand,
-  signalStep,
-  stepsOf,
-} from './slurm.ts';
+import { endJob, sleep } from './allocation.ts';
+import { cleanupScript, markedProcesses, processGroup } from './marked-processes.ts';
+import { cleanAfterJob, cleanNodes, leftOvers, NOTHING_TO_CLEAN } from './node-cleanup.ts';
+import { cancel, runCommand, signalStep, stackJobs, stepsOf } from './slurm.ts';
 import { signalGroup } from './step-process.ts';
 
 const POLL_MS = 100;
 /** After a step was cancelled or its processes killed, how long their end may take. */
 const KILL_MS = 15_000;
-/** Longest time of the program that ends left-overs on the nodes. */
-const CLEANUP_TIMEOUT_MS = 60_000;
 
 export interface TeardownJob {
   readonly run: string;
@@ -26,6 +16,8 @@ export interface TeardownJob {
   readonly job: { readonly id: string; readonly ours: boolean } | null;
   /** Process groups of the steps on this host, by step id. */
   readonly pids: ReadonlyMap<string, number>;
+  /** What an earlier teardown could not end on the nodes of a job that is over, in words. */
+  readonly before?: readonly string[];
   /** Environment of the commands that are sent to the nodes. */
   readonly env: NodeJS.ProcessEnv;
   stopping(step: string): void;
@@ -44,16 +36,22 @@ export async function tearDown(job: TeardownJob): Promise<string[]> {
     for (const layer of layersOf(job.plan.steps).reverse()) await endLayer(layer, live, job);
   }
   await endMarked(job.run);
-  const onNodes = job.job !== null && job.plan !== null ? await cleanNodes(job.plan, job.job.id, job) : [];
-  if (job.plan !== null && job.job === null) await cleanHere(job.plan);
+  const nodes =
+    job.job !== null && job.plan !== null ? await cleanNodes(job.plan, job.job.id, job) : NOTHING_TO_CLEAN;
+  const files = job.plan !== null && job.job === null ? await cleanHere(job.plan) : [];
   const ours = new Set(job.job?.ours ? [job.job.id] : []);
   // A job that was asked for by a supervisor that died before it knew the number.
   if (job.plan === null || job.plan.mode !== 'local') {
-    for (const id of await jobsWithComment(jobComment(job.run))) ours.add(id);
+    for (const { id, run } of await stackJobs()) if (run === job.run) ours.add(id);
   }
-  // What outlived KILL outlives the job too, and after its end nobody can look there any more.
-  const stuck = [...onNodes];
+  // What outlived KILL outlives the job too.
+  const stuck = [...nodes.left, ...files];
   for (const id of ours) if (!(await endJob(id))) stuck.push(`job ${id} is still in the queue`);
+  const { before = [] } = job;
+  // Where nothing was started there is nothing to remove.
+  const missed = job.pids.size > 0 || before.length > 0 ? nodes.missed : [];
+  if (job.plan !== null && job.job !== null)
+    stuck.push(...(await cleanAfterJob(job.plan, { missed, before }, job.job.id, job)));
   await endMarked(job.run);
   const steps = live === null ? [] : (await live.alive(job.plan!.steps)).map((step) => `step ${step.id}`);
   return [...stuck, ...steps, ...markedProcesses(job.run).map((pid) => `process ${pid}`)];
@@ -174,67 +172,10 @@ async function endMarked(run: string): Promise<void> {
   }
 }
 
-/**
- * A step on each node that had one of ours ends what no step holds any more, and removes files; without a running job
- * there is none. Gives what it could not end, in words, and the nodes that do not answer.
- */
-async function cleanNodes(plan: StackPlan, jobId: string, job: TeardownJob): Promise<string[]> {
-  const facts = await jobFacts(jobId).catch(() => undefined);
-  if (facts === undefined) return uncleaned('the nodes could not be cleaned: SLURM does not answer', job);
-  if (facts?.state !== 'RUNNING') return [];
-  const ours = [...new Set(plan.steps.flatMap((step) => step.nodes))];
-  const silent = (await failedNodes(plan.nodes)).filter((node) => ours.includes(node));
-  const unknown = silent.flatMap((node) => uncleaned(`whatever still runs on ${node}`, job));
-  const nodes = ours.filter((node) => !silent.includes(node));
-  if (nodes.length === 0) return unknown;
-  const count = nodes.length;
-  const { code, stdout, stderr } = await runCommand(
-    [
-      'srun',
-      `--jobid=${jobId}`,
-      '--overlap',
-      `--nodes=${count}`,
-      `--ntasks=${count}`,
-      '--ntasks-per-node=1',
-      '--kill-on-bad-exit=1',
-      `--nodelist=${nodes.join(',')}`,
-      '--input=none',
-      '-J',
-      `${plan.run}.cleanup`,
-      'bash',
-      '-c',
-      cleanupScript(plan.run, plan.cleanupGlobs),
-    ],
-    { env: job.env, timeoutMs: CLEANUP_TIMEOUT_MS },
-  );
-  const left = [...unknown, ...leftOvers(stdout)];
-  if (code === 0) return left;
-  // A job that has ended meanwhile has taken its processes along.
-  if (await jobIsOver(jobId)) return left;
-  const said = stderr.trim().split('\n').at(-1) ?? '';
-  return [...left, ...uncleaned(`the nodes could not be cleaned: ${said}`, job)];
-}
-
-function uncleaned(told: string, job: TeardownJob): string[] {
-  job.note(`not known: ${told}`);
-  return [told];
-}
-
-/** Whether something that was left is on a node of a job, or may be: after the job's end nobody can look for it. */
-export function isOnNodes(left: string): boolean {
-  return / on \S+$|^the nodes could not be cleaned/.test(left);
-}
-
-/** The processes that the cleaning program could not end, as it printed them. */
-export function leftOvers(stdout: string): string[] {
-  return stdout
-    .split('\n')
-    .flatMap((line) =>
-      line.startsWith(`${LEFT_WORD} `) ? [`process ${line.slice(LEFT_WORD.length + 1).trim()}`] : [],
-    );
-}
-
-async function cleanHere(plan: StackPlan): Promise<void> {
-  if (plan.cleanupGlobs.length > 0)
-    await runCommand(['bash', '-c', cleanupScript(plan.run, plan.cleanupGlobs)]);
+/** Gives the files that could not be removed, in words. */
+async function cleanHere(plan: StackPlan): Promise<string[]> {
+  if (plan.cleanupGlobs.length === 0) return [];
+  const { stdout } = await runCommand(['bash', '-c', cleanupScript(plan.run, plan.cleanupGlobs)]);
+  // Processes of this host are counted at the very end.
+  return leftOvers(stdout).filter((one) => one.startsWith('file '));
 }

@@ -1,15 +1,18 @@
 import { usageError } from '../../core/errors.ts';
 import { parseDurationMs } from '../../core/units.ts';
 import type { Stack } from '../file/stack.ts';
+import { jobComment } from './job-comment.ts';
 import type { AllocationPlan } from './planned.ts';
 
 export interface ClusterFacts {
   /** Whether the cluster counts GPUs (`GresTypes` has gpu): only then may a job ask for them. */
   readonly gpuGres?: boolean;
+  /** Absolute folder of the stack; left out where there is none yet. */
+  readonly dir?: string;
 }
 
 /**
- * How the stack gets its nodes. The job carries the run's name in its comment, by which it is found again.
+ * How the stack gets its nodes. The job carries the run's name and folder in its comment, by which it is found again.
  * Throws (exit 2) when there is no job to attach to.
  */
 export function allocationOf(stack: Stack, runId: string, facts: ClusterFacts = {}): AllocationPlan {
@@ -23,7 +26,10 @@ export function allocationOf(stack: Stack, runId: string, facts: ClusterFacts = 
       jobId === null ? 'there is no job to attach to' : `"${jobId}" is no id of a job`,
       'set SLURM_JOB_ID to a running job, or cluster.attach.job_id; with cluster.mode: salloc one is asked for',
     );
-  const ask = [...jobOptions(cluster, jobName, nodeCount, facts), `--comment=bench-stack:${runId}`];
+  const ask = [
+    ...jobOptions(cluster, jobName, nodeCount, facts),
+    `--comment=${jobComment(runId, facts.dir ?? null)}`,
+  ];
   const extra = cluster.extra ?? [];
   const argv =
     mode === 'salloc'
