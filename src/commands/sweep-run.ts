@@ -1,6 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
+import { rmSync } from 'node:fs';
 import { DEFINITION_VERSIONS, DEFINITIONS } from '../core/definitions.ts';
 import { BenchError, EXIT, type ExitCode, errorLines, errorText, usageError } from '../core/errors.ts';
 import { loadText } from '../core/load.ts';
@@ -23,6 +21,7 @@ import { type LevelRunner, LocalRunner, type RunnerTools } from './level-runner.
 import { liveProgress, SILENT } from './progress.ts';
 import { RankRunner } from './ranks/runner.ts';
 import { routeNotes } from './route-notes.ts';
+import { makeScratch } from './scratch.ts';
 import { ServerWatch } from './server-watch.ts';
 import { whySkipped } from './stack/level-guard.ts';
 import type { SweepJob } from './sweep-job.ts';
@@ -31,11 +30,17 @@ import { printError } from './terminal.ts';
 import { refusedText, refuseUnrecorded, stopWhenRefused } from './unrecorded.ts';
 import { ServerWitness } from './witness.ts';
 
-/** How long to wait for the stack's own word on why requests failed. */
+/** How long to wait for the stack's own word on why it has failed. */
 const VERDICT_WITHIN_MS = 5_000;
-/** How soon a failure of the stack is seen here at the latest. */
-const SEEN_WITHIN_MS = 1_000;
 const NONE_FITTED = 'no level fitted into what was left of the allocation';
+/** How soon a failure of the stack is seen here at the latest: some looks of its watch, each of which may have to wait for an answer. */
+const SEEN_WITHIN_MS = 30_000;
+/** Looks after some requests have failed: the one that is under way may have begun before. */
+const LOOKS_AFTER_SOME = 2;
+/** Looks after most have: a worker that hangs is registered until its lease of 10 s ends. */
+const LOOKS_AFTER_MOST = 4;
+/** How long the watch takes at most to decide that something is lost. */
+const DECIDED_WITHIN_MS = 45_000;
 
 export interface SweepResult {
   readonly report: Report;
@@ -81,7 +86,8 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
     } catch (error) {
       if (interrupt.code !== null)
         throw new BenchError(interrupt.code, 'interrupted before anything was measured');
-      await stack?.verdict(SEEN_WITHIN_MS);
+      const refused = error instanceof BenchError && error.exitCode === EXIT.usage;
+      if (!refused) await stack?.verdict(SEEN_WITHIN_MS, DECIDED_WITHIN_MS);
       const lost = (await stack?.whyLost(VERDICT_WITHIN_MS)) ?? null;
       if (lost !== null) throw new BenchError(EXIT.launch, lost);
       throw error;
@@ -175,6 +181,7 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
       continue;
     }
     const beganAtMs = clock.now();
+    stack?.takeMissing();
     const measured = await runner.measure(point, setup.newWatch()).catch((error: unknown) => {
       draft.write(levels, 'failed', errorText(error));
       throw error;
@@ -183,18 +190,27 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
     if (level !== null && level.durationS !== null)
       extraMs = Math.max(0, clock.now() - beganAtMs - level.durationS * 1_000);
     // What made requests fail may be the stack's end, which its supervisor tells a moment later.
-    if (stack !== null && (interrupt.stop.aborted || (level?.requests.failed ?? 1) > 0))
-      await stack.verdict(VERDICT_WITHIN_MS);
+    if (stack !== null && interrupt.stop.aborted) await stack.verdict(VERDICT_WITHIN_MS);
+    else if (stack !== null && (level?.requests.failed ?? 1) > 0) {
+      const most = level === null || level.requests.good < level.requests.failed;
+      await stack.verdict(SEEN_WITHIN_MS, DECIDED_WITHIN_MS, most ? LOOKS_AFTER_MOST : LOOKS_AFTER_SOME);
+    }
     for (const warning of warnings) {
       draft.warnings.push(warning);
       progress.say(`warning: ${warning}`);
     }
     failure = measured.failure;
     if (level === null) break;
-    const lost = level.requests.failed > 0 || level.status === 'partial' ? (stack?.lostReason ?? null) : null;
+    const missing = stack?.takeMissing() ?? null;
+    const failed = level.requests.failed > 0;
+    const lost = failed || level.status === 'partial' ? (stack?.lostReason ?? null) : null;
+    const short = failed && level.status === 'complete' ? missing : null;
     const unrecorded = level.status === 'partial' && job.store.refused.aborted;
-    const why = lost ?? (unrecorded ? refusedText(job.store) : null);
-    levels.push(why === null ? level : { ...level, status: 'partial', statusReason: why });
+    const reason =
+      lost ??
+      (unrecorded ? refusedText(job.store) : null) ??
+      (short === null ? null : `the stack was not whole meanwhile: ${short}`);
+    levels.push(reason === null ? level : { ...level, status: 'partial', statusReason: reason });
     levels.sort((a, b) => a.point - b.point);
     draft.write(levels, 'running', null);
     if (failure !== null) break;
@@ -274,18 +290,6 @@ async function writePage(store: RunStore, report: Report): Promise<void> {
     for (const { file, text } of await htmlExport.files(report, () => [])) store.document(file, text);
   } catch (error) {
     printError(`bench: ${HTML_FILE} was not made (${errorText(error)}); please report this\n`);
-  }
-}
-
-/** A folder for this run's time. Exit 2 when the system's temporary folder takes none. */
-function makeScratch(): string {
-  try {
-    return mkdtempSync(path.join(os.tmpdir(), 'bench-'));
-  } catch (error) {
-    throw usageError(
-      `cannot make a temporary folder in ${os.tmpdir()} (${errorText(error)})`,
-      'make room there, or name another with the variable TMPDIR',
-    );
   }
 }
 

@@ -57,7 +57,9 @@ function partialNotes(report: Report): Note[] {
     const text =
       planned === null
         ? `cut off after ${sent} requests`
-        : `cut off after ${sent} of ${grouped(planned)} requests`;
+        : level.requests.sent >= planned
+          ? `${grouped(level.requests.failed)} of ${sent} requests failed`
+          : `cut off after ${sent} of ${grouped(planned)} requests`;
     const why = level.statusReason ? `: ${harmless(level.statusReason)}` : '';
     return { topic: 'partial', text: `${levelNames(report, [level])}: ${text}${why}`, loud: true };
   });

@@ -156,6 +156,59 @@ describe('bench sweep --stack', () => {
   });
 });
 
+describe('a supervisor that is killed in the middle of a level', () => {
+  const kill = (dir: string): void => void process.kill(stateIn(dir)!.supervisor.pid, 'SIGKILL');
+
+  it('leaves its stack to the sweep, which takes it down, exit 4', async () => {
+    const { stack, out, dir } = await make(SLOW);
+    const running = await startLong(stack, out);
+    kill(dir);
+    const ended = await running.ended;
+    expect(ended.code, ended.stderr).toBe(4);
+    expect(ended.stderr).toContain(`the supervisor of ${dir} is gone: what it launched is taken down`);
+    expect(readRun(out).report).toMatchObject({
+      statusDetail: 'the stack is gone: the supervisor of the stack is gone',
+      levels: [{ status: 'partial' }],
+    });
+    expect(stateIn(dir)).toMatchObject({ phase: 'stopped', left: [] });
+    expect(await leftOf(dir, stack)).toEqual([]);
+  });
+
+  it('leaves one that was only attached to, and the command that ends it is named', async () => {
+    const { stack } = await make(SLOW);
+    const run = path.join(stack.cwd, 'run');
+    expect((await bench(['stack', 'up', stack.file, '-d', '--out', 'run'], stack)).code).toBe(0);
+    const running = startBench([...LONG, '--stack-run', 'run', '--out', 'out'], stack);
+    await untilSome(path.join(stack.cwd, 'out'));
+    kill(run);
+    const ended = await running.ended;
+    expect(ended.code).toBe(4);
+    expect(ended.stderr).toContain(
+      'the supervisor of run is gone, what it launched is not: bench stack down run',
+    );
+    expect(stateIn(run)!.phase).toBe('ready');
+    expect((await bench(['stack', 'down', 'run'], stack)).code).toBe(0);
+    expect(await leftOf(run, stack)).toEqual([]);
+  });
+
+  it('together with its sweep leaves a stack that --resume ends before it launches another', async () => {
+    const { stack, out, dir } = await make(SLOW);
+    const load = ['--osl', '100', '--concurrency', '2', '--requests', '6'];
+    const running = startBench(['sweep', ...SHAPE, ...load, '--stack', stack.file, '--out', 'out'], stack);
+    await untilSome(out);
+    running.child.kill('SIGSTOP');
+    kill(dir);
+    running.child.kill('SIGKILL');
+    await running.ended;
+    expect(await leftOf(dir, stack)).not.toEqual([]);
+    const resumed = await bench(['sweep', '--resume', 'out', '--stack', stack.file], stack);
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(resumed.stderr).toContain('the supervisor of out/stack is gone: what it launched is taken down');
+    expect(readRun(out).report.levels).toMatchObject([{ status: 'complete', requests: { good: 6 } }]);
+    for (const name of ['stack', 'stack-2']) expect(await leftOf(path.join(out, name), stack)).toEqual([]);
+  });
+});
+
 describe('a stack that outlives its sweep', () => {
   it('is kept by --keep, measured again by --stack-run, and ended by down', async () => {
     const { stack, dir } = await make();

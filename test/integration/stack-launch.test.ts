@@ -150,7 +150,7 @@ describe('a stack that serves', () => {
     const { why, state } = await launch(dir, [step], {}, 6_500);
     expect(why).toBeNull();
     expect(state.warnings).toEqual([
-      expect.stringMatching(/^it goes on after a crash.*a-0.*ValueError: bad/),
+      expect.stringMatching(/^it goes on after an error.*a-0.*ValueError: bad/),
     ]);
   });
 });

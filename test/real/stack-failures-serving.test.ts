@@ -12,6 +12,13 @@ const missing = notRun('failures of a stack that serves', slurmMissing());
 /** Long enough that a sweep's level is under way when something ends. */
 const SLOW_TOKENS = { env: { TOKEN_MS: '20' } };
 
+/** Ends with 1 when it is told to end, as nats-server does. */
+const NATS = {
+  role: 'infra',
+  command: ['bash', '-c', 'trap "echo Server Exiting; exit 1" TERM; while :; do sleep 0.1; done'],
+  stop: { grace: '5s' },
+};
+
 describe.skipIf(missing !== null)('a stack that breaks while it serves', () => {
   let cluster: Cluster;
   let bench: Bench;
@@ -120,12 +127,20 @@ describe.skipIf(missing !== null)('a stack that breaks while it serves', () => {
     expect(why.message).toContain('1 of 2 backend instances registered');
   });
 
-  it('tells that somebody cancelled the job', async () => {
-    const running = await bench.held({});
+  it('tells that somebody cancelled the job, whatever its services say when they end', async () => {
+    const running = await bench.held({ services: { nats: NATS } });
     const { id } = cluster.jobs()[0]!;
     scancel(id);
-    const why = bench.expectFailure(await running.ended, { failureClass: 'job-ended' });
+    const why = bench.expectFailure(await running.ended, { failureClass: 'job-ended', step: null });
     expect(why.message).toContain(`job ${id} is over: it was cancelled`);
+  });
+
+  it('tells that a signal was sent to all of the job', async () => {
+    const running = await bench.held({ services: { nats: NATS } });
+    const { id } = cluster.jobs()[0]!;
+    scancel('--signal=TERM', id);
+    const why = bench.expectFailure(await running.ended, { failureClass: 'cancelled', step: null });
+    expect(why.message).toContain(`all 4 steps of job ${id} were sent a signal`);
   });
 
   it('goes on without a service that is not critical, and warns', async () => {

@@ -131,7 +131,7 @@ export async function untilReady(dir: string, command: Running): Promise<StackSt
 }
 
 /** A stack of real parts: etcd, NATS and Dynamo's frontend on the head, a mocker worker on each of two more nodes. */
-export function mockerStack(rig: Rig): string {
+export function mockerStack(rig: Rig, mode: 'salloc' | 'sbatch' = 'salloc'): string {
   const [http, etcd, peer, nats, prefill, decode, bootstrap] = rig.ports;
   mkdirSync(path.join(rig.work, 'mocker'), { recursive: true });
   const engine = rig.write(
@@ -139,11 +139,11 @@ export function mockerStack(rig: Rig): string {
     '{"speedup_ratio": 10.0, "max_num_seqs": 512, "worker_type": "Decode"}\n',
   );
   return rig.write(
-    'mocker.yaml',
+    `mocker-${mode}.yaml`,
     `schema: 1
 name: mocker-test
 preset: dynamo-mocker
-cluster: {mode: salloc, network: {address: slurm}}
+cluster: {mode: ${mode}, network: {address: slurm}}
 model: {path: "${makeModelDir(path.join(rig.work, 'mocker'))}", served_name: mocker}
 runtime:
   dynamo: "1.4"

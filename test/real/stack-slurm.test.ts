@@ -1,11 +1,12 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { StackEvent } from '../../src/stack/launch/state.ts';
 import type { StackPlan } from '../../src/stack/plan/planned.ts';
 import { bench, newOut, onlyLevel, type Run, readRun, startBench } from '../fixtures/cli.ts';
 import {
   mockerStack,
+  PATIENCE,
   type Rig,
   shippedStack,
   stackMissing,
@@ -50,8 +51,10 @@ describe.skipIf(missing !== null)('a Dynamo of real parts on three nodes', () =>
     await rig?.stop();
   });
 
-  it('is launched, measured and torn down by one command', async () => {
-    const { out, dir, running } = startSweep(rig, [...LOAD, '--stack', file]);
+  it('is launched in a batch job, measured and torn down by one command', async () => {
+    // The job's own process is on the node whose files are removed before it ends.
+    const batch = mockerStack(rig, 'sbatch');
+    const { out, dir, running } = startSweep(rig, [...LOAD, '--stack', batch]);
     const state = await untilReady(dir, running);
     const steps = rig.cluster.steps();
     const ended = await running.ended;
@@ -72,7 +75,7 @@ describe.skipIf(missing !== null)('a Dynamo of real parts on three nodes', () =>
     expect(run.report.stack).toMatchObject({
       name: 'mocker-test',
       run: plan.run,
-      mode: 'salloc',
+      mode: 'sbatch',
       jobId: state.job!.id,
       nodes: ['node1', 'node2', 'node3'],
       failure: null,
@@ -87,7 +90,7 @@ describe.skipIf(missing !== null)('a Dynamo of real parts on three nodes', () =>
     expect(ended.stdout).toContain(`mocker-test (job ${state.job!.id} on node1, node2, node3), ready after`);
 
     // What was launched, and how it came up, is kept with the results.
-    expect(readFileSync(path.join(dir, 'stack.yaml'), 'utf8')).toBe(readFileSync(file, 'utf8'));
+    expect(readFileSync(path.join(dir, 'stack.yaml'), 'utf8')).toBe(readFileSync(batch, 'utf8'));
     expect(readdirSync(path.join(dir, 'engine'))).toEqual(['decode-decode-engine.json']);
     expect(
       JSON.parse(readFileSync(path.join(dir, 'engine/decode-decode-engine.json'), 'utf8')),
@@ -202,7 +205,7 @@ describe.skipIf(missing !== null)('a Dynamo of real parts on three nodes', () =>
       expect(rig.options.env).not.toHaveProperty('SLURM_JOB_ID');
     });
 
-    it('shows the output of its tasks, and goes down when told', async () => {
+    it('shows the output of its tasks, and blames nobody of them for the end of its job', async () => {
       const logs = await bench(['stack', 'logs', 'frontend', '--run', dir], rig.options);
       expect(logs.code).toBe(0);
       const lines = logs.stdout.trimEnd().split('\n');
@@ -210,13 +213,22 @@ describe.skipIf(missing !== null)('a Dynamo of real parts on three nodes', () =>
       expect(logs.stdout).toContain('model=mocker endpoint=chat_completions request_type=stream');
       expect(await bench(['stack', 'logs', 'nobody', '--run', dir], rig.options)).toMatchObject({ code: 2 });
 
+      const { job } = stateOf(dir);
+      rig.client(['scancel', job!.id]);
+      await vi.waitFor(() => expect(stateOf(dir).phase).toBe('stopped'), PATIENCE);
+      expect(stateOf(dir).why).toMatchObject({
+        failureClass: 'job-ended',
+        message: `job ${job!.id} is over: it was cancelled (CANCELLED)`,
+        step: null,
+      });
+      // The files of etcd and NATS are removed though their job has ended.
+      await rig.nothingLeft([dir]);
       const down = await bench(['stack', 'down', dir], rig.options);
       expect(down.code, down.stderr).toBe(0);
       expect(down.stdout).toContain('stack mocker-test is down: no step, no job of ours, no process is left');
-      await rig.nothingLeft([dir]);
       const status = await bench(['stack', 'status', dir], rig.options);
       expect([status.code, status.stdout]).toEqual([
-        0,
+        4,
         expect.stringContaining('stack mocker-test  stopped'),
       ]);
       const again = startSweep(rig, [...LOAD, '--stack-run', dir]);

@@ -282,6 +282,9 @@ describe('renderReport', () => {
   it('tells of partial levels, missing text, waste and the steady window', () => {
     const text = page(makeReport());
     expect(text).toContain('concurrency 64: cut off after 700 of 1,024 requests');
+    const whole = makePartialLevel({ statusReason: 'the stack was lost' });
+    const sent = page(withLevels({ ...whole, requests: { ...whole.requests, sent: 1_024, failed: 334 } }));
+    expect(sent).toContain('concurrency 64: 334 of 1,024 requests failed: the stack was lost');
     expect(text).toContain('concurrency 64: 4 good requests showed no text');
     expect(text).toContain('7,524 output tokens came from requests that failed');
     expect(text).toContain('87.1 at concurrency 1 (94 %); 1,052 at concurrency 16 (96 %)');

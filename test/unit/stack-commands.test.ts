@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { abandonedStacks } from '../../src/commands/stack/abandoned.ts';
 import { runDown } from '../../src/commands/stack/down.ts';
 import { findStack, listStacks } from '../../src/commands/stack/find.ts';
 import { leftBehind, supervisorLives } from '../../src/commands/stack/follow.ts';
@@ -24,7 +25,7 @@ import { startTicks } from '../../src/stack/launch/marked-processes.ts';
 import { STATE_FILE } from '../../src/stack/launch/recorder.ts';
 import type { StackState } from '../../src/stack/launch/state.ts';
 import { refusal } from '../fixtures/refusal.ts';
-import { makeFolder, stackState, startProcess, stepStatus, until } from './stack-steps.ts';
+import { makeFolder, putPrograms, stackState, startProcess, stepStatus, until } from './stack-steps.ts';
 
 /** A supervisor that lives as long as these tests. */
 const LIVING = { pid: process.pid, startTicks: startTicks(process.pid)!, host: os.hostname() };
@@ -92,6 +93,34 @@ describe('a stack of which something was left', () => {
   });
 });
 
+describe('abandoned stacks', () => {
+  it('are those with a job whose supervisor has died', async () => {
+    const dead = { ...LIVING, startTicks: '1' };
+    const folder = (name: string, over: Partial<StackState>): string =>
+      put(path.join(makeFolder(), name), over);
+    const left = folder('left here', { run: 'a', supervisor: dead });
+    const lives = folder('b', { run: 'b' });
+    const down = folder('c', { run: 'c', supervisor: dead, phase: 'stopped' });
+    const own = folder('d', { run: 'd', supervisor: dead });
+    const other = folder('e', { run: 'e', supervisor: dead });
+    const queue = [
+      `1|n[1-2]|bench-stack:a ${left}`,
+      `2|n3|bench-stack:b ${lives}`,
+      `3|n3|bench-stack:c ${down}`,
+      `4|n3|bench-stack:d ${own}`,
+      `5|n3|bench-stack:another ${other}`,
+      '6|n3|bench-stack:f',
+      '7|n3|bench-stack:g /no/such/folder',
+      '8|n3|of a person | bench-stack:a',
+    ];
+    putPrograms(makeFolder(), { squeue: `printf '%s\\n' ${queue.map((line) => `'${line}'`).join(' ')}` });
+    expect(await abandonedStacks('d')).toEqual([
+      { jobId: '1', nodeList: 'n[1-2]', dir: left, remedy: `bench stack down '${left}'` },
+    ]);
+    vi.unstubAllEnvs();
+  });
+});
+
 describe('the stack that a run measures', () => {
   it('is refused with its first cause when it does not serve', () => {
     const why = { ...plainWhy('cuda-oom', 'CUDA out of memory'), step: 'decode-0', rank: 3 };
@@ -105,7 +134,13 @@ describe('the stack that a run measures', () => {
     const starting = put(makeFolder(), { phase: 'starting' });
     expect(() => new StackLink(starting)).toThrow(/is not up: starting/);
     const dead = put(makeFolder(), { supervisor: { ...LIVING, startTicks: '1' } });
-    expect(() => new StackLink(dead)).toThrow(expect.objectContaining({ exitCode: 4 }));
+    expect(() => new StackLink(dead)).toThrow(
+      expect.objectContaining({
+        exitCode: 4,
+        message: `the stack in ${dead} is not up: its supervisor is gone`,
+        hint: `end it: bench stack down ${dead}`,
+      }),
+    );
     expect(refusal(() => new StackLink(makeFolder())).message).toContain('holds no state.json');
   });
 
@@ -161,6 +196,67 @@ describe('the stack that a run measures', () => {
     await link.verdict(100);
     expect(link.lostReason).toBeNull();
     link.close();
+  });
+
+  describe('by its watch', () => {
+    const SHORT = '0 of 1 prefill instances registered';
+    const seen = (looks: number, missing: string[] = [], silent: string[] = []) => ({
+      watch: { looks, missing, silent },
+    });
+    const pending = async (promise: Promise<void>): Promise<boolean> => {
+      const waited = new Promise<string>((resolve) => setTimeout(() => resolve('pending'), 600));
+      return (await Promise.race([promise, waited])) === 'pending';
+    };
+
+    it('is well once that has looked anew, so often as is wanted, and missed nothing', async () => {
+      const dir = put(makeFolder(), seen(5));
+      const link = new StackLink(dir);
+      const verdict = link.verdict(60_000);
+      put(dir, seen(6));
+      expect(await pending(verdict)).toBe(true);
+      put(dir, seen(7));
+      await verdict;
+      const more = link.verdict(60_000, 60_000, 4);
+      put(dir, seen(10));
+      expect(await pending(more)).toBe(true);
+      put(dir, seen(11));
+      await more;
+      expect(link.lostReason).toBeNull();
+      link.close();
+    });
+
+    it.each([
+      ['misses something', [SHORT], []],
+      ['gets no answer', [], ['no answer']],
+    ])('is waited for while that %s, until it is decided', async (_, missing, silent) => {
+      const dir = put(makeFolder(), seen(5));
+      const link = new StackLink(dir);
+      const verdict = link.verdict(10, 60_000);
+      put(dir, seen(6, missing, silent));
+      // Both looks have come, and the first time is over.
+      put(dir, seen(7, missing, silent));
+      const open = new StackLink(dir);
+      const decided = open.verdict(10, 60_000);
+      expect(await pending(decided)).toBe(true);
+      put(dir, { phase: 'failed', why: plainWhy('lost', 'gone'), ...seen(8, missing, silent) });
+      await Promise.all([verdict, decided]);
+      expect(open.lostReason).toBe('lost: gone');
+      expect(link.facts().failure).toBe('lost: gone');
+      link.close();
+      open.close();
+    });
+
+    it('was not whole while the frontend said so, which is told once', async () => {
+      const dir = put(makeFolder(), seen(1));
+      const link = new StackLink(dir);
+      expect(link.takeMissing()).toBeNull();
+      put(dir, seen(2, [SHORT, 'no model']));
+      await until('the look', () => link.state.watch?.looks === 2);
+      put(dir, seen(3, [], ['no answer']));
+      await until('the next', () => link.state.watch?.looks === 3);
+      expect([link.takeMissing(), link.takeMissing()]).toEqual([`${SHORT}; no model`, null]);
+      link.close();
+    });
   });
 
   it('knows what is left of the allocation, and tells the report', () => {
@@ -394,6 +490,8 @@ describe('finding a stack', () => {
     put('sweep/stack', {});
     expect(findStack('a', 'down')).toBe('a');
     expect(findStack('sweep', 'down')).toBe('sweep/stack');
+    put('sweep/stack-2', {});
+    expect(findStack('sweep', 'down')).toBe('sweep/stack-2');
     expect(refusal(() => findStack('b', 'down')).message).toBe('b holds no stack');
   });
 

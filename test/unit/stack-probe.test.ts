@@ -219,7 +219,7 @@ describe('any probe', () => {
     };
     expect(await tryOnce(canary)).toEqual({ holds: true, said: 'streamed' });
     const thrown = await tryOnce(canary, { canary: () => Promise.reject(new Error('no route')) });
-    expect(thrown).toEqual({ holds: false, said: '2 streamed canary requests: no route' });
+    expect(thrown).toEqual({ holds: false, said: '2 streamed canary requests: no route', silent: true });
   });
 
   it('has a name for people', () => {

@@ -18,6 +18,7 @@ export class StackLink {
   readonly #timer: NodeJS.Timeout;
   #state: StackState;
   #reason: string | null = null;
+  #missing: string | null = null;
 
   /** Exit 2 when the folder holds no stack, 4 when the stack in it does not serve. */
   constructor(dir: string) {
@@ -25,10 +26,11 @@ export class StackLink {
     this.#state = readState(dir);
     if (!serves(this.#state)) {
       const { phase, why } = this.#state;
+      const orphan = why === null && phase === 'ready';
       throw new BenchError(
         EXIT.launch,
-        `the stack in ${dir} is not up: ${why === null ? phase : whyLine(why)}`,
-        `see ${stackLine('status', dir)}`,
+        `the stack in ${dir} is not up: ${orphan ? 'its supervisor is gone' : why === null ? phase : whyLine(why)}`,
+        orphan ? `end it: ${stackLine('down', dir)}` : `see ${stackLine('status', dir)}`,
       );
     }
     this.#unwatch = watchState(dir, LOOK_EVERY_MS, (state) => {
@@ -56,15 +58,30 @@ export class StackLink {
   }
 
   /**
-   * Resolves when it is clear whether the stack has failed: at once when it was lost and the first cause is
-   * known, else after `withinMs` at the latest. For after requests have failed, which the logs explain a moment later.
+   * Resolves when it is clear whether the stack has failed: once it was lost and the first cause is known, or once the watch has
+   * looked `looks` times anew and missed nothing; else after `withinMs`, and while the watch misses something after
+   * `decideWithinMs`. For after requests have failed, which logs and watch explain a moment later.
    */
-  async verdict(withinMs: number): Promise<void> {
-    const giveUpMs = performance.now() + withinMs;
-    while (performance.now() < giveUpMs) {
-      if (this.#reason !== null && (this.#state.why !== null || this.#state.phase !== 'failing')) return;
+  async verdict(withinMs: number, decideWithinMs = withinMs, looks = 2): Promise<void> {
+    const startMs = performance.now();
+    const before = this.#state.watch;
+    const enough = (before?.looks ?? 0) + looks;
+    for (;;) {
+      const { why, phase, watch } = this.#state;
+      const open = watch !== undefined && watch.missing.length + watch.silent.length > 0;
+      if (this.#reason !== null && (why !== null || phase !== 'failing')) return;
+      if (this.#reason === null && watch !== undefined && watch.looks >= enough && !open) return;
+      const undecided = open && this.#reason === null;
+      if (performance.now() - startMs >= (undecided ? Math.max(withinMs, decideWithinMs) : withinMs)) return;
       await sleep(LOOK_EVERY_MS / 5);
     }
+  }
+
+  /** What the frontend said was missing since the last call, although the stack has not failed; null when nothing. */
+  takeMissing(): string | null {
+    const missing = this.#missing;
+    this.#missing = null;
+    return missing;
   }
 
   /** Why it was lost, null while it serves. Waits up to `withinMs` for the first cause when it has just failed. */
@@ -110,6 +127,8 @@ export class StackLink {
 
   #look(): void {
     if (this.#reason !== null) return;
+    const missing = this.#state.watch?.missing ?? [];
+    if (missing.length > 0) this.#missing = missing.join('; ');
     // A supervisor that is gone may have written since the last glance why.
     if (!supervisorLives(this.#state)) this.#state = tryReadState(this.dir) ?? this.#state;
     const { phase, why } = this.#state;

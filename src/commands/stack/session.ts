@@ -47,7 +47,7 @@ export function attachStack(dir: string): StackSession {
       link.close();
       const { phase } = link.state;
       if (phase !== 'stopped' && !supervisorLives(link.state))
-        process.stderr.write(
+        printError(
           `the supervisor of ${link.dir} is gone, what it launched is not: ${stackLine('down', link.dir)}\n`,
         );
     },

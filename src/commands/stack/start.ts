@@ -9,6 +9,7 @@ import { keptText } from '../../stack/file/redaction.ts';
 import { STATE_FILE } from '../../stack/launch/recorder.ts';
 import type { StackState } from '../../stack/launch/state.ts';
 import { OWN_VERBS } from '../own-verbs.ts';
+import { printError } from '../terminal.ts';
 import { endStack } from './end.ts';
 import { isDown, stackLine, supervisorLives, tryReadState, watchState } from './follow.ts';
 import { Stop } from './stop.ts';
@@ -148,7 +149,7 @@ export async function endAbandoned(dir: string): Promise<boolean> {
   if (state === null || state.phase === 'stopped' || supervisorLives(state)) return false;
   const stop = new Stop('still taking the stack down');
   try {
-    process.stderr.write(`the supervisor of ${dir} is gone: what it launched is taken down\n`);
+    printError(`the supervisor of ${dir} is gone: what it launched is taken down\n`);
     await endStack(dir, state, { by: 'its supervisor has died' });
   } finally {
     stop.unlisten();

@@ -1,17 +1,18 @@
 import { FailureFinder } from '../failure/first-error.ts';
-import { mayBeJobEnd, whyJobEnded } from '../failure/job-end.ts';
+import { mayBeJobEnd, ofWholeJob, whyAllEnded } from '../failure/job-end.ts';
 import { whyNotReady } from '../failure/not-ready.ts';
 import { plainWhy, StackFailure, type Why } from '../failure/why.ts';
 import type { PlannedStep, Probe, StackPlan } from '../plan/planned.ts';
 import { sleep } from './allocation.ts';
 import { Bystanders } from './bystanders.ts';
 import { Deadline } from './deadline.ts';
+import { whyJobOver } from './job-over.ts';
 import { LogTail } from './log-tail.ts';
 import { type CanaryProbe, type ProbeResult, probeName, tryProbe } from './probe.ts';
 import { readinessSeen } from './readiness.ts';
 import type { Recorder } from './recorder.ts';
-import { ServingWatch } from './serving-watch.ts';
-import { failedNodes, isOver, jobFacts, waitingSruns } from './slurm.ts';
+import { type Look, ServingWatch } from './serving-watch.ts';
+import { failedNodes, hasStopped, jobFacts, waitingSruns } from './slurm.ts';
 import type { StepEnd } from './step-process.ts';
 import { GIVEN_MORE, type LineListener, StepWatch } from './step-watch.ts';
 
@@ -94,14 +95,15 @@ export class Launch {
   /** Resolves when asked to stop; rejects when anything of the stack is lost. */
   async whileServing(): Promise<void> {
     this.#finder.serving();
-    const watch = new ServingWatch(this.#finder, this.#recorder);
-    const ask = async (probe: Probe, signal: AbortSignal): Promise<void> => {
-      const result = await this.#try(probe, signal);
-      if (!this.#failing && !signal.aborted) watch.seen(probe, result, performance.now());
-    };
+    const watch = new ServingWatch(this.#plan, this.#finder, this.#recorder);
+    const ask = async (probe: Probe, signal: AbortSignal): Promise<Look> => ({
+      probe,
+      ...(await this.#try(probe, signal)),
+    });
     await this.#unlessBroken(async (signal) => {
       while (!signal.aborted) {
-        await Promise.all(this.#plan.watch.map((probe) => ask(probe, signal)));
+        const looks = await Promise.all(this.#plan.watch.map((probe) => ask(probe, signal)));
+        if (!this.#failing && !signal.aborted) watch.seen(looks, performance.now());
         watch.warn();
         await sleep(WATCH_EVERY_MS, signal);
       }
@@ -230,11 +232,11 @@ export class Launch {
   async #firstCause(): Promise<Why> {
     const why = this.#finder.why() ?? plainWhy('crash', 'a step failed without a word');
     const { job } = this.#recorder.state;
-    if (job === null || !mayBeJobEnd(why)) return why;
+    if (job === null || !mayBeJobEnd(why)) return ofWholeJob(why);
     const facts = await jobFacts(job.id).catch(() => undefined);
-    if (facts === undefined || (facts !== null && !isOver(facts.state))) return why;
-    const { failureClass, message, hint } = whyJobEnded(job.id, facts);
-    return { ...why, failureClass, message, hint, rank: null };
+    if (facts === undefined) return why;
+    if (facts === null || hasStopped(facts.state)) return await whyJobOver(job.id, facts);
+    return this.#finder.allCancelled() ? whyAllEnded(job.id, this.#steps.length) : why;
   }
 
   /** All steps of a job tell of a node's failure, those on other nodes too: SLURM knows which it was. */
@@ -252,7 +254,7 @@ export class Launch {
       const { job } = this.#recorder.state;
       const facts = job === null ? undefined : await jobFacts(job.id).catch(() => undefined);
       if (job === null || facts === undefined) continue;
-      if (facts !== null && !isOver(facts.state)) {
+      if (facts !== null && !hasStopped(facts.state)) {
         if (facts.endsAt !== job.endsAt) this.#recorder.set({ job: { ...job, endsAt: facts.endsAt } });
         await this.#lookForBlocked(job.id);
         continue;
@@ -260,7 +262,7 @@ export class Launch {
       await sleep(LAST_WORDS_MS, signal);
       // The steps end with the job, and one of them may say more of it.
       if (this.#failing || signal.aborted) continue;
-      throw new StackFailure(await this.#withNode(whyJobEnded(job.id, facts)));
+      throw new StackFailure(await this.#withNode(await whyJobOver(job.id, facts)));
     }
   }
 

@@ -11,6 +11,8 @@ export interface ProbeResult {
   readonly holds: boolean;
   /** What was seen, in a few words: evidence when it holds, what is missing when not. */
   readonly said: string;
+  /** Set when nothing answered, or not in a way that tells anything. */
+  readonly silent?: true;
 }
 
 export type CanaryProbe = Extract<Probe, { kind: 'canary' }>;
@@ -45,7 +47,7 @@ export async function tryProbe(probe: Probe, sight: ProbeSight): Promise<ProbeRe
     }
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    return { holds: false, said: `${probeName(probe)}: ${errorText(cause)}` };
+    return { holds: false, said: `${probeName(probe)}: ${errorText(cause)}`, silent: true };
   }
 }
 
@@ -83,7 +85,7 @@ function tryTcp(host: string, port: number): Promise<ProbeResult> {
     const socket = connect({ host, port });
     const finish = (holds: boolean, said: string): void => {
       socket.destroy();
-      resolve({ holds, said: `tcp ${host}:${port} ${said}` });
+      resolve({ holds, said: `tcp ${host}:${port} ${said}`, ...(holds ? {} : { silent: true as const }) });
     };
     socket.setTimeout(TRY_MS, () => finish(false, 'does not answer'));
     socket.once('connect', () => finish(true, 'open'));

@@ -32,7 +32,7 @@ export async function readinessSeen(
 }
 
 /** Whose instances a probe counts: prefill components are called so, the others serve as decode or all in one. */
-function roleOf(probe: Instances, plan: StackPlan): WorkerRole {
+export function roleOf(probe: Instances, plan: StackPlan): WorkerRole {
   if (probe.components.includes('prefill')) return 'prefill';
   return plan.steps.some((step) => step.role === 'agg') ? 'agg' : 'decode';
 }

@@ -42,6 +42,16 @@ export interface StepStatus {
   readonly exitCode: number | null;
 }
 
+/** What the last look at a serving stack has shown. */
+export interface StackWatch {
+  /** Looks so far. */
+  readonly looks: number;
+  /** What the frontend says is missing, in words. */
+  readonly missing: readonly string[];
+  /** What did not answer, in words. */
+  readonly silent: readonly string[];
+}
+
 /** Contents of `state.json`: rewritten atomically at every change, so that other processes can follow. */
 export interface StackState {
   readonly schema: 1;
@@ -71,6 +81,8 @@ export interface StackState {
   readonly waitingFor: readonly string[];
   readonly why: Why | null;
   readonly warnings: readonly string[];
+  /** What is asked of the stack again and again while it serves; left out before. */
+  readonly watch?: StackWatch;
   /** What teardown could not end, in words; empty or left out when there is nothing. */
   readonly left?: readonly string[];
   /** Versions of engines and packages, as logs and a Python on the head node told them. */
