@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { DEFINITION_VERSIONS, DEFINITIONS } from '../core/definitions.ts';
-import { BenchError, EXIT, type ExitCode, errorLines, errorText, usageError } from '../core/errors.ts';
+import { BenchError, EXIT, type ExitCode, errorLines, errorText } from '../core/errors.ts';
 import { loadText } from '../core/load.ts';
 import type { PromptFacts } from '../core/prompt-facts.ts';
 import type { LevelReport, Report, TargetFacts } from '../core/report.ts';
