@@ -1,3 +1,5 @@
+import type { Report } from './report.ts';
+
 /** What each number means, by the name it has in the report. */
 const TEXTS = {
   good: 'A request whose response ended properly ([DONE], or a finish reason that does not say that the server gave it up or cut it), without an error and with at least one output token; only good requests enter latencies, rates and length proofs.',
@@ -104,6 +106,19 @@ export const DEFINITIONS: Readonly<Record<string, string>> = TEXTS;
 export const DEFINITION_VERSIONS: Readonly<Record<string, number>> = Object.fromEntries(
   Object.keys(TEXTS).map((term) => [term, RAISED[term as keyof typeof TEXTS] ?? 1]),
 );
+
+/**
+ * Earlier versions of terms by which the numbers of a run are the same: what a later version counts otherwise did not
+ * occur. Runs of an older bench stay comparable with such a run.
+ */
+export function sameByVersions({ levels }: Pick<Report, 'levels'>): Record<string, readonly number[]> {
+  const unseen = levels.some(({ unseenTokens }) => unseenTokens !== undefined);
+  const givenUp = levels.some(
+    ({ failures }) => failures.aborted !== undefined || failures.filtered !== undefined,
+  );
+  const terms = Object.keys(RAISED).filter((term) => (term === 'good' ? !givenUp : !unseen));
+  return Object.fromEntries(terms.map((term) => [term, [1]]));
+}
 
 /** Terms that define no compared number. */
 const NOT_COMPARED =

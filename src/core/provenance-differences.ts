@@ -68,16 +68,33 @@ export function obstaclesTo(base: readonly Repeat[], cand: readonly Repeat[]): s
   ];
 }
 
-/** Terms of compared numbers that have several versions; one that some runs do not have changes nothing about the others. */
+/**
+ * Terms of compared numbers that have no version in common; one that some runs do not have changes nothing about the
+ * others.
+ */
 function differentDefinitions(runs: readonly Repeat[]): string[] {
   const terms = new Set(runs.flatMap(({ definitions }) => Object.keys(definitions)));
   return [...terms].filter(isCompared).flatMap((term) => {
-    const versions = new Set(runs.flatMap((run) => versionOf(run, term) ?? []));
-    return versions.size > 1 ? [`definition of ${term}: version ${[...versions].join(' and ')}`] : [];
+    if (commonVersion(runs, term) !== null) return [];
+    const own = new Set(runs.flatMap((run) => versionsOf(run, term).slice(0, 1)));
+    return [`definition of ${term}: version ${[...own].join(' and ')}`];
   });
 }
 
-/** Older versions of bench wrote none: all of their terms are of version 1. */
-function versionOf({ definitions, definitionVersions }: Repeat, term: string): number | null {
-  return Object.hasOwn(definitions, term) ? (definitionVersions?.[term] ?? 1) : null;
+type Defined = Pick<Repeat, 'definitions' | 'definitionVersions' | 'sameByVersions'>;
+
+/** The latest version of a term by which all runs that have it were counted, or would have the same numbers; null for none. */
+export function commonVersion(runs: readonly Defined[], term: string): number | null {
+  const versions = runs.map((run) => versionsOf(run, term)).filter((known) => known.length > 0);
+  const common = versions.flat().filter((version) => versions.every((known) => known.includes(version)));
+  return common.length === 0 ? null : Math.max(...common);
+}
+
+/** The run's own version of a term first; none where it has no such term. Older versions of bench wrote none: all of theirs are 1. */
+function versionsOf(
+  { definitions, definitionVersions, sameByVersions }: Defined,
+  term: string,
+): readonly number[] {
+  if (!Object.hasOwn(definitions, term)) return [];
+  return [definitionVersions?.[term] ?? 1, ...(sameByVersions?.[term] ?? [])];
 }

@@ -1,3 +1,4 @@
+import { sameByVersions } from './definitions.ts';
 import { usageError } from './errors.ts';
 import { type Load, loadOf, loadText, sameLoad } from './load.ts';
 import { JUDGED_IDS, metricValue } from './metric-ids.ts';
@@ -43,6 +44,8 @@ export interface Repeat {
   readonly definitions: Readonly<Record<string, string>>;
   /** By term; left out by older versions, where all are 1. */
   readonly definitionVersions?: Readonly<Record<string, number>>;
+  /** Earlier versions of terms by which this run's numbers are the same; left out where there are none, or they are unknown. */
+  readonly sameByVersions?: Readonly<Record<string, readonly number[]>>;
   readonly facts: Facts;
   readonly levels: readonly RepeatLevel[];
 }
@@ -57,6 +60,7 @@ export function repeatOf(report: Report): Repeat {
     islCounts: report.prompts.islCounts,
     definitions: report.definitions,
     ...(report.definitionVersions === undefined ? {} : { definitionVersions: report.definitionVersions }),
+    sameByVersions: sameByVersions(report),
     facts: factsOf(report),
     levels: [...report.levels.map(levelOf), ...missingLevels(report)],
   };

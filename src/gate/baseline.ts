@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { mergeHistograms } from '../core/distribution.ts';
 import { errorText, usageError } from '../core/errors.ts';
 import { doubtAt, type Policy } from '../core/policy.ts';
-import { obstaclesTo } from '../core/provenance-differences.ts';
+import { commonVersion, obstaclesTo } from '../core/provenance-differences.ts';
 import {
   keyOf,
   keyText,
@@ -15,7 +15,7 @@ import {
 import { HISTOGRAM_NAMES, type HistogramName, type Report } from '../core/report.ts';
 
 /** What all runs of a baseline have in common. */
-type Meaning = Pick<Repeat, 'text' | 'islCounts' | 'definitions' | 'definitionVersions'>;
+type Meaning = Pick<Repeat, 'text' | 'islCounts' | 'definitions' | 'definitionVersions' | 'sameByVersions'>;
 
 const KIND = 'bench baseline';
 /** Digits of a value that are kept: far finer than any two runs agree. */
@@ -162,15 +162,18 @@ export function makeBaseline(
   };
 }
 
-/** What runs that are alike have in common: the terms of all, in the words of the latest that has them. */
+/** What runs that are alike have in common: the terms of all, in the words of the latest that has them, each of the version that all share. */
 function meaningOf(runs: readonly Meaning[]): Meaning {
   const { text, islCounts } = runs[0]!;
   const versions = runs.flatMap(({ definitionVersions: own }) => (own === undefined ? [] : [own]));
+  const definitions: Record<string, string> = Object.assign({}, ...runs.map((run) => run.definitions));
+  const all: Record<string, number> = Object.assign({}, ...versions);
+  const shared = Object.entries(all).map(([term, own]) => [term, commonVersion(runs, term) ?? own]);
   return {
     text,
     islCounts,
-    definitions: Object.assign({}, ...runs.map(({ definitions }) => definitions)),
-    ...(versions.length === 0 ? {} : { definitionVersions: Object.assign({}, ...versions) }),
+    definitions,
+    ...(versions.length === 0 ? {} : { definitionVersions: Object.fromEntries(shared) as typeof all }),
   };
 }
 

@@ -6,6 +6,7 @@ import { JUDGED_IDS } from '../../src/core/metric-ids.ts';
 import { DEFAULT_POLICY } from '../../src/core/policy.ts';
 import { obstaclesTo } from '../../src/core/provenance-differences.ts';
 import { type Repeat, repeatOf } from '../../src/core/repeat.ts';
+import type { LevelReport } from '../../src/core/report.ts';
 import { type Baseline, makeBaseline, parseBaseline, runsOf } from '../../src/gate/baseline.ts';
 import { makeRepeat } from '../fixtures/repeats.ts';
 
@@ -88,13 +89,38 @@ describe('what an older bench stored', () => {
     expect(obstaclesTo(stored, [today({ itlMs: 2 })])).toEqual(['definition of itlMs: version 1 and 2']);
   });
 
-  it('is not comparable in what has changed since: good requests, and speeds without tokens that no chunk showed', () => {
+  describe('and a run of today', () => {
     const stored = [repeatOf(storedRun)];
-    expect(obstaclesTo(stored, [today(DEFINITION_VERSIONS)])).toEqual(
-      ['good', 'tpotMs', 'tokensPerSPerUser', 'requestTokensPerS', 'goodput'].map(
-        (term) => `definition of ${term}: version 1 and 2`,
-      ),
-    );
+    const ofToday = (over: Partial<LevelReport>) => [
+      repeatOf({
+        ...storedRun,
+        definitionVersions: DEFINITION_VERSIONS,
+        levels: storedRun.levels.map((level) => ({ ...level, ...over })),
+      }),
+    ];
+    const words = (...terms: string[]): string[] =>
+      terms.map((term) => `definition of ${term}: version 1 and 2`);
+
+    it('are comparable where nothing occurred that the later versions count otherwise', () => {
+      expect(obstaclesTo(stored, ofToday({}))).toEqual([]);
+      expect(obstaclesTo(ofToday({}), ofToday({}))).toEqual([]);
+    });
+
+    it('are not in speeds without tokens that no chunk showed, where there were some', () => {
+      const unseen = ofToday({ unseenTokens: { count: 3, requests: 1, unknown: 0 } });
+      expect(obstaclesTo(stored, unseen)).toEqual(
+        words('tpotMs', 'tokensPerSPerUser', 'requestTokensPerS', 'goodput'),
+      );
+      // Both of today.
+      expect(obstaclesTo(ofToday({}), unseen)).toEqual([]);
+      expect(obstaclesTo([...stored, ...ofToday({})], unseen)).toHaveLength(4);
+    });
+
+    it.each(['aborted', 'filtered'] as const)('are not in good requests where some were %s', (kind) => {
+      const givenUp = ofToday({ failures: { [kind]: { count: 1, first: 'x' } } });
+      expect(obstaclesTo(stored, givenUp)).toEqual(words('good'));
+      expect(obstaclesTo(ofToday({ failures: { http: { count: 1, first: 'x' } } }), stored)).toEqual([]);
+    });
   });
 
   it('takes runs of today into the same baseline, which then has all versions', () => {
