@@ -116,7 +116,7 @@ it.each([
   [[SAMPLE, NO_RUN], 'src holds no run'],
   [[SAMPLE, OTHER, '--base', SAMPLE], 'is twice in the baseline'],
   [[SAMPLE, SAMPLE], 'is on two sides: sample (1) and sample (2)'],
-  [[SAMPLE], 'Not enough non-option arguments'],
+  [[SAMPLE], 'the candidate is missing'],
   [[SAMPLE, OTHER, SAMPLE], 'is on two sides: '],
   [[SAMPLE, SAMPLE, SAMPLE, '--cand', SAMPLE], '--cand: there are 2 candidates'],
   [[SAMPLE, OTHER, '--metric', 'ttft'], '"ttft" has no better and no worse'],

@@ -23,6 +23,7 @@ async function sweepWith(leftMs: readonly number[]): Promise<SweepResult & { rea
     },
     verdict: () => Promise.resolve(),
     whyLost: () => Promise.resolve(null),
+    takeMissing: () => null,
     facts: () => ({
       ...{
         name: 's',
@@ -50,7 +51,14 @@ async function sweepWith(leftMs: readonly number[]): Promise<SweepResult & { rea
     },
     ...{ 'connection-per-request': false, 'timeout-connect': '5s', 'timeout-first': '5s' },
     ...{ 'timeout-idle': '5s', 'timeout-total': '5s', 'requests-per-concurrency': 4 },
-    ...{ 'require-exact': false, 'max-failure-ratio': 0, 'server-metrics': ['off'], 'dataset-repeat': false },
+    ...{
+      'require-exact': false,
+      'max-failure-ratio': 0,
+      omit: [],
+      query: [],
+      'server-metrics': ['off'],
+      'dataset-repeat': false,
+    },
   } as unknown as MeasureArgs;
   const access = parseAccess(args);
   const out = newOut();

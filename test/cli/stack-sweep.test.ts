@@ -255,13 +255,13 @@ describe('--dry-run of a stack', () => {
     expect(existsSync(path.join(stack.cwd, 'results'))).toBe(false);
     // Its job has no number yet.
     const cluster = readFileSync(stack.file, 'utf8');
-    writeFileSync(stack.file, cluster.replace('mode: local', 'mode: salloc, nodes: 2'));
+    writeFileSync(stack.file, cluster.replace('mode: local', 'mode: salloc, nodes: 3'));
     const spread = await bench([...SHORT, '--stack', stack.file, '--load-nodes', '2', '--dry-run'], stack);
     expect(spread).toMatchObject({ code: 0, stdout: expect.stringContaining('on 2 nodes of job JOB') });
-    const wide = await bench([...SHORT, '--stack', stack.file, '--load-nodes', '3', '--dry-run'], stack);
+    const wide = await bench([...SHORT, '--stack', stack.file, '--load-nodes', '4', '--dry-run'], stack);
     expect(wide).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('--load-nodes: 3 nodes, but the job of scripted has 2'),
+      stderr: expect.stringContaining('--load-nodes: 4 nodes, but the job of scripted has 3'),
     });
     writeFileSync(stack.file, cluster);
     writeFileSync(stack.file, 'schema: 1\nservices: {}\n');
