@@ -84,10 +84,11 @@ export async function runSweep(job: SweepJob): Promise<SweepResult> {
     try {
       setup = await setUp(job, tools);
     } catch (error) {
-      if (interrupt.code !== null)
-        throw new BenchError(interrupt.code, 'interrupted before anything was measured');
+      refuseInterrupted(interrupt);
       const refused = error instanceof BenchError && error.exitCode === EXIT.usage;
-      if (!refused) await stack?.verdict(SEEN_WITHIN_MS, DECIDED_WITHIN_MS);
+      const wait = { decideWithinMs: DECIDED_WITHIN_MS, stop: interrupt.stop };
+      if (!refused) await stack?.verdict(SEEN_WITHIN_MS, wait);
+      refuseInterrupted(interrupt);
       const lost = (await stack?.whyLost(VERDICT_WITHIN_MS)) ?? null;
       if (lost !== null) throw new BenchError(EXIT.launch, lost);
       throw error;
@@ -193,7 +194,8 @@ async function runPoints(job: SweepJob, setup: Setup, tools: SweepTools): Promis
     if (stack !== null && interrupt.stop.aborted) await stack.verdict(VERDICT_WITHIN_MS);
     else if (stack !== null && (level?.requests.failed ?? 1) > 0) {
       const most = level === null || level.requests.good < level.requests.failed;
-      await stack.verdict(SEEN_WITHIN_MS, DECIDED_WITHIN_MS, most ? LOOKS_AFTER_MOST : LOOKS_AFTER_SOME);
+      const looks = most ? LOOKS_AFTER_MOST : LOOKS_AFTER_SOME;
+      await stack.verdict(SEEN_WITHIN_MS, { decideWithinMs: DECIDED_WITHIN_MS, looks, stop: interrupt.stop });
     }
     for (const warning of warnings) {
       draft.warnings.push(warning);
@@ -291,6 +293,10 @@ async function writePage(store: RunStore, report: Report): Promise<void> {
   } catch (error) {
     printError(`bench: ${HTML_FILE} was not made (${errorText(error)}); please report this\n`);
   }
+}
+
+function refuseInterrupted({ code }: Interrupt): void {
+  if (code !== null) throw new BenchError(code, 'interrupted before anything was measured');
 }
 
 /** What is known of lengths that no local tokenizer of the model stands behind. */

@@ -61,6 +61,14 @@ const ABORTED_WORDS: ReadonlySet<string> = new Set([
   'overloaded',
   'exhausted',
   'insufficient',
+  'oom',
+  'dead',
+  'died',
+  'lost',
+  'rate',
+  'quota',
+  'capacity',
+  'kv',
 ]);
 
 /** Of OpenAI `content_filter`; Gemini `SAFETY`, `RECITATION`; GLM `sensitive`; Bedrock `guardrail_intervened`; Cohere `ERROR_TOXIC`; Anthropic `refusal`. */

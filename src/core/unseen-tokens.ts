@@ -34,14 +34,18 @@ export function unseenTokens(stream: CountedStream): number | null {
   return heldBack(stream, chunkTokens) + Math.max(0, behind);
 }
 
+/** Text of several tokens has more bytes for each, in nearly any language. */
+const LEAST_BYTES_PER_TOKEN = 2.5;
+
 /**
  * Tokens within the first chunk's count that were held back before it: earlier events counted them, or they are more than its text has
- * bytes, or far more than any other chunk has.
+ * bytes, or far more than any other chunk has and more than its text may stand for.
  */
 function heldBack({ firstBytes, countBefore }: CountedStream, chunkTokens: Uint32Array): number {
   const first = chunkTokens[0]!;
   if (countBefore > 0 && countBefore < first) return countBefore;
   const usual = chunkTokens.subarray(1).reduce((most, tokens) => Math.max(most, tokens), 1);
-  const isTooMany = first > firstBytes || first > 3 * usual + 2;
+  const isTooMany =
+    first > firstBytes || (first > 3 * usual + 2 && firstBytes < LEAST_BYTES_PER_TOKEN * first);
   return isTooMany ? Math.max(0, first - usual) : 0;
 }

@@ -18,6 +18,8 @@ export interface Delta {
   done: boolean;
   /** The server reported an error inside the stream. */
   error: string | null;
+  /** The error cannot be anything else, whatever the type of its event. */
+  isCertain: boolean;
   /** It is no event of a completion: a heartbeat, or one of a kind that is not known; else null. */
   other: 'heartbeat' | 'unknown' | null;
 }
@@ -75,6 +77,7 @@ export function emptyDelta(): Delta {
     cachedTokens: -1,
     done: false,
     error: null,
+    isCertain: false,
     other: null,
   };
 }

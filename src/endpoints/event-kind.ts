@@ -1,6 +1,7 @@
 const OPENING_BRACE = 0x7b;
 const HEARTBEAT = /^\s*(?:(?:ping|pong|heartbeat|keep[-_ ]?alive)\s*)?$/i;
-const ERROR_TYPE = /(?:^|[._-])(?:error|exception|failure|failed|fatal)$/i;
+const ERROR_TYPE =
+  /(?:^|[._-])(?:error|errored|exception|failure|failed|fatal|abort|aborted|cancel|cancelled|canceled|timeout|crashed)$/i;
 
 /** Whether the data of an event is blank or a word that keeps the connection alive. */
 export function isHeartbeat(data: string): boolean {
@@ -11,9 +12,4 @@ export function isHeartbeat(data: string): boolean {
 export function kindOfType(type: string | null): 'message' | 'error' | 'other' {
   if (type === null || type === 'message') return 'message';
   return ERROR_TYPE.test(type) ? 'error' : 'other';
-}
-
-/** Whether JSON has a field for an error: an event of another type is taken for one only then. */
-export function namesError(data: string): boolean {
-  return /"errors?"\s*:/.test(data);
 }

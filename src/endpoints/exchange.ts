@@ -3,7 +3,7 @@ import { type FinishedRequest, RecordBuilder, type RequestPlan } from '../core/r
 import { type ChunkEvents, ChunkReader, type SharedShape } from './chunk-reader.ts';
 import type { ChunkTemplate } from './chunk-template.ts';
 import { type Delta, emptyDelta } from './dialect.ts';
-import { isHeartbeat, kindOfType, namesError } from './event-kind.ts';
+import { isHeartbeat, kindOfType } from './event-kind.ts';
 import type { ExchangeOptions } from './exchange-options.ts';
 import { brokenDetail, httpFailure, isPageType, notStreamed, type ResponseHead } from './failures.ts';
 import type { Arrival, ResponseSink, WireFailure } from './wire.ts';
@@ -179,10 +179,11 @@ export class Exchange implements ResponseSink, ChunkEvents {
         );
       return;
     }
-    const isOther = kind === 'other' && delta.error !== null && !namesError(data);
-    if (!isError && (delta.other !== null || isOther)) {
+    // Of an event beside the completion, what may be an error is one only where the stream has no proper end.
+    const isDoubtful = kind === 'other' && delta.error !== null && !delta.isCertain;
+    if (!isError && (delta.other !== null || isDoubtful)) {
       this.comment();
-      if (delta.other !== 'heartbeat') builder.noteUnread(data, kind === 'message');
+      if (delta.other !== 'heartbeat') builder.noteUnread(data, kind === 'message' || isDoubtful);
       return;
     }
     this.#noteEvent();

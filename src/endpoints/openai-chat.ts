@@ -1,6 +1,6 @@
 import type { Ask, BodyEdits, Delta, Dialect, OptionalField } from './dialect.ts';
 import { type Fields, isFields, outputText } from './output-text.ts';
-import { errorIn, hasError, otherKind } from './stream-error.ts';
+import { errorIn, hasError, isPlainError, otherKind } from './stream-error.ts';
 
 /** Stands where the prompt goes while a body is made; no user's text holds it. */
 export const PLACE = '\u0001prompt\u0001';
@@ -113,6 +113,7 @@ export function readChat(
   delta.completionTokens = -1;
   delta.cachedTokens = -1;
   delta.error = null;
+  delta.isCertain = false;
   delta.other = null;
   delta.done = data.length < SHORT_CHARS && data.trim() === '[DONE]';
   if (delta.done) return;
@@ -121,15 +122,20 @@ export function readChat(
   if (!isFields(chunk)) throw new SyntaxError('chunk is not an object');
   const { choices, id } = chunk;
   const choice: unknown = Array.isArray(choices) ? (choices[0] ?? choices.find(isFields)) : undefined;
-  if (!isFields(choice)) {
-    delta.error = errorIn(chunk);
-  } else if (hasError(chunk)) delta.error = errorIn(chunk);
+  if (!isFields(choice)) delta.error = errorIn(chunk);
+  else if (hasError(chunk)) delta.error = errorIn(chunk);
   else if (hasError(choice)) delta.error = errorIn(choice);
-  if (delta.error !== null) return;
+  else {
+    readText(choice, delta);
+    if (delta.text === '' && isPlainError(chunk)) delta.error = errorIn(chunk);
+  }
+  if (delta.error !== null) {
+    delta.isCertain = isFields(choice) || isPlainError(chunk);
+    return;
+  }
   if (typeof id === 'string') delta.responseId = id;
   if (isFields(choice)) {
     delta.hasChoice = true;
-    readText(choice, delta);
     delta.finishReason = finishReason(choice['finish_reason']);
   }
   for (const usage of usagesOf(chunk as ChatChunk)) {

@@ -16,6 +16,8 @@ const MESSAGE_FIELDS = [
   'error',
 ] as const;
 const CODE_FIELDS = ['code', 'status', 'status_code', 'statusCode', 'error_code', 'errcode'] as const;
+/** Of HTTP. */
+const LEAST_ERROR_STATUS = 400;
 const ERROR_WORD = /error|exception|fail|fatal|abort|unavailable/i;
 /** Codes that say that all is well, or that something is under way. */
 const FINE_CODE =
@@ -24,6 +26,16 @@ const FINE_CODE =
 /** Whether a chunk or a choice says itself that it is an error, whatever else it holds. */
 export function hasError(fields: Fields): boolean {
   return isFilled(fields['error']) || fields['object'] === 'error';
+}
+
+/** Whether an event without output reports an error that cannot be anything else, of any type. */
+export function isPlainError(fields: Fields): boolean {
+  return (
+    hasError(fields) ||
+    fields['type'] === 'error' ||
+    ERROR_FIELDS.some((name) => isFilled(fields[name])) ||
+    (hasMessage(fields) && CODE_FIELDS.some((name) => Number(fields[name]) >= LEAST_ERROR_STATUS))
+  );
 }
 
 /** The error that an event reports, in whatever envelope; null where it reports none. */
@@ -73,9 +85,9 @@ function hasMessage(event: Fields): boolean {
   return MESSAGE_FIELDS.some((name) => isFilled(event[name]));
 }
 
-/** `""`, `{}`, `[]`, false and 0 are no error, as null is none. */
+/** `""`, `{}`, `[]`, false and 0 are no error, as null is none; nor is an object of nothing else. */
 function isFilled(value: unknown): boolean {
-  if (typeof value === 'object' && value !== null) return Object.keys(value).length > 0;
+  if (typeof value === 'object' && value !== null) return Object.values(value).some(isFilled);
   return Boolean(value);
 }
 

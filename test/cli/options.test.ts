@@ -169,13 +169,13 @@ describe('what is sent', () => {
   });
 
   it('--hold-load: unmeasured requests keep the slots full to the end', async () => {
-    const { ended, report, records } = await run(['--hold-load', '--concurrency', '4', '--requests', '10']);
+    const { ended, report, records } = await run(['--hold-load', '--concurrency', '4', '--requests', '40']);
     expect(ended.code).toBe(0);
     const level = report.levels[0]!;
-    expect(level.requests).toMatchObject({ sent: 10, good: 10, failed: 0 });
+    expect(level.requests).toMatchObject({ sent: 40, good: 40, failed: 0 });
     expect(level.requests.hold).toBeGreaterThan(0);
     expect(records.filter(({ phase }) => phase === 'hold')).toHaveLength(level.requests.hold);
-    expect(level.outputTokens).toBe(50);
+    expect(level.outputTokens).toBe(200);
     expect(level.achievedConcurrency).toBeGreaterThan(3);
   });
 

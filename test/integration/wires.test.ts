@@ -347,6 +347,14 @@ describe.each(WIRES)('the %s wire', (name) => {
     [
       'error-event',
       'no capacity',
+      ['event: update\ndata: {"type":"error","message":"no capacity"}\n\n', DONE],
+    ],
+    ['error-event', 'no capacity', ['event: status\ndata: {"status":500,"message":"no capacity"}\n\n', DONE]],
+    ['error-event', 'worker lost', ['event: aborted\ndata: worker lost\n\n', DONE]],
+    ['error-event', '{"detail":"no capacity"}', ['event: x\ndata: {"detail":"no capacity"}\n\n', DONE]],
+    [
+      'error-event',
+      'no capacity',
       ['event: x\ndata: {"detail":"no capacity"}\n\n', 'event: error\ndata: no capacity\n\n'],
     ],
     ['error-event', 'an event of type error without data', ['event: error\ndata:\n\n', DONE]],

@@ -77,6 +77,7 @@ function scanned(
           finishReason,
           done: false,
           error: null,
+          isCertain: false,
           isWhole: false,
           hasChoice: true,
           other: null,

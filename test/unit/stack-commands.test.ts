@@ -216,12 +216,23 @@ describe('the stack that a run measures', () => {
       expect(await pending(verdict)).toBe(true);
       put(dir, seen(7));
       await verdict;
-      const more = link.verdict(60_000, 60_000, 4);
+      const more = link.verdict(60_000, { looks: 4 });
       put(dir, seen(10));
       expect(await pending(more)).toBe(true);
       put(dir, seen(11));
       await more;
       expect(link.lostReason).toBeNull();
+      link.close();
+    });
+
+    it('is not waited for once the run is to stop', async () => {
+      const dir = put(makeFolder(), seen(5, [SHORT], []));
+      const link = new StackLink(dir);
+      const stop = new AbortController();
+      const verdict = link.verdict(60_000, { stop: stop.signal });
+      expect(await pending(verdict)).toBe(true);
+      stop.abort();
+      await verdict;
       link.close();
     });
 
@@ -231,12 +242,12 @@ describe('the stack that a run measures', () => {
     ])('is waited for while that %s, until it is decided', async (_, missing, silent) => {
       const dir = put(makeFolder(), seen(5));
       const link = new StackLink(dir);
-      const verdict = link.verdict(10, 60_000);
+      const verdict = link.verdict(10, { decideWithinMs: 60_000 });
       put(dir, seen(6, missing, silent));
       // Both looks have come, and the first time is over.
       put(dir, seen(7, missing, silent));
       const open = new StackLink(dir);
-      const decided = open.verdict(10, 60_000);
+      const decided = open.verdict(10, { decideWithinMs: 60_000 });
       expect(await pending(decided)).toBe(true);
       put(dir, { phase: 'failed', why: plainWhy('lost', 'gone'), ...seen(8, missing, silent) });
       await Promise.all([verdict, decided]);
@@ -371,6 +382,13 @@ describe('a level that would outlast the allocation', () => {
     expect(whySkipped(done, point({}), 400_000 + 120_000 + MINUTE - 1, null)).toMatch(/^time: /);
     expect(whySkipped(done, point({}), 400_000 + 120_000 + MINUTE, null)).toBeNull();
     expect(whySkipped(done, point({ warmup: 0 }), 400_000 + MINUTE, null)).toBeNull();
+  });
+
+  it('has the longest request of all levels so far, though the last was skipped', () => {
+    const skipped = { ...level(8, 0, 0), durationS: null, e2eMs: { max: null } } as unknown as LevelReport;
+    const done = [{ ...level(4, 400), e2eMs: { max: 120_000 } } as LevelReport, skipped];
+    expect(whySkipped(done, point({}), 400_000 + 120_000 + MINUTE - 1, null)).toMatch(/^time: /);
+    expect(whySkipped(done, point({}), 400_000 + 120_000 + MINUTE, null)).toBeNull();
   });
 
   it('is started when nothing is known of it, or of the end', () => {

@@ -9,6 +9,8 @@ function read(event: unknown) {
 }
 
 const choices = [{ index: 0, delta: { content: 'x' } }];
+/** Of a chunk without output. */
+const silent = [{ index: 0, delta: {}, finish_reason: null }];
 const usage = { prompt_tokens: 3, completion_tokens: 2 };
 
 describe('an error in a stream', () => {
@@ -46,6 +48,10 @@ describe('an error in a stream', () => {
       { id: 'x', object: 'chat.completion.chunk', choices: [], code: 500, message: 'no capacity' },
     ],
     ['no capacity', { choices, error: { message: 'no capacity' } }],
+    ['no capacity', { choices: silent, code: 500, message: 'no capacity' }],
+    ['no capacity', { choices: silent, status: '503', detail: 'no capacity' }],
+    ['no capacity', { choices: silent, errors: [{ message: 'no capacity' }] }],
+    ['no capacity', { choices: silent, type: 'error', message: 'no capacity' }],
     ['no capacity', { choices: [{ index: 0, error: { message: 'no capacity' }, finish_reason: 'error' }] }],
     ['no capacity', [{ error: { message: 'no capacity', status: 'UNAVAILABLE' } }]],
   ])('is reported with its message: %s of %j', (message, event) => {
@@ -57,6 +63,12 @@ describe('an error in a stream', () => {
     [{ choices: [], usage, error: null }],
     [{ usage }],
     [{ usage: null }],
+    [{ choices, error: { code: 0, message: '' } }],
+    [{ choices: silent, error: { message: null, type: null }, errors: [null, {}] }],
+    [{ choices: silent, code: 200, message: 'fine' }],
+    [{ choices: silent, code: 399, message: 'fine' }],
+    [{ choices: silent, code: 500 }],
+    [{ choices: silent, detail: 'kept' }],
     [{ id: 'x', object: 'chat.completion.chunk' }],
     [{ id: 'x', model: 'm' }],
     [{ choices: [], prompt_filter_results: [{ prompt_index: 0, content_filter_results: {} }] }],

@@ -54,6 +54,11 @@ describe('tokens that came in no chunk of their own', () => {
     ],
     ['that the first chunk’s text has no room for', [[' w9', 4], ...counts(4, 40, ' w')], 3],
     ['far more than other chunks have', [[' a longer word', 6], ...counts(6, 40, ' word')], 5],
+    [
+      'no more than its text may stand for, as of deltas that came as one,',
+      [[' the first six words of it', 6], ...counts(6, 40, ' word')],
+      undefined,
+    ],
     ['counted behind the last chunk', counts(0, 10, ' word'), 30],
     ['before and behind', [...counts(0, 5, ''), ...counts(5, 15, ' word')], 30],
     ['of one for each event, whose number is not told', [...plain(33, ''), ...plain(10, ' word')], null],

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ServerWitness } from '../../src/commands/witness.ts';
 import type { Control } from '../../src/endpoints/control.ts';
+import { parseTarget } from '../../src/endpoints/target.ts';
 import { makeRecord } from '../fixtures/records.ts';
 
 const SERIES = { requests: 'req', inputTokens: 'in', outputTokens: 'out' };
@@ -9,7 +10,7 @@ const SERIES = { requests: 'req', inputTokens: 'in', outputTokens: 'out' };
 function serverWith(looks: readonly (readonly [requests: number, input: number, output: number])[]) {
   let nth = 0;
   const control = {
-    target: { url: 'http://h' },
+    target: parseTarget('http://h', '--url'),
     get: () => {
       const [requests, input, output] = looks[Math.min(nth++, looks.length - 1)]!;
       const body = `req ${requests}\nin ${input}\nout ${output}\n`;

@@ -27,7 +27,7 @@ export function whySkipped(
   const { ratePerS, requests } = point;
   const sendingMs =
     ratePerS === undefined || requests === null ? null : (point.durationMs ?? (requests * 1_000) / ratePerS);
-  const longestMs = done.at(-1)?.e2eMs.max ?? 0;
+  const longestMs = Math.max(0, ...done.map(({ e2eMs }) => e2eMs.max ?? 0));
   const measuringMs =
     point.requests === null || sendingMs !== null
       ? (sendingMs ?? point.durationMs ?? 0) + longestMs

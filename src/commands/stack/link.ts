@@ -10,6 +10,14 @@ import { readState, serves, stackLine, supervisorLives, tryReadState, watchState
 
 const LOOK_EVERY_MS = 250;
 
+export interface VerdictOptions {
+  /** How long to wait while the watch misses something [default: as long as without]. */
+  readonly decideWithinMs?: number;
+  readonly looks?: number;
+  /** Ends the wait. */
+  readonly stop?: AbortSignal;
+}
+
 /** The stack that a run measures, watched from the measuring process by a glance at a file. */
 export class StackLink {
   readonly dir: string;
@@ -62,7 +70,10 @@ export class StackLink {
    * looked `looks` times anew and missed nothing; else after `withinMs`, and while the watch misses something after
    * `decideWithinMs`. For after requests have failed, which logs and watch explain a moment later.
    */
-  async verdict(withinMs: number, decideWithinMs = withinMs, looks = 2): Promise<void> {
+  async verdict(
+    withinMs: number,
+    { decideWithinMs = withinMs, looks = 2, stop }: VerdictOptions = {},
+  ): Promise<void> {
     const startMs = performance.now();
     const before = this.#state.watch;
     const enough = (before?.looks ?? 0) + looks;
@@ -73,6 +84,7 @@ export class StackLink {
       if (this.#reason === null && watch !== undefined && watch.looks >= enough && !open) return;
       const undecided = open && this.#reason === null;
       if (performance.now() - startMs >= (undecided ? Math.max(withinMs, decideWithinMs) : withinMs)) return;
+      if (stop?.aborted) return;
       await sleep(LOOK_EVERY_MS / 5);
     }
   }

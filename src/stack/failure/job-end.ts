@@ -65,7 +65,7 @@ export function whyAllEnded(jobId: string, steps: number): Why {
   return plainWhy(
     'cancelled',
     `all ${steps} steps of job ${jobId} were sent a signal at the same time, and the job runs on`,
-    'Somebody used `scancel --signal` on the job, or SLURM warned it of a preemption: `scontrol show job`.',
+    'It comes from `scancel --signal` on the job, or SLURM warned it of a preemption: `scontrol show job`.',
   );
 }
 

@@ -35,7 +35,7 @@ export async function cleanNodes(plan: StackPlan, jobId: string, around: Surroun
   const ours = [...new Set(plan.steps.flatMap((step) => step.nodes))];
   if (facts?.state !== 'RUNNING') return { left: [], missed: ours };
   const silent = (await failedNodes(plan.nodes)).filter((node) => ours.includes(node));
-  const unknown = silent.flatMap((node) => uncleaned(`whatever still runs on ${node}`, around));
+  const unknown = silent.flatMap((node) => uncleaned(`all that still runs on ${node}`, around));
   const nodes = ours.filter((node) => !silent.includes(node));
   if (nodes.length === 0) return { left: unknown, missed: [] };
   const count = nodes.length;
