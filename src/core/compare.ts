@@ -36,7 +36,10 @@ export interface Change {
   readonly smallestRatio: number | null;
   /** One-sided p value of so great a change for the worse where there is none; null where the repeats do not tell. */
   readonly pWorse: number | null;
-  /** Which way every run of the candidate is beyond every run of the baseline by more than GROSS_RATIO; null where they are not. */
+  /**
+   * Which way every run of the candidate is beyond every run of the baseline by more than GROSS_RATIO, or beyond every time of a
+   * history by more than HISTORY_GROSS_RATIO and HISTORY_GROSS_RANGES; null where they are not.
+   */
   readonly gross: 'better' | 'worse' | null;
   readonly grounds: Grounds | null;
   readonly verdict: ChangeVerdict;
@@ -141,13 +144,18 @@ function changeAt(metric: string, key: LevelKey, sides: JudgedSides, options: Co
   const obstacle =
     cut ??
     thin ??
-    (values.base.length < base.length || values.cand.length < cand.length ? 'a repeat has no value' : null);
+    without(base.length - values.base.length, base.length, 'baseline') ??
+    without(cand.length - values.cand.length, cand.length, 'candidate');
   const change = judged(metric, key, values, sides, obstacle, options);
   return { change, obstacle, isThin: cut === null && thin !== null };
 }
 
 function valuesOf(metric: string, levels: readonly RepeatLevel[]): number[] {
   return levels.flatMap((level) => level.values[metric] ?? []);
+}
+
+function without(count: number, repeats: number, side: string): string | null {
+  return count === 0 ? null : `${count} of ${repeats} repeats of the ${side} without a value`;
 }
 
 function notWhole(levels: readonly RepeatLevel[], side: string, maxFailureRatio: number): string | null {
@@ -220,7 +228,7 @@ function judged(
     smallestRatio: change === null ? null : worsening(change.smallest, metric),
     pWorse: change === null ? null : isLess ? change.pRise : change.pFall,
     gross: gross === null ? null : (gross === 'rise') === isLess ? 'worse' : 'better',
-    grounds: change === null || 'tooFew' in by ? null : by.grounds,
+    grounds: (change === null && gross === null) || 'tooFew' in by ? null : by.grounds,
     verdict: estimate === null ? 'cannot tell' : verdictOf({ change, estimate, gross }, isLess, marginRatio),
     reason: reason ?? (change === null && gross === null ? 'a value is not positive' : null),
     thinLevels: 0,

@@ -3,7 +3,7 @@ import { usageError } from './errors.ts';
 import { ALPHA, adjusted, type Check, type GateVerdict, meanOf, percentText, pText } from './gate-check.ts';
 import { limitChecks } from './gate-limits.ts';
 import { runChecks } from './gate-runs.ts';
-import { GROSS_RATIO } from './grounds.ts';
+import { GROSS_RATIO, HISTORY_GROSS_RANGES, HISTORY_GROSS_RATIO } from './grounds.ts';
 import { lessIsBetter } from './metric-ids.ts';
 import { agrees, noSuchLevel, type Policy } from './policy.ts';
 import type { Repeat } from './repeat.ts';
@@ -90,11 +90,13 @@ interface ChangeDraft {
   readonly against: 'baseline' | 'anchor';
   readonly worseRatio: number;
   readonly change: Change;
+  /** Runs of each side, of which some may have no value. */
+  readonly repeats: Comparison['repeats'];
   readonly p: number | null;
 }
 
 function changeDrafts(
-  { changes }: Comparison,
+  { changes, repeats }: Comparison,
   against: ChangeDraft['against'],
   { rules }: Policy,
 ): ChangeDraft[] {
@@ -106,11 +108,18 @@ function changeDrafts(
         (level === null ? change.level === null : change.level !== null && agrees(change.level, level)),
     );
     if (meant.length === 0) throw noSuchLevel(level!);
-    return meant.map((change) => ({ against, worseRatio, change, p: change.pWorse }));
+    return meant.map((change) => ({ against, worseRatio, change, repeats, p: change.pWorse }));
   });
 }
 
-function changeCheck({ against, worseRatio, change }: ChangeDraft, pAdjusted: number | null): Check {
+/** How far apart the runs of a gross change are. */
+function grossText({ grounds }: Change, against: ChangeDraft['against']): string {
+  return grounds === 'history'
+    ? `it is beyond every time of the ${against} by more than ${percentText(HISTORY_GROSS_RATIO)}, and by more than ${HISTORY_GROSS_RANGES} times their range of logs`
+    : `every run is beyond every run of the ${against} by more than ${percentText(GROSS_RATIO)}`;
+}
+
+function changeCheck({ against, worseRatio, change, repeats }: ChangeDraft, pAdjusted: number | null): Check {
   const { metric, level, base, cand, changeRatio, lowRatio, highRatio, gross, reason } = change;
   const isLess = lessIsBetter(metric);
   const worse = changeRatio === null ? null : isLess ? changeRatio : -changeRatio;
@@ -133,11 +142,18 @@ function changeCheck({ against, worseRatio, change }: ChangeDraft, pAdjusted: nu
       verdict: 'fail',
       why: `no run of the candidate has a value, those of the ${against} have`,
     };
+  const without = repeats.cand - cand.length;
+  if (base.length === repeats.base && 2 * without > repeats.cand)
+    return {
+      ...common,
+      verdict: 'fail',
+      why: `${without} of ${repeats.cand} runs of the candidate have no value, all of the ${against} have`,
+    };
   if (gross === 'worse' && worse! > worseRatio)
     return {
       ...common,
       verdict: 'fail',
-      why: `worse by ${percentText(worse!)}: every run is beyond every run of the ${against} by more than ${percentText(GROSS_RATIO)}`,
+      why: `worse by ${percentText(worse!)}: ${grossText(change, against)}`,
     };
   if (pAdjusted === null || bound === null) return { ...common, verdict: 'inconclusive', why: reason! };
   if (pAdjusted <= ALPHA && worse! > worseRatio)

@@ -55,6 +55,18 @@ export function groundsOf({
 /** By which share each run of one side is beyond each of the other where a change is gross. */
 export const GROSS_RATIO = 0.5;
 
+/**
+ * By which share each run of the candidate is at least beyond each time of a history where a change is gross. A single run is beyond
+ * three days by its rank once in four times, so the gap has to show that this is no chance.
+ */
+export const HISTORY_GROSS_RATIO = 0.8;
+
+/**
+ * How often the gap holds the range of the history, both of logs: beyond three days at which nothing changed by so much lies one
+ * log-normal run in 20, whatever their variance.
+ */
+export const HISTORY_GROSS_RANGES = 1.3;
+
 /** A change as its grounds show it. */
 export interface GroundedChange {
   /** null where a value is not positive. */
@@ -73,11 +85,11 @@ export function groundedChange(
   level: number,
 ): GroundedChange {
   if (grounds === 'repeats')
-    return { log: welchChange(values.base, values.cand, level), gross: grossChange(values) };
+    return { log: welchChange(values.base, values.cand, level), gross: grossChange(values, 1 + GROSS_RATIO) };
   const means = { base: meansByGo(values.base, sides.base), cand: meansByGo(values.cand, sides.cand) };
   return grounds === 'sets'
-    ? { log: welchChange(means.base, means.cand, level), gross: grossChange(means) }
-    : { log: historyChange(means.base, means.cand, level), gross: null };
+    ? { log: welchChange(means.base, means.cand, level), gross: grossChange(means, 1 + GROSS_RATIO) }
+    : { log: historyChange(means.base, means.cand, level), gross: historyGross(means) };
 }
 
 /** The geometric means of the runs that were made in one go. */
@@ -87,13 +99,21 @@ function meansByGo(values: readonly number[], runs: readonly Repeat[]): number[]
 }
 
 /**
- * Whether every run of the candidate is beyond every run of the baseline by more than GROSS_RATIO. Where nothing changed, so that
+ * Whether every run of the candidate is beyond every run of the baseline by more than this factor. Where nothing changed, so that
  * the runs are exchangeable, three a side lie all in that order once in 20 times whatever their distribution (F. Wilcoxon,
  * Biometrics Bulletin 1, 1945), and so far apart far less often. It needs no variance of a candidate whose runs differ wildly, and
  * no logarithm of a rate that fell to 0.
  */
-function grossChange({ base, cand }: Values): GroundedChange['gross'] {
-  const apart = 1 + GROSS_RATIO;
+function grossChange({ base, cand }: Values, apart: number): GroundedChange['gross'] {
   if (least(cand) > apart * greatest(base)) return 'rise';
   return least(base) > apart * greatest(cand) ? 'fall' : null;
+}
+
+/** Whether every run of the candidate is beyond every time of a history by more than HISTORY_GROSS_RATIO and HISTORY_GROSS_RANGES. */
+export function historyGross(values: Values): GroundedChange['gross'] {
+  const { base } = values;
+  return grossChange(
+    values,
+    Math.max(1 + HISTORY_GROSS_RATIO, (greatest(base) / least(base)) ** HISTORY_GROSS_RANGES),
+  );
 }

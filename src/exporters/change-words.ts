@@ -1,7 +1,7 @@
 import type { Change, Comparison } from '../core/compare.ts';
 import type { ManyComparison } from '../core/compare-many.ts';
 import { geometricMean } from '../core/distribution.ts';
-import { GROSS_RATIO } from '../core/grounds.ts';
+import { GROSS_RATIO, HISTORY_GROSS_RANGES, HISTORY_GROSS_RATIO } from '../core/grounds.ts';
 import type { FactSpread } from '../core/provenance-differences.ts';
 import type { LevelKey } from '../core/repeat.ts';
 import { figure, grouped, percent } from './figures.ts';
@@ -70,7 +70,7 @@ export function groundsText(changes: readonly Change[]): string {
 }
 
 /** When a change is called worse, or better, and when the same. */
-export const VERDICT_TEXT = `its bound says that there is a change, or every run of it is beyond every run of the baseline by more than ${percent(GROSS_RATIO)}, and its estimate is beyond the margin; same: both bounds are within it`;
+export const VERDICT_TEXT = `its bound says that there is a change, or every run of it is beyond every run of the baseline by more than ${percent(GROSS_RATIO)} (of a history by more than ${percent(HISTORY_GROSS_RATIO)} and than ${HISTORY_GROSS_RANGES} times its range of logs), and its estimate is beyond the margin; same: both bounds are within it`;
 
 /** For what the bounds hold together, and for what each by itself. */
 export function familyText({ comparisons }: ManyComparison): string {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { quantile } from '../../src/core/distribution.ts';
 import { judgeGate } from '../../src/core/gate.ts';
 import type { GateVerdict } from '../../src/core/gate-check.ts';
+import { historyGross } from '../../src/core/grounds.ts';
 import type { Policy } from '../../src/core/policy.ts';
 import { Random } from '../../src/core/random.ts';
 import type { Repeat, RepeatLevel } from '../../src/core/repeat.ts';
@@ -147,6 +148,27 @@ export function grossAlarms(variationRatio: number, gates: number, seed: number)
   for (let i = 0; i < gates; i++) {
     const { changes } = judgeGate({ ...sidesOf(scenario, random), anchor: null }, POLICY).baseline;
     if (changes.some(({ level, gross }) => level === null && gross === 'worse')) alarms++;
+  }
+  return alarms;
+}
+
+/**
+ * In how many of `draws` comparisons of one run with a history of `days` where nothing changed, each a log-normal draw of the same
+ * CV, the run was called grossly worse.
+ */
+export function historyGrossAlarms(
+  days: number,
+  variationRatio: number,
+  draws: number,
+  seed: number,
+): number {
+  const random = new Random('history gross', seed, `${days} ${variationRatio}`);
+  const sigma = Math.sqrt(Math.log1p(variationRatio ** 2));
+  const value = (): number => Math.exp(sigma * normal(random));
+  let alarms = 0;
+  for (let i = 0; i < draws; i++) {
+    const base = Array.from({ length: days }, value);
+    if (historyGross({ base, cand: [value()] }) === 'rise') alarms++;
   }
   return alarms;
 }

@@ -25,8 +25,17 @@ try {
     logLevel: 'error',
   });
   const simulation = await import(pathToFileURL(outfile).href);
-  const { BEYOND, grossAlarms, RECORDING, recordedAtRandom, recordedInOrder, simulate, UNCHANGED, WORSE } =
-    simulation;
+  const {
+    BEYOND,
+    grossAlarms,
+    historyGrossAlarms,
+    RECORDING,
+    recordedAtRandom,
+    recordedInOrder,
+    simulate,
+    UNCHANGED,
+    WORSE,
+  } = simulation;
   const percent = (count, { gates }) => `${((100 * count) / gates).toFixed(1)} %`;
   const row = (name, outcome) => {
     const { gates, failed, passed, inconclusive } = outcome;
@@ -60,6 +69,15 @@ try {
     console.log(
       `  run CV ${100 * variation} %: ${grossAlarms(variation, gates, 1)} of ${gates.toLocaleString('en')}`,
     );
+
+  const draws = 1_000_000;
+  for (const days of [3, 5]) {
+    console.log(`\none run against ${days} days and nothing changed: values that were called grossly worse`);
+    for (const variation of [0.1, 0.2, 0.3, 5])
+      console.log(
+        `  day CV ${100 * variation} %: ${historyGrossAlarms(days, variation, draws, 1).toLocaleString('en')} of ${draws.toLocaleString('en')}`,
+      );
+  }
 
   console.log(`\nrecorded: ${RECORDING.about}`);
   console.log(

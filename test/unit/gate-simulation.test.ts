@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { grossAlarms, recordedAtRandom, simulate, UNCHANGED, WORSE } from '../bench/gate-simulation.ts';
+import {
+  grossAlarms,
+  historyGrossAlarms,
+  recordedAtRandom,
+  simulate,
+  UNCHANGED,
+  WORSE,
+} from '../bench/gate-simulation.ts';
 
 /** The short form of `npm run bench:gate`. */
 const GATES = 200;
@@ -25,6 +32,17 @@ it(`calls no change gross in ${GATES} gates where nothing changed, and few where
   // Of two metrics, each one time in 20.
   expect(wild).toBeGreaterThan(0);
   expect(wild).toBeLessThanOrEqual(2 * MOST_ALARMS);
+});
+
+it('calls one run grossly worse than three days where nothing changed about once in 1,000 times where days differ by 20 %', () => {
+  const draws = 50_000;
+  expect(historyGrossAlarms(3, 0.1, draws, 7)).toBe(0);
+  const alarms = historyGrossAlarms(3, 0.2, draws, 7);
+  expect(alarms).toBeGreaterThan(0);
+  // Of a true rate of 1 in 1,000, more than 75 come once in 2,000 times.
+  expect(alarms).toBeLessThanOrEqual(75);
+  // By their rank alone a quarter, by the gap at most one in 20; 5 % of 50,000 is uncertain by 50.
+  expect(historyGrossAlarms(3, 5, draws, 7)).toBeLessThanOrEqual(draws / 20 + 100);
 });
 
 describe(`${GATES} gates of recorded runs`, () => {

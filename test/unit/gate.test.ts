@@ -177,6 +177,65 @@ describe('a change', () => {
   });
 });
 
+describe('a change from a history', () => {
+  const runsAt = (metric: string, values: readonly number[], day: number): Repeat[] =>
+    values.map((value, nth) =>
+      makeRepeat([makeRepeatLevel(8, { [metric]: value, 'e2eMs.p50': 1_000 * NOISE[nth]! })], {
+        set: `day ${day + nth}`,
+        utc: new Date(Date.UTC(2026, 5, day + nth)).toISOString(),
+      }),
+    );
+  const of = (metric: string, days: readonly number[], cand: readonly number[]): Check =>
+    judgeGate(
+      { baseline: runsAt(metric, days, 1), anchor: null, candidate: runsAt(metric, cand, 20) },
+      // Of two metrics, so that p alone shows less.
+      policy([rule(metric), rule('e2eMs.p50')]),
+    ).checks.find(({ name }) => name === metric)!;
+
+  it.each([
+    [[10, 12, 9], [25], 'worse', 'fail'],
+    [[10, 13, 8], [25], 'worse', 'fail'],
+    [[10, 13, 8], [40], 'worse', 'fail'],
+    // Each of two days has to be beyond.
+    [[10, 13, 8], [26, 25], 'worse', 'fail'],
+    [[10, 13, 8], [26, 24], null, 'inconclusive'],
+    // Beyond the slowest by 80 %, and not by 1.3 times their range.
+    [[10, 13, 8], [24], null, 'inconclusive'],
+    [[10, 20, 8], [65], null, 'inconclusive'],
+    [[10, 20, 8], [67], 'worse', 'fail'],
+    // Of days so much alike, Student's t sees it anyhow.
+    [[10, 11, 9], [19.7], null, 'fail'],
+    [[10, 11, 9], [19.9], 'worse', 'fail'],
+    [[10, 10.1, 9.9], [10.1], null, 'pass'],
+    [[10, 13, 8], [10], null, 'inconclusive'],
+  ])('of days of %j ms by runs of %j ms is gross: %s, %s', (days, cand, gross, verdict) => {
+    expect(of('tpotMs.p50', days, cand)).toMatchObject({ verdict, change: { grounds: 'history', gross } });
+  });
+
+  it('for the better is gross by the same rule, and passes', () => {
+    expect(of('tpotMs.p50', [10, 13, 8], [3])).toMatchObject({
+      verdict: 'pass',
+      change: { gross: 'better' },
+    });
+  });
+
+  it('names the rule that it fails by', () => {
+    expect(of('tpotMs.p50', [10, 13, 8], [25]).why).toBe(
+      'worse by 147 %: it is beyond every time of the baseline by more than 80 %, and by more than 1.3 times their range of logs',
+    );
+  });
+
+  it('of a rate fails by the same ratio, and where it fell to 0', () => {
+    expect(of('outputTokensPerS', [100, 130, 80], [42]).verdict).toBe('fail');
+    expect(of('outputTokensPerS', [100, 130, 80], [43]).verdict).toBe('inconclusive');
+    expect(of('outputTokensPerS', [100, 130, 80], [0])).toMatchObject({
+      verdict: 'fail',
+      why: expect.stringMatching(/^worse by 100 %: it is beyond every time/),
+    });
+    expect(of('outputTokensPerS', [100, 0, 80], [0]).verdict).toBe('inconclusive');
+  });
+});
+
 describe('few runs', () => {
   const rules = policy(['ttftMs.p50', 'itlMs.p95', 'outputTokensPerS'].map((metric) => rule(metric)));
   const few = (count: number, factor: Parameters<typeof side>[0] = {}, patch: Partial<RepeatLevel> = {}) =>
@@ -268,14 +327,28 @@ describe('a value that the candidate has not', () => {
   const of = (base: Repeat[], candidate: Repeat[]) =>
     judgeGate({ baseline: base, anchor: null, candidate }, policy([rule('itlMs.p95')])).checks.at(-1)!;
 
-  it('in any run fails where the baseline has it, and is inconclusive else', () => {
+  it('in most runs fails where the baseline has it in all, and is inconclusive else, with the number of runs', () => {
     expect(of(side(), without(side(), 5))).toMatchObject({
       verdict: 'fail',
       why: 'no run of the candidate has a value, those of the baseline have',
     });
     expect(of(side(), without(side(), 1))).toMatchObject({
       verdict: 'inconclusive',
-      why: 'a repeat has no value',
+      why: '1 of 5 repeats of the candidate without a value',
+    });
+    expect(of(side(), without(side(), 2)).verdict).toBe('inconclusive');
+    expect(of(side().slice(1), without(side().slice(1), 2))).toMatchObject({
+      verdict: 'inconclusive',
+      why: '2 of 4 repeats of the candidate without a value',
+    });
+    expect(of(side(), without(side(), 3))).toMatchObject({
+      verdict: 'fail',
+      why: '3 of 5 runs of the candidate have no value, all of the baseline have',
+    });
+    // A baseline that misses some itself does not say that a run has a value.
+    expect(of(without(side(), 1), without(side(), 3))).toMatchObject({
+      verdict: 'inconclusive',
+      why: '1 of 5 repeats of the baseline without a value',
     });
     expect(of(without(side(), 5), without(side(), 5)).verdict).toBe('inconclusive');
     expect(of(without(side(), 5), side()).verdict).toBe('inconclusive');
