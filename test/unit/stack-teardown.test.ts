@@ -342,7 +342,7 @@ describe('teardown in a job', () => {
   it('looks only at nodes of the stack that answer, and names those that do not', async () => {
     const { argv } = fakeSlurm('');
     // Of the third nobody can say what still runs there.
-    expect(await tearJob(true, ['n2', 'n3', 'n2'])).toEqual(['whatever still runs on n3']);
+    expect(await tearJob(true, ['n2', 'n3', 'n2'])).toEqual(['all that still runs on n3']);
     expect(argv()).toEqual(expect.arrayContaining(['--jobid=7', '--overlap', '--nodes=1', '--nodelist=n2']));
   });
 

@@ -36,6 +36,8 @@ export async function sendFrom(
     );
   }
   const stepName = `${run}.load`;
+  // Before there is a step: a signal in the moment of its start ends it too.
+  const stop = new Stop('stopping: the load generator ends its requests');
   const child = spawn(
     'srun',
     [
@@ -62,7 +64,6 @@ export async function sendFrom(
   );
   // A child that has ended breaks its pipe; its end is told below.
   child.stdin!.on('error', () => undefined);
-  const stop = new Stop('stopping: the load generator ends its requests');
   // srun itself would kill its tasks at once. A step that has just been asked for is not known yet.
   stop.signal.addEventListener('abort', async () => {
     while (child.exitCode === null && child.signalCode === null) {
