@@ -23,8 +23,10 @@ static const int64_t DELIVERY_NS = 20000000;
 /* Instants are doubles of ms in the ring: what they are rounded by. */
 static const double ROUNDING_MS = 2e-6;
 
-_Atomic int64_t wall_offset_ns, step_to_ns;
-_Atomic int step_waits;
+_Atomic int64_t step_to_ns, late_ns;
+_Atomic int next_read;
+/* The system clock: ahead by the one before `set_ns`, by the other since. `set_ns` is 0 as long as it was never set. */
+static _Atomic int64_t set_ns, ahead_before_ns, ahead_since_ns;
 static _Thread_local uint64_t state = 1;
 
 void failed_check(const char *file, int line, const char *condition, const char *format, ...) {
@@ -45,10 +47,58 @@ static int64_t read_clock(clockid_t clock) {
 
 int64_t now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
 
+static int64_t ahead(int64_t at_ns) {
+  return atomic_load(at_ns < atomic_load(&set_ns) ? &ahead_before_ns : &ahead_since_ns);
+}
+
+static void set_clock_at(int64_t at_ns, int64_t ahead_ns) {
+  atomic_store(&ahead_before_ns, atomic_load(&ahead_since_ns));
+  atomic_store(&set_ns, at_ns);
+  atomic_store(&ahead_since_ns, ahead_ns);
+}
+
+void set_clock(int64_t ahead_ns) { set_clock_at(now_ns(), ahead_ns); }
+
 static int64_t receiver_clock(clockid_t clock) {
   if (clock != CLOCK_REALTIME) return read_clock(clock);
-  if (atomic_exchange(&step_waits, 0)) atomic_store(&wall_offset_ns, atomic_load(&step_to_ns));
-  return read_clock(clock) + atomic_load(&wall_offset_ns);
+  int64_t wall = read_clock(clock);
+  return wall + ahead(now_ns());
+}
+
+/* CLOCK_REALTIME less CLOCK_MONOTONIC, as the system has them. */
+static int64_t wall_less_mono(void) {
+  int64_t before, wall, after;
+  do {
+    before = now_ns();
+    wall = read_clock(CLOCK_REALTIME);
+    after = now_ns();
+  } while (after - before > 1000);
+  return wall - before - (after - before) / 2;
+}
+
+ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
+
+/* What the receiver calls: the kernel's stamps are of the clock that it is shown. */
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags) {
+  ssize_t got = __real_recvmsg(fd, message, flags);
+  if (got <= 0) return got;
+  int how = flags & MSG_PEEK ? NOTHING : atomic_exchange(&next_read, NOTHING);
+  if (how == NOTHING && atomic_load(&set_ns) == 0) return got;
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_TIMESTAMPING) continue;
+    struct timespec stamp;
+    memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+    int64_t offset = wall_less_mono(), at = (int64_t)stamp.tv_sec * 1000000000 + stamp.tv_nsec - offset;
+    if (how == SET_BEFORE_STAMP) set_clock_at(at - 5000, atomic_load(&step_to_ns));
+    if (how == DELIVERED_LATE) atomic_store(&late_ns, at = atomic_load(&set_ns) - 100000);
+    at += offset + ahead(at);
+    stamp.tv_sec = at / 1000000000;
+    stamp.tv_nsec = at % 1000000000;
+    memcpy(CMSG_DATA(c), &stamp, sizeof stamp);
+  }
+  if (how == SET_AFTER_STAMP) set_clock(atomic_load(&step_to_ns));
+  return got;
 }
 
 void until_ns(int64_t at_ns) {

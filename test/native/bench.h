@@ -77,9 +77,17 @@ typedef struct {
   uint64_t entries, unknown;
 } bench;
 
-extern _Atomic int64_t wall_offset_ns; /* what CLOCK_REALTIME is wrong by */
-extern _Atomic int64_t step_to_ns;     /* what it is wrong by from the next time on that the receiver looks at it */
-extern _Atomic int step_waits;
+/* What the next read that brings bytes does to the system clock, or to its own stamp. */
+enum {
+  NOTHING,
+  SET_BEFORE_STAMP, /* the clock is ahead by `step_to_ns` from just before the stamp on */
+  SET_AFTER_STAMP,  /* from after the read on: the stamp is of the clock before */
+  DELIVERED_LATE    /* the stamp is from just before the clock was set last: from `late_ns` */
+};
+extern _Atomic int next_read;
+extern _Atomic int64_t step_to_ns, late_ns;
+/* CLOCK_REALTIME, and with it the kernel's stamps, are ahead by this from now on. */
+void set_clock(int64_t ahead_ns);
 
 /* A receiver and a server on `host` ("127.0.0.1", "::1"). */
 bench *bench_start(const char *host, uint32_t ring_bytes);

@@ -741,22 +741,17 @@ static void case_send_at(void) {
 typedef struct {
   stream *s, *other;
   int64_t step_ns;
-  int between;
+  int how;
+  int64_t late_ns[50]; /* stamps of segments that are delivered late */
 } stepped;
 
-/*
- * The offset changes before each write, or between the stamp of its segment and the look at the clock after the read:
- * the stamp is of another clock than the one it is compared with, as it is when the system clock is set there.
- */
+/* The clock is set just before the stamp of each write's segment, or between that and the look at the clock after the read. */
 static void *step_and_write(void *context) {
   stepped *one = context;
   stream *s = one->s;
   for (int i = 0; i < 100; i++) {
-    int64_t offset = i % 2 == 0 ? one->step_ns : 0;
-    if (one->between) {
-      atomic_store(&step_to_ns, offset);
-      atomic_store(&step_waits, 1);
-    } else atomic_store(&wall_offset_ns, offset);
+    atomic_store(&step_to_ns, i % 2 == 0 ? one->step_ns : 0);
+    atomic_store(&next_read, one->how);
     put(s, 1 + draw(500));
     settle(s);
     while (atomic_load(&s->got) < s->sent) pause_us(500);
@@ -775,9 +770,9 @@ static void *write_singles(void *context) {
   return NULL;
 }
 
-static void steps_of(int64_t step_ns, int between, const char *name) {
+static void steps_of(int64_t step_ns, int how, const char *name) {
   bench *b = bench_start("127.0.0.1", RING);
-  stepped one = {.s = open_stream(b), .step_ns = step_ns, .between = between};
+  stepped one = {.s = open_stream(b), .step_ns = step_ns, .how = how};
   beside(b, step_and_write, &one);
   read_all(b);
   size_t during = one.s->entry_count, stamped = 0, flagged = 0;
@@ -794,6 +789,9 @@ static void steps_of(int64_t step_ns, int between, const char *name) {
   bench_stop(b);
 }
 
+/* After which sets of the clock a segment is delivered late. */
+enum { SET_FORWARD, SET_BACK };
+
 /*
  * The clock is set, and that is seen with the read of another socket, while a segment is on its way to its own: its stamp is of
  * the clock before, but no look of before the step is left that did not find it.
@@ -801,33 +799,45 @@ static void steps_of(int64_t step_ns, int between, const char *name) {
 static void *step_while_delivered(void *context) {
   stepped *one = context;
   for (int i = 0; i < 50; i++) {
-    stream *order[] = {one->other, one->s};
-    atomic_store(&wall_offset_ns, one->step_ns);
-    for (int j = 0; j < 2; j++) {
-      put(order[j], 1 + draw(500));
-      while (atomic_load(&order[j]->got) < order[j]->sent) pause_us(20);
-      pause_us(1500);
-    }
-    atomic_store(&wall_offset_ns, 0);
-    put(one->other, 1);
+    set_clock(i % 2 == 0 ? one->step_ns : 0);
+    put(one->other, 1 + draw(500));
     while (atomic_load(&one->other->got) < one->other->sent) pause_us(20);
-    pause_us(2 * one->step_ns / 1000 + 1000);
+    pause_us(1500);
+    int is_late = i % 2 == 0 || one->how == SET_BACK;
+    atomic_store(&next_read, is_late ? DELIVERED_LATE : NOTHING);
+    put(one->s, 1 + draw(500));
+    while (atomic_load(&one->s->got) < one->s->sent) pause_us(20);
+    one->late_ns[i] = is_late ? atomic_load(&late_ns) : now_ns();
     settle(one->s);
     settle(one->other);
   }
   return NULL;
 }
 
-static void case_step_while_delivered(void) {
+static void delivered_of(int64_t step_ns, int how, size_t least_flagged, const char *name) {
   bench *b = bench_start("127.0.0.1", RING);
-  stepped one = {.s = open_stream(b), .other = open_stream(b), .step_ns = 5000000};
+  stepped one = {.s = open_stream(b), .other = open_stream(b), .step_ns = step_ns, .how = how};
   beside(b, step_while_delivered, &one);
   read_all(b);
   size_t flagged = 0;
-  for (size_t i = 0; i < one.s->entry_count; i++) flagged += (one.s->entries[i].record.flags & RX_STEPPED) != 0;
-  check_all(b, "5 ms forward, while a segment is delivered");
-  CHECK(flagged >= 40, "%zu of %zu reads flagged", flagged, one.s->entry_count);
+  for (size_t i = 0; i < one.s->entry_count; i++) {
+    const rx_record *r = &one.s->entries[i].record;
+    flagged += (r->flags & RX_STEPPED) != 0;
+    /* The stamp was made from CLOCK_MONOTONIC with an error of this at most. */
+    double late_ms = (double)(one.late_ns[i] + 500) / 1e6;
+    CHECK(r->since_ms <= late_ms, "%s: read %zu is of a stamp %.6f ms before its interval", name, i, r->since_ms - late_ms);
+  }
+  check_all(b, name);
+  CHECK(flagged >= least_flagged, "%s: %zu of %zu reads flagged", name, flagged, one.s->entry_count);
   bench_stop(b);
+}
+
+static void case_step_while_delivered(void) {
+  delivered_of(500000000, SET_BACK, 50, "500 ms, while a segment is delivered");
+  delivered_of(500000, SET_BACK, 50, "500 us, while a segment is delivered");
+  delivered_of(50000, SET_BACK, 50, "50 us, while a segment is delivered");
+  /* So long a delivery when the clock is set back as far would have to have been seen before. */
+  delivered_of(2000000, SET_FORWARD, 25, "2 ms forward, while a segment is delivered");
 }
 
 static void case_steps(void) {
@@ -836,9 +846,9 @@ static void case_steps(void) {
                                       "50 us back",    "1 h forward", "1 h back"};
   for (int i = 0; i < 6; i++) {
     char name[64];
-    steps_of(steps[i], 0, names[i]);
+    steps_of(steps[i], SET_BEFORE_STAMP, names[i]);
     snprintf(name, sizeof name, "%s, before the read", names[i]);
-    steps_of(steps[i], 1, name);
+    steps_of(steps[i], SET_AFTER_STAMP, name);
   }
 }
 

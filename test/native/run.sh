@@ -18,7 +18,7 @@ shift
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-gcc -std=c11 -g -Wall -Wextra -Werror "${flags[@]}" -o "$folder/receiver-test" ./*.c ../../src/endpoints/receiver/receiver.c -lpthread
+gcc -std=c11 -g -Wall -Wextra -Werror "${flags[@]}" -Wl,--wrap=recvmsg -o "$folder/receiver-test" ./*.c ../../src/endpoints/receiver/receiver.c -lpthread
 
 alone=()
 for way in -n -rn; do

@@ -48,9 +48,12 @@ static const int64_t CLOCK_NS = 1000;
 static const int CLOCK_TRIES = 4;
 /* A segment lies at least so long between its stamp and its socket before it is an exception. */
 static const int64_t DEFERRAL_NS = 20000;
-/* A segment is on its way from its stamp to its socket for no longer than so many times the longest that was seen, or than this, */
-static const int64_t DELIVERIES = 4, USUAL_DELIVERY_NS = 1000000;
-/* unless the clock was set meanwhile and no instant that the stamp may mean is as late: then for no longer than this. */
+/*
+ * Where the clock was set back by more than SMALL_STEP_NS, a segment is taken to be on its way from its stamp to its socket for no
+ * longer than this many times the longest that was seen, or than USUAL_DELIVERY_NS; in all other cases for no longer than
+ * LONGEST_DELIVERY_NS.
+ */
+static const int64_t DELIVERIES = 4, USUAL_DELIVERY_NS = 1000000, SMALL_STEP_NS = 1000000;
 static const int64_t LONGEST_DELIVERY_NS = 1000000000;
 static const int64_t STALL_NS = 1000000;
 
@@ -548,24 +551,29 @@ struct doubt {
   int64_t earliest_ns; /* of the instants that the stamp may mean */
 };
 
-/* A segment may be on its way to its socket while the clock is set, and be read much later. */
-static struct doubt doubt_of(rx_t *rx, int64_t since_ns, int64_t stamp_ns) {
+/*
+ * A segment may be on its way to its socket while the clock is set, and be read much later. Its stamp may be of the clock before
+ * if the instant that it then means lies before the set was noticed, and of the clock since unless it lies behind the read.
+ */
+static struct doubt doubt_of(rx_t *rx, int64_t since_ns, int64_t stamp_ns, int64_t read_ns) {
   if (rx->step_ns == 0) return (struct doubt){0, stamp_ns};
-  int64_t before_ns = stamp_ns + rx->stepped_by_ns; /* had it been stamped before */
+  int64_t by_ns = rx->stepped_by_ns, before_ns = stamp_ns + by_ns, error_ns = rx->offset_error_ns;
   int64_t usual_ns = DELIVERIES * rx->deferral_ns > USUAL_DELIVERY_NS ? DELIVERIES * rx->deferral_ns : USUAL_DELIVERY_NS;
-  int is_usual = stamp_ns >= since_ns - usual_ns, is_usual_before = before_ns >= since_ns - usual_ns && before_ns < rx->step_ns;
-  int64_t soonest_ns = since_ns - (is_usual || is_usual_before ? usual_ns : LONGEST_DELIVERY_NS), earliest_ns = since_ns;
-  if (stamp_ns >= soonest_ns && stamp_ns < earliest_ns) earliest_ns = stamp_ns;
-  if (before_ns >= soonest_ns && before_ns < earliest_ns) earliest_ns = before_ns;
-  int may_precede = stamp_ns < rx->step_ns || (before_ns < rx->step_ns && before_ns >= since_ns - LONGEST_DELIVERY_NS);
-  return (struct doubt){since_ns < rx->step_ns || (may_precede && (!is_usual || is_usual_before)), earliest_ns};
+  int64_t soonest_ns = since_ns - LONGEST_DELIVERY_NS;
+  int may_be_before =
+      before_ns <= rx->step_ns + error_ns && before_ns >= (by_ns <= -SMALL_STEP_NS ? since_ns - usual_ns : soonest_ns);
+  int may_be_since = stamp_ns <= read_ns + error_ns;
+  int64_t earliest_ns = since_ns;
+  if ((may_be_before || !may_be_since) && before_ns >= soonest_ns && before_ns < earliest_ns) earliest_ns = before_ns;
+  if (may_be_since && stamp_ns >= soonest_ns && stamp_ns < earliest_ns) earliest_ns = stamp_ns;
+  return (struct doubt){since_ns < rx->step_ns || may_be_before || !may_be_since, earliest_ns};
 }
 
 /* Fills in when the bytes of a read arrived. `is_last`: no byte behind the last one has the same stamp. */
 static void date(rx_t *rx, struct slot *s, rx_record *record, int64_t wall_ns, int is_last, int64_t read_ns, int sure) {
   int64_t since = s->holes ? s->counted_ns : unread_since(rx, s);
   int64_t stamp = wall_ns - rx->offset_ns, error = rx->offset_error_ns;
-  struct doubt doubt = wall_ns != 0 ? doubt_of(rx, since, stamp) : (struct doubt){since < rx->step_ns, since};
+  struct doubt doubt = wall_ns != 0 ? doubt_of(rx, since, stamp, read_ns) : (struct doubt){since < rx->step_ns, since};
   if (doubt.is_there) record->flags |= RX_STEPPED;
   /* A segment is stamped before it reaches its socket, so it may lie before the look that did not see it yet. */
   int64_t deferral = since - stamp;
