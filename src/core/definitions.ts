@@ -1,4 +1,4 @@
-import type { Report } from './report.ts';
+import type { LevelReport, Report } from './report.ts';
 
 /** What each number means, by the name it has in the report. */
 const TEXTS = {
@@ -89,35 +89,47 @@ const TEXTS = {
  * Versions above 1. Raise one only when the meaning of a number changes, so that old and new values cannot be compared;
  * never for wording.
  */
-const RAISED: Readonly<Partial<Record<keyof typeof TEXTS, number>>> = {
+const RAISED: Readonly<Partial<Record<keyof typeof TEXTS, Raised>>> = {
   // 2: a finish reason that says that the server gave up or cut the output makes it fail.
-  good: 2,
+  good: {
+    version: 2,
+    differs: ({ failures }) => failures.aborted !== undefined || failures.filtered !== undefined,
+  },
   // 2: without tokens that no chunk showed.
-  tpotMs: 2,
-  tokensPerSPerUser: 2,
-  requestTokensPerS: 2,
-  goodput: 2,
+  tpotMs: { version: 2, differs: hasUnseenTokens },
+  tokensPerSPerUser: { version: 2, differs: hasUnseenTokens },
+  requestTokensPerS: { version: 2, differs: hasUnseenTokens },
+  goodput: { version: 2, differs: hasUnseenTokens },
 };
+
+interface Raised {
+  readonly version: number;
+  /** Whether something occurred in a level that the version before counts otherwise. */
+  readonly differs: (level: LevelReport) => boolean;
+}
+
+function hasUnseenTokens({ unseenTokens }: LevelReport): boolean {
+  return unseenTokens !== undefined;
+}
 
 /** The text of each term, copied into every report, so that a report explains itself. */
 export const DEFINITIONS: Readonly<Record<string, string>> = TEXTS;
 
 /** The version of each term. Runs are comparable when every term that `isCompared` has the same version in all of them. */
 export const DEFINITION_VERSIONS: Readonly<Record<string, number>> = Object.fromEntries(
-  Object.keys(TEXTS).map((term) => [term, RAISED[term as keyof typeof TEXTS] ?? 1]),
+  Object.keys(TEXTS).map((term) => [term, RAISED[term as keyof typeof TEXTS]?.version ?? 1]),
 );
 
 /**
- * Earlier versions of terms by which the numbers of a run are the same: what a later version counts otherwise did not
+ * The version before of terms by which the numbers of a run are the same: what the later one counts otherwise did not
  * occur. Runs of an older bench stay comparable with such a run.
  */
 export function sameByVersions({ levels }: Pick<Report, 'levels'>): Record<string, readonly number[]> {
-  const unseen = levels.some(({ unseenTokens }) => unseenTokens !== undefined);
-  const givenUp = levels.some(
-    ({ failures }) => failures.aborted !== undefined || failures.filtered !== undefined,
+  return Object.fromEntries(
+    Object.entries(RAISED).flatMap(([term, { version, differs }]) =>
+      levels.some(differs) ? [] : [[term, [version - 1]]],
+    ),
   );
-  const terms = Object.keys(RAISED).filter((term) => (term === 'good' ? !givenUp : !unseen));
-  return Object.fromEntries(terms.map((term) => [term, [1]]));
 }
 
 /** Terms that define no compared number. */

@@ -1,7 +1,7 @@
 /** What a finish reason says of its response: as long as it was to be, given up by the server, cut by a filter, or a name not known here. */
 export type Finish = 'complete' | 'aborted' | 'filtered' | 'unknown';
 
-/** Ends of an output by itself or by its limit, as OpenAI, vLLM, SGLang, TensorRT-LLM, Dynamo, TGI, Mistral, Anthropic, Cohere and Gemini name them. */
+/** Ends of an output by the model's choice or by its limit, as OpenAI, vLLM, SGLang, TensorRT-LLM, Dynamo, TGI, Mistral, Anthropic, Cohere and Gemini name them. */
 const COMPLETE: ReadonlySet<string> = new Set([
   'stop',
   'length',

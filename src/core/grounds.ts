@@ -63,7 +63,7 @@ export const HISTORY_GROSS_RATIO = 0.8;
 
 /**
  * How often the gap holds the range of the history, both of logs: beyond three days at which nothing changed by so much lies one
- * log-normal run in 20, whatever their variance.
+ * log-normal run in 20, at any variance.
  */
 export const HISTORY_GROSS_RANGES = 1.3;
 
@@ -100,7 +100,7 @@ function meansByGo(values: readonly number[], runs: readonly Repeat[]): number[]
 
 /**
  * Whether every run of the candidate is beyond every run of the baseline by more than this factor. Where nothing changed, so that
- * the runs are exchangeable, three a side lie all in that order once in 20 times whatever their distribution (F. Wilcoxon,
+ * the runs are exchangeable, three a side lie all in that order once in 20 times, in any distribution (F. Wilcoxon,
  * Biometrics Bulletin 1, 1945), and so far apart far less often. It needs no variance of a candidate whose runs differ wildly, and
  * no logarithm of a rate that fell to 0.
  */

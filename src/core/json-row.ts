@@ -21,7 +21,7 @@ export function shownValue(value: unknown): string {
   return value === undefined ? '(missing)' : visible(JSON.stringify(value).slice(0, 60));
 }
 
-/** What JSON.parse says of a text, with the characters that nobody sees written as escapes. */
+/** The message of JSON.parse about a text, with invisible characters written as escapes. */
 export function jsonComplaint(error: unknown): string {
   return visible(errorText(error));
 }

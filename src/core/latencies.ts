@@ -12,7 +12,7 @@ export function e2eOf(record: RequestRecord): number {
 
 /**
  * Tokens that came after the first one, up to the last chunk with output: OSL − 1. Where the number of those that came in no chunk
- * of their own is known, the tokens of all chunks but the first. null where nobody counted.
+ * of their own is known, the tokens of all chunks but the first. null where the number is unknown.
  */
 export function decodedTokens(record: RequestRecord): number | null {
   const shown = chunkSum(record, 1);
@@ -20,7 +20,7 @@ export function decodedTokens(record: RequestRecord): number | null {
   return record.osl.counted === null ? null : record.osl.counted - 1;
 }
 
-/** Tokens that the server had made by the last chunk with output; null where nobody counted. */
+/** Tokens that the server had made by the last chunk with output; null where the number is unknown. */
 export function tokensByE2e(record: RequestRecord): number | null {
   return chunkSum(record, 0) ?? record.osl.counted;
 }

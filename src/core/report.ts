@@ -151,7 +151,7 @@ export interface LevelReport {
   readonly wastedOutputTokens: number;
   /**
    * Output tokens of good requests that came in no chunk of their own: how many, of how many requests, and the requests that had some
-   * of which nobody can tell the number. Left out where there are none, and by older versions.
+   * of which the number is unknown. Left out where there are none, and by older versions.
    */
   readonly unseenTokens?: { readonly count: number; readonly requests: number; readonly unknown: number };
   /** Ids of metrics that are estimates, since a tokenizer that is not the model's counted for them; left out where none is. */

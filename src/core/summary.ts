@@ -14,6 +14,7 @@ import { serverSideOf } from './server-side.ts';
 import { goodputOf, type SlosMs } from './slo.ts';
 import { timelineOf } from './timeline.ts';
 import { turnsOf } from './turn-stats.ts';
+import { heldBackTokens } from './unseen-tokens.ts';
 import { addTokenGaps, steadyWindow } from './window.ts';
 
 /** What a level's numbers are made from, beside its records. */
@@ -75,7 +76,7 @@ export function summarizeLevel(input: LevelInput): LevelReport {
     // Each look at chunks that lie on disk reads them.
     const { chunkUs, chunkTokens } = record;
     if (endsUnproven(record, chunkUs.length)) unproven++;
-    const held = heldBack(record, chunkTokens);
+    const held = heldBackTokens(record, chunkTokens);
     for (const [i, tokens] of (chunkTokens ?? []).entries()) perChunk.add(i === 0 ? tokens - held : tokens);
     for (let i = 1; i < chunkUs.length; i++) gaps.add(chunkUs[i]!);
     if (chunkTokens !== null) addTokenGaps(record, tokenGaps);
@@ -156,13 +157,6 @@ export function summarizeLevel(input: LevelInput): LevelReport {
     },
   };
   return { ...level, bounds: boundsOf(shown, level) };
-}
-
-/** Tokens within the first chunk's count that are not its own. */
-function heldBack({ unseenTokens, osl }: RequestRecord, chunkTokens: Uint32Array | null): number {
-  if (!unseenTokens || chunkTokens === null) return 0;
-  const behind = Math.max(0, (osl.counted ?? 0) - chunkTokens.reduce((total, tokens) => total + tokens, 0));
-  return Math.max(0, unseenTokens - behind);
 }
 
 /** What has to be known of a level's token counts and chunks to read its numbers; nothing where all is as usual. */

@@ -1,10 +1,12 @@
+import type { RequestRecord } from './record.ts';
+
 /** What is known of a stream that may have held tokens back. */
 export interface CountedStream {
   /** The server's count of all tokens; -1 when unknown. */
   readonly counted: number;
   /** Chunks with output. */
   readonly chunks: number;
-  /** Tokens of each of them; null when nobody could tell. */
+  /** Tokens of each of them; null when unknown. */
   readonly chunkTokens: Uint32Array | null;
   /** UTF-8 bytes of the first chunk's output. */
   readonly firstBytes: number;
@@ -30,8 +32,7 @@ export function unseenTokens(stream: CountedStream): number | null {
     const silent = silentEvents - USUAL_SILENT_EVENTS;
     return counted > chunks && silent > 0 && chunks + silent >= EVENT_PER_TOKEN_RATIO * counted ? null : 0;
   }
-  const behind = counted - chunkTokens.reduce((total, tokens) => total + tokens, 0);
-  return heldBack(stream, chunkTokens) + Math.max(0, behind);
+  return heldBack(stream, chunkTokens) + behindLast(counted, chunkTokens);
 }
 
 /** Text of several tokens has more bytes for each, in nearly any language. */
@@ -48,4 +49,18 @@ function heldBack({ firstBytes, countBefore }: CountedStream, chunkTokens: Uint3
   const isTooMany =
     first > firstBytes || (first > 3 * usual + 2 && firstBytes < LEAST_BYTES_PER_TOKEN * first);
   return isTooMany ? Math.max(0, first - usual) : 0;
+}
+
+/** Tokens within the first chunk's count that are not its own: those unseen that were not counted behind the last chunk. */
+export function heldBackTokens(
+  { unseenTokens: unseen, osl }: Pick<RequestRecord, 'unseenTokens' | 'osl'>,
+  chunkTokens: Uint32Array | null,
+): number {
+  if (!unseen || chunkTokens === null) return 0;
+  return Math.max(0, unseen - behindLast(osl.counted ?? 0, chunkTokens));
+}
+
+/** Tokens counted behind the last chunk. */
+function behindLast(counted: number, chunkTokens: Uint32Array): number {
+  return Math.max(0, counted - chunkTokens.reduce((total, tokens) => total + tokens, 0));
 }
