@@ -10,10 +10,8 @@ import { makeFolder, putPrograms, stackState, until } from './stack-steps.ts';
 
 afterEach(() => vi.unstubAllEnvs());
 
-it.each([
-  ['SIGINT', 'INT', 130],
-  ['SIGTERM', 'TERM', 143],
-] as const)('a step of load that SLURM does not know yet gets its %s once it does', async (signal, sent, code) => {
+/** The folder of a stack that is ready in job 7. */
+function readyStack(): { dir: string; at: (name: string) => string } {
   const dir = makeFolder();
   const at = (name: string): string => path.join(dir, name);
   const state = stackState({
@@ -23,6 +21,14 @@ it.each([
   });
   const supervisor = { ...state.supervisor, pid: process.pid, startTicks: startTicks(process.pid)! };
   writeAtomic(at(STATE_FILE), JSON.stringify({ ...state, supervisor }));
+  return { dir, at };
+}
+
+it.each([
+  ['SIGINT', 'INT', 130],
+  ['SIGTERM', 'TERM', 143],
+] as const)('a step of load that SLURM does not know yet gets its %s once it does', async (signal, sent, code) => {
+  const { dir, at } = readyStack();
   const programs = {
     // The third look finds it.
     squeue: `echo look >>${at('looks')}; [ $(wc -l <${at('looks')}) -lt 3 ] || echo '7.4|bench-1.load'`,
@@ -40,15 +46,7 @@ it.each([
 });
 
 it('a load generator that is killed leaves no report that states that it runs', async () => {
-  const dir = makeFolder();
-  const at = (name: string): string => path.join(dir, name);
-  const state = stackState({
-    phase: 'ready',
-    mode: 'salloc',
-    job: { id: '7', ours: true, nodes: ['n1'], endsAt: null },
-  });
-  const supervisor = { ...state.supervisor, pid: process.pid, startTicks: startTicks(process.pid)! };
-  writeAtomic(at(STATE_FILE), JSON.stringify({ ...state, supervisor }));
+  const { dir, at } = readyStack();
   putPrograms(dir, { srun: `echo "$NO_COLOR" >${at('plain')}; exit 137` });
   const link = new StackLink(dir);
   writeAtomic(at('report.json'), JSON.stringify({ status: 'running', statusDetail: null, levels: [1] }));

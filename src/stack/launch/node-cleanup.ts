@@ -49,12 +49,7 @@ export async function cleanNodes(plan: StackPlan, jobId: string, around: Surroun
       '--ntasks-per-node=1',
       '--kill-on-bad-exit=1',
       `--nodelist=${nodes.join(',')}`,
-      '--input=none',
-      '-J',
-      `${plan.run}.cleanup`,
-      'bash',
-      '-c',
-      cleanupScript(plan.run, plan.cleanupGlobs),
+      ...cleanupStep(plan),
     ],
     { env: around.env, timeoutMs: CLEANUP_TIMEOUT_MS },
   );
@@ -67,7 +62,7 @@ export async function cleanNodes(plan: StackPlan, jobId: string, around: Surroun
 
 /**
  * Cleans nodes whose job has ended, by a job of a few seconds on each that is free, asked for as the one before was; gives
- * what is or may still be there, in words. `before`: what an earlier teardown left there, which counts until somebody has looked.
+ * what is or may still be there, in words. `before`: what an earlier teardown left there, which counts until it has been looked for again.
  */
 export async function cleanAfterJob(
   plan: StackPlan,
@@ -111,12 +106,7 @@ async function lookOn(
       `--immediate=${FREE_WITHIN_S}`,
       '--time=1',
       `--comment=${jobComment(plan.run, plan.runDir)}`,
-      '--input=none',
-      '-J',
-      `${plan.run}.cleanup`,
-      'bash',
-      '-c',
-      cleanupScript(plan.run, plan.cleanupGlobs),
+      ...cleanupStep(plan),
     ],
     { env: outsideJobs(around.env), timeoutMs: CLEANUP_TIMEOUT_MS },
   );
@@ -143,4 +133,9 @@ export function leftOvers(stdout: string): string[] {
   return stdout
     .split('\n')
     .flatMap((line) => (line.startsWith(`${LEFT_WORD} `) ? [line.slice(LEFT_WORD.length + 1).trim()] : []));
+}
+
+/** The step itself, behind the options that say where it runs. */
+function cleanupStep({ run, cleanupGlobs }: StackPlan): string[] {
+  return ['--input=none', '-J', `${run}.cleanup`, 'bash', '-c', cleanupScript(run, cleanupGlobs)];
 }

@@ -1,4 +1,5 @@
 import { parse } from 'yaml';
+import { PARALLEL_FLAGS } from '../file/parallel-flags.ts';
 import type { Role } from '../plan/planned.ts';
 import type { Finding } from './findings.ts';
 
@@ -171,10 +172,8 @@ function limitsOf(file: Settings, command: readonly string[]): Limits {
   const sglang = command.some((word) => /\bsglang\b/.test(word));
   const maxRequests = flag('--max-num-seqs', '--max-running-requests', '--max-batch-size');
   return {
-    tensorParallel:
-      flag('--tensor-parallel-size', '--tp-size', '--tp', '-tp') ?? whole(file['tensor_parallel_size']),
-    pipelineParallel:
-      flag('--pipeline-parallel-size', '--pp-size', '--pp', '-pp') ?? whole(file['pipeline_parallel_size']),
+    tensorParallel: flag(...PARALLEL_FLAGS.tensor) ?? whole(file['tensor_parallel_size']),
+    pipelineParallel: flag(...PARALLEL_FLAGS.pipeline) ?? whole(file['pipeline_parallel_size']),
     maxSeqLen: flag('--max-model-len', '--context-length', '--max-seq-len') ?? whole(file['max_seq_len']),
     maxNumTokens: flag('--max-num-batched-tokens', '--max-num-tokens') ?? whole(file['max_num_tokens']),
     maxBatchSize: maxRequests ?? whole(file['max_batch_size']),

@@ -1,12 +1,6 @@
+import { PARALLEL_FLAGS } from '../file/parallel-flags.ts';
 import type { Remark } from '../file/stack.ts';
 import type { PresetInput } from './preset.ts';
-
-/** Flags of vLLM and SGLang whose product is the number of GPUs of a replica. */
-const SIZES = [
-  ['--tensor-parallel-size', '--tp-size', '--tp', '-tp'],
-  ['--pipeline-parallel-size', '--pp-size', '--pp', '-pp'],
-  ['--data-parallel-size', '--dp-size', '--dp', '-dp'],
-] as const;
 
 /**
  * Workers over several nodes whose engine would use one: vLLM and SGLang take every parallel size to be 1 unless they
@@ -25,8 +19,8 @@ export function parallelFindings({ file, roles }: PresetInput): Remark[] {
       script !== undefined
     )
       return [];
-    const gpus = SIZES.map((names) => names.map((flag) => args[flag]).find((size) => size !== undefined) ?? 1)
-      .map(Number)
+    const gpus = Object.values(PARALLEL_FLAGS)
+      .map((names) => Number(names.map((flag) => args[flag]).find((size) => size !== undefined) ?? 1))
       .reduce((product, size) => product * size, 1);
     if (!(gpus < nodes)) return [];
     return [
