@@ -41,7 +41,7 @@ export async function makeParser(args: readonly string[], set: (code: ExitCode) 
       )
       .strict()
       .recommendCommands()
-      // What it says is read below, whatever language the user has.
+      // Its messages are read below, in any language of the user.
       .locale('en')
       .version(VERSION)
       .alias('help', 'h')

@@ -54,7 +54,7 @@ export interface OddAnswer {
   readonly body: string;
 }
 
-/** What to do about an answer, whatever was requested; null where that depends on the request. */
+/** What to do about an answer to any request; null where that depends on the request. */
 function answerHint({ head, body }: OddAnswer, { hints, keyFrom }: Called): string | null {
   const { status } = head;
   if (status === 401 || status === 403)

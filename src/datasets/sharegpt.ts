@@ -124,7 +124,7 @@ function firstByte(path: string): string {
   });
 }
 
-/** What a turn of a conversation says, and who: null where it names nobody. */
+/** What a turn of a conversation says, and who: null where it names no speaker. */
 interface Turn {
   readonly by: string | null;
   readonly text: unknown;

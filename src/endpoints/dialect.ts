@@ -18,7 +18,7 @@ export interface Delta {
   done: boolean;
   /** The server reported an error inside the stream. */
   error: string | null;
-  /** The error cannot be anything else, whatever the type of its event. */
+  /** The error cannot be anything else, in an event of any type. */
   isCertain: boolean;
   /** It is no event of a completion: a heartbeat, or one of a kind that is not known; else null. */
   other: 'heartbeat' | 'unknown' | null;

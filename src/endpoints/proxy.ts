@@ -70,7 +70,7 @@ function lookUp(env: Env, name: string): { variable: string; value: string } | n
   return null;
 }
 
-/** Scheme, user info up to the last `@` (whatever is in it), host, port. */
+/** Scheme, user info up to the last `@` (with any characters in it), host, port. */
 const PROXY = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(?:(.*)@)?(\[[^\]]+\]|[^\s:/?#@[\]]+)(?::(\d+))?(?:[/?#].*)?$/is;
 
 /** The value is not shown in an error: it may hold a password. */

@@ -23,7 +23,7 @@ const ERROR_WORD = /error|exception|fail|fatal|abort|unavailable/i;
 const FINE_CODE =
   /^(?:0|1\d\d|2\d\d|ok|success(?:ful)?|succeeded|[a-z]+ing|queued|pending|created|complete(?:d)?|done)$/i;
 
-/** Whether a chunk or a choice says itself that it is an error, whatever else it holds. */
+/** Whether a chunk or a choice states that it is an error, also beside other fields. */
 export function hasError(fields: Fields): boolean {
   return isFilled(fields['error']) || fields['object'] === 'error';
 }
@@ -38,7 +38,7 @@ export function isPlainError(fields: Fields): boolean {
   );
 }
 
-/** The error that an event reports, in whatever envelope; null where it reports none. */
+/** The error that an event reports, in any envelope; null where it reports none. */
 export function errorIn(event: Fields): string | null {
   for (const name of ERROR_FIELDS) {
     const error = event[name];

@@ -4,7 +4,7 @@ import { type RequestRecord, recordFromJson } from '../core/record.ts';
 
 export const RECORDS_FILE = 'records.ndjson';
 export const NEWLINE = 0x0a;
-/** A file is read so many bytes at a time. */
+/** The number of bytes of a file that are read at a time. */
 const PIECE_BYTES = 1024 * 1024;
 
 /** Whole lines of a file from byte `from` on, each with the byte behind its end. */

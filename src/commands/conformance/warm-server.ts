@@ -11,7 +11,7 @@ const TOKENS = 12;
  * the dice.
  */
 export async function warmServer(url: string, signal: AbortSignal): Promise<number> {
-  // Directly, whatever proxies the environment names.
+  // Directly, by none of the proxies that the environment names.
   const dispatcher = new Agent();
   for (let round = 0; round < ROUNDS; round++)
     await Promise.all(

@@ -47,15 +47,15 @@ export class ServingServer {
     const wanted = this.#args.servedModelName ?? this.#args.model;
     const startMs = performance.now();
     const limitMs = this.#args.readyCheckTimeoutS * 1_000;
-    let told: string | null = null;
+    let reported: string | null = null;
     for (;;) {
       const { state, listed, answer } = await this.#look(wanted);
       if (state === null) return wanted ?? listed[0] ?? null;
-      if (answer.status === null && told === null) {
+      if (answer.status === null && reported === null) {
         const { message, hint, lasting } = await noAnswer(this.#control, answer, this.#called);
         if (lasting) throw new BenchError(EXIT.target, message, hint);
       }
-      told ??= '';
+      reported ??= '';
       const waitedMs = performance.now() - startMs;
       if (waitedMs >= limitMs) {
         // A name that is not listed may still be served; the first stream tells.
@@ -67,9 +67,9 @@ export class ServingServer {
           'see --base-url, --host and --port, or wait longer with --ready-check-timeout-sec',
         );
       }
-      if (waitedMs > QUIET_MS && told !== state)
+      if (waitedMs > QUIET_MS && reported !== state)
         say(`waiting for ${this.#control.target.url}, at most ${this.#args.readyCheckTimeoutS} s: ${state}`);
-      if (waitedMs > QUIET_MS) told = state;
+      if (waitedMs > QUIET_MS) reported = state;
       await sleep(Math.min(POLL_EVERY_MS, limitMs - waitedMs));
     }
   }

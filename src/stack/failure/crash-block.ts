@@ -12,7 +12,7 @@ const MOST_STRANGERS = 5;
 const IGNORED = /^Exception ignored in/;
 /** In a line before a traceback, which may then be part of the same message, or of the line itself, where it surely is. */
 const LOGGED = /\b(?:WARN|WARNING|DEBUG)\b/;
-/** The outermost frame of a program that was started with `python -m`: only what nobody has caught comes so far. */
+/** The outermost frame of a program that was started with `python -m`: only uncaught exceptions reach it. */
 const UNCAUGHT = /, in _run_module_as_main$/;
 
 /** What a crash that goes over several lines comes to. */

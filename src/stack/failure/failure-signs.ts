@@ -73,7 +73,7 @@ export function suspicion(signs: readonly FailureSign[], step: string | null): F
   return told.length === 0 ? null : heaviest(told);
 }
 
-/** Whether SLURM, which names a node then, tells of each of the steps that it was sent a signal, all at the time of the first failure. */
+/** Whether SLURM, which names a node then, reports of each of the steps that it was sent a signal, all at the time of the first failure. */
 export function allCancelled(signs: readonly FailureSign[], steps: readonly string[]): boolean {
   const first = signs.find(({ fails }) => fails);
   return (
@@ -139,7 +139,7 @@ function refined(found: FailureSign, signs: readonly FailureSign[]): FailureSign
 }
 
 /**
- * Of what may explain an end: who ended it tells most, then a line of level ERROR, one without a level, and least a warning, as
+ * Of what may explain an end: who ended it explains most, then a line of level ERROR, one without a level, and least a warning, as
  * of a retry.
  */
 export function loudness({ line, failureClass }: FailureSign): number {

@@ -28,7 +28,7 @@ const MOST_SIGNS = 400;
 /** trtllm-llmapi-launch: its ranks wait on when the command that rank 0 started is dead. */
 const LAUNCHER = /\brank\d+ run (?:mgmn \w+ node|.+ in background)/;
 
-/** A line of level ERROR that means nothing by itself, but explains an end that nothing else explains. */
+/** A line of level ERROR that means nothing alone, but explains an end that nothing else explains. */
 const ERROR_LINE: FailurePattern = {
   pattern: /^/,
   failureClass: 'exit',
@@ -157,7 +157,7 @@ export class FailureFinder {
     return sign === null ? null : this.#why(sign);
   }
 
-  /** Whether SLURM tells of each of several steps that it was sent a signal, all at the time of the first failure. */
+  /** Whether SLURM reports of each of several steps that it was sent a signal, all at the time of the first failure. */
   allCancelled(): boolean {
     return this.#steps.size > 1 && allCancelled(this.#signs, [...this.#steps.keys()]);
   }

@@ -85,7 +85,7 @@ export function whyJobEnded(jobId: string, facts: JobFacts | null): Why {
     : plainWhy(end.failureClass, `job ${jobId} is over: ${end.meaning} (${seen})`, end.hint);
 }
 
-/** What tasks may show when they are told to end, each in its own way: with any exit code, a traceback, or what they no longer reach. */
+/** What tasks may show when they are asked to end, each in its own way: with any exit code, a traceback, or what they no longer reach. */
 const SHOWN_AT_THE_END: readonly FailureClass[] = [
   'cancelled',
   'job-ended',

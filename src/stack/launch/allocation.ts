@@ -39,7 +39,7 @@ export interface AllocationEvents {
   submitted(jobId: string, ours: boolean): void;
   /** Why it waits; told when it changes. */
   waiting(reason: string): void;
-  /** Jobs of earlier stacks that nobody looks after any more. */
+  /** Jobs of earlier stacks without a supervisor. */
   abandoned(): Promise<readonly AbandonedStack[]>;
 }
 
@@ -182,7 +182,7 @@ async function waitUntilRunning(
   }
 }
 
-/** A job that waits while one that nobody needs any more has nodes would wait until a person looks. */
+/** A job that waits for nodes of an abandoned one would wait until a person looks. */
 function throwIfBehind(jobId: string, reason: string, abandoned: readonly AbandonedStack[]): void {
   const holder = abandoned.find(({ nodeList }) => nodeList !== '');
   if (holder === undefined) return;

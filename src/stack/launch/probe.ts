@@ -11,7 +11,7 @@ export interface ProbeResult {
   readonly holds: boolean;
   /** What was seen, in a few words: evidence when it holds, what is missing when not. */
   readonly said: string;
-  /** Set when nothing answered, or not in a way that tells anything. */
+  /** Set when nothing answered, or not in a way that shows anything. */
   readonly silent?: true;
 }
 
@@ -93,7 +93,7 @@ function tryTcp(host: string, port: number): Promise<ProbeResult> {
   });
 }
 
-/** Nodes of a stack are reached directly, whatever proxies the environment names. */
+/** Nodes of a stack are reached directly, by none of the proxies that the environment names. */
 const DIRECTLY = new Agent().compose(interceptors.redirect({ maxRedirections: 5 }));
 
 /** GET, with status and body; rejects when nothing answers in time. */
