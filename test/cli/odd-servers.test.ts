@@ -69,6 +69,9 @@ const inStream = (response: ServerResponse, found: string[]): true => {
   return true;
 };
 
+/** One request of `bench serving`. */
+const SGLANG = '--backend sglang-oai-chat --dataset-name random --num-prompts 1'.split(' ');
+
 describe('a field that a server refuses', () => {
   it.each([
     ['stream_options', ['stream_options'], extra, ['stream_options']],
@@ -418,15 +421,7 @@ describe('the hint fits the cause', () => {
     );
     const over = plain.url.replace('http', 'https');
     expect(await said(['check', '--url', over])).toMatch(/speaks http, not https\n {2}write http:\/\/127/);
-    const serving = [
-      'serving',
-      '--backend',
-      'sglang-oai-chat',
-      '--dataset-name',
-      'random',
-      '--num-prompts',
-      '1',
-    ];
+    const serving = ['serving', ...SGLANG];
     expect(await said([...serving, '--base-url', secure.url])).toMatch(
       /not trusted: .*\n.*NODE_EXTRA_CA_CERTS=FILE/,
     );
@@ -488,22 +483,7 @@ describe('small things', () => {
 
   it.each([
     ['check', ['--url'], 'OPENAI_API_KEY', 'Bearer hushhush'],
-    [
-      'serving',
-      [
-        '--backend',
-        'sglang-oai-chat',
-        '--dataset-name',
-        'random',
-        '--num-prompts',
-        '1',
-        '--random-output-len',
-        '3',
-        '--base-url',
-      ],
-      'API_KEY',
-      'hushhush',
-    ],
+    ['serving', [...SGLANG, '--random-output-len', '3', '--base-url'], 'API_KEY', 'hushhush'],
   ])('bench %s: a key in a variable that ends in a line feed is trimmed, and one of two lines is refused by its name', async (verb, args, name, sent) => {
     const server = await startOddServer();
     const words = [verb, ...args, server.url];
