@@ -1,6 +1,6 @@
 import { BenchError, EXIT, usageError } from '../core/errors.ts';
 
-/** What came of asking for the list of models. */
+/** The result of requesting the list of models. */
 export interface ModelList {
   /** null where the answer was no list. */
   readonly ids: readonly string[] | null;

@@ -72,7 +72,7 @@ function answerHint({ head, body }: OddAnswer, { hints, keyFrom }: Called): stri
   return null;
 }
 
-/** What came of a request outside of any measurement. */
+/** The result of a request outside of any measurement. */
 export interface Asked {
   readonly finished: FinishedRequest;
   /** Its output. */

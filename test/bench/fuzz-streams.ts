@@ -193,7 +193,7 @@ class Events {
     }
   }
 
-  /** The server's own word that it ended an output of so many tokens. */
+  /** The server's own word that it ended an output of this number of tokens. */
   giveUp(reason: Reason, tokens: number): void {
     this.#chunk({ delta: {} }, reason, tokens);
     this.#finishReason = typeof reason === 'string' ? reason : `${reason.type}: ${reason.message}`;

@@ -155,7 +155,7 @@ describe('a server that gives up', () => {
     expect(ended.stdout).toContain(`4 ${failure} at concurrency 4: ${words}`);
   });
 
-  it('may name an end that is not known where the model may stop by itself', async () => {
+  it('may name an end that is not known where the model may stop early', async () => {
     const server = await startChatServer({ answer: givesUp('because') });
     const out = newOut();
     const ended = await benchHere([

@@ -18,7 +18,7 @@ interface Seen {
   readonly authorization: string | undefined;
 }
 
-/** A proxy for plain HTTP that passes all requests on to one server, whatever host they name; or answers by itself. */
+/** A proxy for plain HTTP that passes all requests on to one server, for any host; or answers itself. */
 async function startProxy(to: string, status: number | null = null) {
   const seen: Seen[] = [];
   const server = createServer((near, answer) => {
@@ -59,7 +59,7 @@ describe('what listens on this host', () => {
     'proxy',
     'http://me:p#w@127.0.0.1:9',
     'socks5://h:1',
-  ])('is reached whatever the proxy is (%s)', async (value) => {
+  ])('is reached with any proxy (%s)', async (value) => {
     const options = { env: env(value) };
     for (const wire of value === DEAD ? ['auto', 'socket', 'undici'] : ['undici']) {
       const ended = await benchHere(['run', '--mock', ...SHAPE, '--wire', wire, '--out', newOut()], options);
@@ -129,7 +129,7 @@ describe('a target that the environment names a proxy for', () => {
     expect(ended.stdout + ended.stderr).not.toMatch(/SE#?CRET/);
   });
 
-  it('has it named where the proxy answers by itself', async () => {
+  it('has it named where the proxy itself answers', async () => {
     const proxy = await startProxy('http://127.0.0.1:9', 503);
     const ended = await benchHere(['check', '--url', FAR, '--wire', 'undici'], {
       env: { http_proxy: `http://127.0.0.1:${proxy.port}` },

@@ -12,7 +12,7 @@ interface Write {
 }
 
 type Usage = (output: number) => unknown;
-/** What a server writes for an output of so many tokens. */
+/** What a server writes for an output of this number of tokens. */
 type Answer = (osl: number, usage: Usage) => readonly Write[];
 
 /** As of a server for which each word is a token, and its template seven. */

@@ -408,7 +408,7 @@ describe.each(WIRES)('the %s wire', (name) => {
     const client = makeClient(name, `http://127.0.0.1:${port}`);
     expect(await ask(client)).toMatchObject({ outcome: 'good', osl: { counted: 4, by: 'usage' } });
     expect(meters.get(client)!.take().reads.passedOver).toBe(3 * beats.length);
-    // A chunk is one whatever its type.
+    // A chunk is one with any type.
     const typed = await rawServer((socket) =>
       socket.write(chunked([`event: chunk\n${token('a')}`, `event: message\n${token('b')}`, FINISH, DONE])),
     );
@@ -749,7 +749,7 @@ describe('all wires', () => {
   });
 });
 
-/** Answers the first request of a connection, and does what it is told with any other; counts both. */
+/** Answers the first request of a connection, and does as requested with any other; counts both. */
 async function keptServer(onReused: (socket: net.Socket) => void, tls?: tls.TlsOptions) {
   const seen = { first: 0, reused: 0 };
   const known = new WeakSet<net.Socket>();

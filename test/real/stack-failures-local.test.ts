@@ -29,7 +29,7 @@ describe('a launch on this machine that fails', () => {
     expect(why.message).toContain('no-such-program');
   });
 
-  it('tells that the supervisor is gone, and takes down what it launched', async () => {
+  it('reports that the supervisor is gone, and takes down what it launched', async () => {
     const running = await bench.held({});
     process.kill(bench.state().supervisor.pid, 'SIGKILL');
     const ended = await running.ended;

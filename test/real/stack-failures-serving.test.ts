@@ -12,7 +12,7 @@ const missing = notRun('failures of a stack that serves', slurmMissing());
 /** Long enough that a sweep's level is under way when something ends. */
 const SLOW_TOKENS = { env: { TOKEN_MS: '20' } };
 
-/** Ends with 1 when it is told to end, as nats-server does. */
+/** Ends with 1 when it is asked to end, as nats-server does. */
 const NATS = {
   role: 'infra',
   command: ['bash', '-c', 'trap "echo Server Exiting; exit 1" TERM; while :; do sleep 0.1; done'],
@@ -127,7 +127,7 @@ describe.skipIf(missing !== null)('a stack that breaks while it serves', () => {
     expect(why.message).toContain('1 of 2 backend instances registered');
   });
 
-  it('tells that somebody cancelled the job, whatever its services say when they end', async () => {
+  it('reports that the job was cancelled, with any last words of its services', async () => {
     const running = await bench.held({ services: { nats: NATS } });
     const { id } = cluster.jobs()[0]!;
     scancel(id);
@@ -135,7 +135,7 @@ describe.skipIf(missing !== null)('a stack that breaks while it serves', () => {
     expect(why.message).toContain(`job ${id} is over: it was cancelled`);
   });
 
-  it('tells that a signal was sent to all of the job', async () => {
+  it('reports that a signal was sent to all of the job', async () => {
     const running = await bench.held({ services: { nats: NATS } });
     const { id } = cluster.jobs()[0]!;
     scancel('--signal=TERM', id);

@@ -205,7 +205,7 @@ describe.skipIf(missing !== null)('a Dynamo of real parts on three nodes', () =>
       expect(rig.options.env).not.toHaveProperty('SLURM_JOB_ID');
     });
 
-    it('shows the output of its tasks, and blames nobody of them for the end of its job', async () => {
+    it('shows the output of its tasks, and blames none of them for the end of its job', async () => {
       const logs = await bench(['stack', 'logs', 'frontend', '--run', dir], rig.options);
       expect(logs.code).toBe(0);
       const lines = logs.stdout.trimEnd().split('\n');

@@ -85,7 +85,7 @@ describe('groups of events', () => {
     expect(burstsOf([{ ...groups, chunkSlackUs: slack(40_000) }], undefined)).toBeNull();
   });
 
-  it('are not told of a reader that stamps itself and was late, or may have been', () => {
+  it('are not reported of a reader that stamps itself and was late, or may have been', () => {
     const own = inGroups([8, 8, 8], 40, { stampedBy: 'process' });
     expect(burstsOf([own], reads(4))).not.toBeNull();
     expect(burstsOf([own], reads(4.1))).toBeNull();

@@ -85,7 +85,7 @@ describe('the verdict', () => {
     expect(found['ttftMs.p50']!.smallestRatio).toBeGreaterThan(0.1);
   });
 
-  it('of a gross change is told though the runs of one side differ wildly', () => {
+  it('of a gross change is found though the runs of one side differ wildly', () => {
     const wild = (values: readonly number[]): Report[] => values.map((value) => run(value, 90_000 / value));
     const base = [300, 303, 298];
     // No bound of 460, 900 and 2,400 ms says that their mean is above 300 ms.
@@ -104,7 +104,7 @@ describe('the verdict', () => {
     expect(wide['outputTokensPerS']).toMatchObject({ gross: 'worse', verdict: 'same' });
   });
 
-  it('of a rate that fell to 0 in every run is worse, and of one that did in some is not told', () => {
+  it('of a rate that fell to 0 in every run is worse, and of one that did in some is not found', () => {
     const rates = (values: readonly number[]): Report[] => values.map((value) => run(300, value));
     const rate = (cand: readonly number[]) => overall(rates([50, 51, 49]), rates(cand))['outputTokensPerS'];
     expect(rate([0, 0, 0])).toMatchObject({

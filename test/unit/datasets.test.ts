@@ -233,7 +233,7 @@ describe('a trace', () => {
     expect(new Set(given.made.map(({ text }) => words(text, 1_024, 1_032))).size).toBe(6);
   });
 
-  it('tells ids of 64 bits apart, however near they are', async () => {
+  it('distinguishes ids of 64 bits, however near they are', async () => {
     const ids = [
       ['9223372036854775808', '4611686018427387904'],
       ['9223372036854775809', '4611686018427387904'],
@@ -487,7 +487,7 @@ describe('ShareGPT', () => {
     expect(made.map(({ text, osl }) => [text, osl])).toEqual([[question(1).value, tokens(answer.value)]]);
   });
 
-  it('takes turns that name nobody as said in turn', async () => {
+  it('takes turns without a speaker as alternating', async () => {
     const turns = [{ value: question(1).value }, { value: answer.value }];
     const { made } = await make('sharegpt', { file: inLists([{ conversations: turns }]) }, [
       entry(point({ requests: 1 })),

@@ -208,7 +208,7 @@ describe('renderReport', () => {
     expect(text).toContain('24 error-event at concurrency 16, 32: Internal server error');
   });
 
-  it('tells of ends that prove little, and of responses held open', () => {
+  it('reports ends that prove little, and of responses held open', () => {
     const audit = makeThinLevel().audit!;
     const text = page(
       withLevels(
@@ -437,7 +437,7 @@ describe('renderReport', () => {
     expect(ascii).toMatch(/ \*=11\.3 /);
   });
 
-  it('tells what the stream did to speeds', () => {
+  it('reports what the stream did to speeds', () => {
     const of = (patch: Partial<LevelReport>): string[] =>
       runNotes(withLevels(makeThinLevel(patch)))
         .filter(({ topic }) => ['bursts', 'unseen', 'TPOT', 'ITL'].includes(topic))

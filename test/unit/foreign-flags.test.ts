@@ -47,7 +47,7 @@ describe('flags of other tools', () => {
     expect(answer(word, 'value')).toBe(line);
   });
 
-  it('are answered once each, whatever stands between them', () => {
+  it('are answered once each, with anything between them', () => {
     expect(answer('run', '--num-prompts', '3', '--isl', '4', '--num-prompts=4', '--target', 'x')).toBe(
       "sglang's --num-prompts is --requests here; guidellm's --target is --url here",
     );

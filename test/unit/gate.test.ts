@@ -284,7 +284,7 @@ describe('few runs', () => {
     [2, 2],
     [5, 2],
     [2, 5],
-  ])('of %i and %i are refused with the number that is needed, whatever they measured', (base, cand) => {
+  ])('of %i and %i are refused with the number that is needed, for any values', (base, cand) => {
     for (const factor of [1, 2.5])
       expect(refusal(() => of(few(base), few(cand, { ttft: factor })))).toMatchObject({
         exitCode: 2,

@@ -226,7 +226,7 @@ describe('a request', () => {
     expect(wire.transports).toHaveLength(1);
   });
 
-  it('has a new connection where it must, whatever is idle', async () => {
+  it('has a new connection where it must, also beside idle ones', async () => {
     const made = make();
     await openNow(made, 2);
     made.wire.send(REQUEST, made.sink, undefined, true);

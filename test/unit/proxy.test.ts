@@ -63,7 +63,7 @@ describe('a proxy of the environment', () => {
     ['http://me:100%@proxy:1', 'me:100%'],
     ['http://me@proxy:1', 'me:'],
     ['http://me:a:b@proxy:1', 'me:a:b'],
-  ])('takes credentials from %j, whatever is in them, and does not show them', (value, credentials) => {
+  ])('takes credentials from %j, with any characters, and does not show them', (value, credentials) => {
     const found = route('http://head', { http_proxy: value });
     expect(found.proxy).toEqual({
       url: 'http://proxy:1',

@@ -257,7 +257,7 @@ describe('the stack that a run measures', () => {
       open.close();
     });
 
-    it('was not whole while the frontend said so, which is told once', async () => {
+    it('was not whole while the frontend said so, which is reported once', async () => {
       const dir = put(makeFolder(), seen(1));
       const link = new StackLink(dir);
       expect(link.takeMissing()).toBeNull();

@@ -180,7 +180,7 @@ describe('an end without a line that names its cause', () => {
     expect(why!.message).not.toContain('layer kind');
   });
 
-  it('is that of a step that SLURM was told to cancel, whatever it says of it', () => {
+  it('is that of a step that SLURM was asked to cancel, with any words of its own', () => {
     const finder = new FailureFinder([step('w', { tasks: 1 })]);
     feed(
       finder,

@@ -42,7 +42,7 @@ describe('a job that is over', () => {
   it('explains ends with any code and what tasks show then, and none whose cause is named', () => {
     const ends = (failureClass: FailureClass, exitCode: number | null) =>
       mayBeJobEnd({ ...plainWhy(failureClass, 'x'), exitCode });
-    // nats-server ends with 1 when it is told to end.
+    // nats-server ends with 1 when it is asked to end.
     expect([ends('exit', 1), ends('exit', 143), ends('rank-crash', 134), ends('cancelled', 3)]).toEqual([
       true,
       true,
@@ -57,10 +57,10 @@ describe('a job that is over', () => {
     ]);
   });
 
-  it('is of no step, though one has told of it', () => {
-    const told = { ...plainWhy('time-limit', 'over'), step: 'nats-0', node: 'n1', rank: 0, exitCode: 1 };
-    expect(ofWholeJob(told)).toEqual(plainWhy('time-limit', 'over'));
-    const other = { ...told, failureClass: 'node-failure' as const };
+  it('is of no step, though one has reported it', () => {
+    const reported = { ...plainWhy('time-limit', 'over'), step: 'nats-0', node: 'n1', rank: 0, exitCode: 1 };
+    expect(ofWholeJob(reported)).toEqual(plainWhy('time-limit', 'over'));
+    const other = { ...reported, failureClass: 'node-failure' as const };
     expect(ofWholeJob(other)).toBe(other);
   });
 

@@ -62,7 +62,7 @@ describe('the level of a line', () => {
     ['2026-11-30 23:24:04.934437 C | etcdmain: listen tcp', 'error'],
     ['ValueError: bad request', 'error'],
     ['Error: no such model', 'error'],
-    // What an INFO line tells of is no error.
+    // What an INFO line reports is no error.
     ['INFO worker: last ERROR was handled', 'other'],
     ['WARNING: ERROR in optional file', 'warning'],
     ['An error occurred, ignored', null],

@@ -59,7 +59,7 @@ describe('a serving stack', () => {
     expect(lostAt([NO_PREFILL, holds(MODEL)], 42_001)).toMatchObject({ failureClass: 'lost' });
   });
 
-  it('tells in its state what each look has missed', () => {
+  it('reports in its state what each look has missed', () => {
     const { recorder, lostAt } = watched();
     const silent: Look = { ...fails(MODEL, 'no answer'), silent: true };
     lostAt([NO_PREFILL, holds(DECODE), silent], 0);

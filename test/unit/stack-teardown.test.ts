@@ -326,7 +326,7 @@ describe('teardown in a job', () => {
       expect(looks()).toEqual([]);
     });
 
-    it('is looked at again for what was left there before, which counts where nobody could look', async () => {
+    it('is looked at again for what was left there before, which counts where a look was not possible', async () => {
       const before = [
         'process 77 engine on n1',
         'process 78 engine on n2',

@@ -31,7 +31,7 @@ describe('the end of a stream', () => {
     ['aborted', 'abort'],
     ['aborted', 'error: engine dead'],
     ['filtered', 'content_filter'],
-  ])('is %s by the finish reason %s, whatever else came', (name, finishReason) => {
+  ])('is %s by the finish reason %s, beside anything else', (name, finishReason) => {
     const detail = (after: string) => ({
       class: name,
       detail: `finish reason "${finishReason}" after ${after}`,

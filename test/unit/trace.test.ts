@@ -61,7 +61,7 @@ describe('a trace in the format of Mooncake', () => {
 
   it.each([
     ['no JSON', '{"timestamp": 1,', ['not JSON']],
-    ['no JSON by a character that nobody sees', `\ufeff${good}`, ['not JSON', '\\ufeff']],
+    ['no JSON by an invisible character', `\ufeff${good}`, ['not JSON', '\\ufeff']],
     ['no object', '[1]', ['[1] is no JSON object']],
     ['no timestamp', '{"input_length":1,"output_length":1}', ['timestamp (missing) is no number']],
     ['a timestamp that is a text', good.replace('27482', '"soon"'), ['timestamp "soon"']],

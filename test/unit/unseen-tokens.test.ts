@@ -61,7 +61,7 @@ describe('tokens that came in no chunk of their own', () => {
     ],
     ['counted behind the last chunk', counts(0, 10, ' word'), 30],
     ['before and behind', [...counts(0, 5, ''), ...counts(5, 15, ' word')], 30],
-    ['of one for each event, whose number is not told', [...plain(33, ''), ...plain(10, ' word')], null],
+    ['of one for each event, whose number is unknown', [...plain(33, ''), ...plain(10, ' word')], null],
     ['of nearly one for each event', [...plain(25, ''), ...plain(10, ' word')], null],
   ])('%s are known', (_, events, unseen) => {
     expect(built(events, 40).unseenTokens).toBe(unseen);

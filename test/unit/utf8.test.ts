@@ -24,7 +24,7 @@ const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 const text = fc.string({ unit: 'binary' }).filter((value) => !value.includes('\0'));
 
 describe('the text of a file', () => {
-  it('is what its bytes say in UTF-8, whatever they are', () => {
+  it('is what its bytes say in UTF-8, for any bytes', () => {
     fc.assert(
       fc.property(text, (value) => {
         fc.pre(!value.startsWith('\ufeff'));
